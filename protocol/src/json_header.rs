@@ -1,0 +1,402 @@
+//! The JSON header: one flat object, scanned in place.
+//!
+//! Tolerant where real clients differ from Java (any key order, numbers and booleans where Java writes
+//! strings, `language` as a number, missing `extFields`, white space, unknown keys), strict about
+//! everything that would make two readers disagree. A general parser into a map takes six times as long.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
+use crate::frame::{EXT_FIELDS_MAX, EXT_KEY_LEN_MAX, FrameError};
+
+/// Deepest nesting of a value that is skipped.
+const DEPTH_MAX: usize = 16;
+
+/// Reads a header; the command's body is left empty.
+pub(crate) fn decode(header: &Bytes) -> Result<RemotingCommand, FrameError> {
+    let mut scanner = Scanner { source: header, at: 0 };
+    scanner.header().map_err(|reason| FrameError::Header(format!("{reason} at byte {}", scanner.at)))
+}
+
+/// Writes a header with Java's keys in Java's (alphabetical) order.
+pub(crate) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
+    out.put_slice(b"{\"code\":");
+    put_int(out, command.code);
+    if !command.ext_fields.is_empty() || command.is_response() {
+        out.put_slice(b",\"extFields\":{");
+        for (n, (key, value)) in command.ext_fields.iter().enumerate() {
+            if n > 0 {
+                out.put_u8(b',');
+            }
+            put_string(out, key);
+            out.put_u8(b':');
+            put_string(out, value);
+        }
+        out.put_u8(b'}');
+    }
+    out.put_slice(b",\"flag\":");
+    put_int(out, command.flag);
+    out.put_slice(b",\"language\":\"");
+    out.put_slice(command.language.name().as_bytes());
+    out.put_slice(b"\",\"opaque\":");
+    put_int(out, command.opaque);
+    if let Some(remark) = &command.remark {
+        out.put_slice(b",\"remark\":");
+        put_string(out, remark);
+    }
+    out.put_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    put_int(out, command.version);
+    out.put_u8(b'}');
+}
+
+fn put_int(out: &mut BytesMut, value: i32) {
+    use std::fmt::Write;
+    // A number always fits a growing buffer.
+    let _ = write!(out, "{value}");
+}
+
+fn put_string(out: &mut BytesMut, text: &str) {
+    out.put_u8(b'"');
+    let bytes = text.as_bytes();
+    let mut plain_from = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escaped: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..0x20 => b"",
+            _ => continue,
+        };
+        out.put_slice(&bytes[plain_from..at]);
+        plain_from = at + 1;
+        if escaped.is_empty() {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            out.put_slice(b"\\u00");
+            out.put_u8(HEX[usize::from(byte >> 4)]);
+            out.put_u8(HEX[usize::from(byte & 15)]);
+        } else {
+            out.put_slice(escaped);
+        }
+    }
+    out.put_slice(&bytes[plain_from..]);
+    out.put_u8(b'"');
+}
+
+struct Scanner<'a> {
+    source: &'a Bytes,
+    at: usize,
+}
+
+/// What went wrong; the position is the scanner's.
+type Scan<T> = Result<T, &'static str>;
+
+impl Scanner<'_> {
+    fn header(&mut self) -> Scan<RemotingCommand> {
+        let mut command = RemotingCommand {
+            code: 0,
+            language: LanguageCode::JAVA,
+            version: 0,
+            opaque: 0,
+            flag: 0,
+            remark: None,
+            ext_fields: ExtFields::new(),
+            serialize_type: SerializeType::Json,
+            body: Bytes::new(),
+        };
+        let mut has_code = false;
+        self.object(|scanner, key| {
+            match &*key {
+                "code" => {
+                    command.code = scanner.int()?;
+                    has_code = true;
+                }
+                "version" => command.version = scanner.int()?,
+                "opaque" => command.opaque = scanner.int()?,
+                "flag" => command.flag = scanner.int()?,
+                "language" => {
+                    command.language = match scanner.peek()? {
+                        b'"' => LanguageCode::from_name(&scanner.string()?),
+                        b'n' => scanner.literal(b"null", LanguageCode::JAVA)?,
+                        _ => u8::try_from(scanner.int()?).map_or(LanguageCode::OTHER, LanguageCode),
+                    }
+                }
+                "remark" => command.remark = scanner.scalar()?,
+                "extFields" => {
+                    if scanner.peek()? == b'n' {
+                        return scanner.literal(b"null", ());
+                    }
+                    scanner.object(|scanner, key| {
+                        if key.len() > EXT_KEY_LEN_MAX {
+                            return Err("field name too long");
+                        }
+                        if command.ext_fields.len() == EXT_FIELDS_MAX {
+                            return Err("too many fields");
+                        }
+                        if let Some(value) = scanner.scalar()? {
+                            command.ext_fields.push(key, value);
+                        }
+                        Ok(())
+                    })?;
+                }
+                _ => scanner.skip(0)?,
+            }
+            Ok(())
+        })?;
+        self.space();
+        if self.at != self.source.len() {
+            return Err("text after the object");
+        }
+        if !has_code {
+            return Err("no code");
+        }
+        Ok(command)
+    }
+
+    fn space(&mut self) {
+        while matches!(self.source.get(self.at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is not white space, which is not consumed.
+    fn peek(&mut self) -> Scan<u8> {
+        self.space();
+        self.source.get(self.at).copied().ok_or("unexpected end")
+    }
+
+    fn expect(&mut self, byte: u8, otherwise: &'static str) -> Scan<()> {
+        if self.peek()? != byte {
+            return Err(otherwise);
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn literal<T>(&mut self, word: &[u8], value: T) -> Scan<T> {
+        if !self.source[self.at..].starts_with(word) {
+            return Err("unknown word");
+        }
+        self.at += word.len();
+        Ok(value)
+    }
+
+    /// Reads an object, handing each key to `member`, which must consume the value.
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Text) -> Scan<()>) -> Scan<()> {
+        self.expect(b'{', "an object expected")?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek()? != b'"' {
+                return Err("a quoted key expected");
+            }
+            let key = self.string()?;
+            self.expect(b':', "a colon expected")?;
+            self.peek()?;
+            member(self, key)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err("a comma or closing brace expected"),
+            }
+        }
+    }
+
+    /// A string, number or boolean as text; `None` for null.
+    fn scalar(&mut self) -> Scan<Option<Text>> {
+        match self.peek()? {
+            b'"' => self.string().map(Some),
+            b'n' => self.literal(b"null", None),
+            b't' => self.literal(b"true", Some(Text::from_static("true"))),
+            b'f' => self.literal(b"false", Some(Text::from_static("false"))),
+            b'-' | b'0'..=b'9' => self.number().map(Some),
+            _ => Err("a text, number or boolean expected"),
+        }
+    }
+
+    fn number(&mut self) -> Scan<Text> {
+        let start = self.at;
+        while matches!(self.source.get(self.at), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+            self.at += 1;
+        }
+        self.text(start, self.at)
+    }
+
+    fn int(&mut self) -> Scan<i32> {
+        self.scalar()?.and_then(|text| text.parse().ok()).ok_or("a 32-bit number expected")
+    }
+
+    fn text(&self, start: usize, end: usize) -> Scan<Text> {
+        Text::try_from(self.source.slice(start..end)).map_err(|_| "text that is not UTF-8")
+    }
+
+    fn string(&mut self) -> Scan<Text> {
+        self.at += 1;
+        let start = self.at;
+        loop {
+            match self.source.get(self.at).ok_or("unexpected end in a text")? {
+                b'"' => {
+                    self.at += 1;
+                    return self.text(start, self.at - 1);
+                }
+                b'\\' => return self.escaped_string(start),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// The slow path of [`Self::string`]: from the first backslash on, into memory of its own.
+    fn escaped_string(&mut self, start: usize) -> Scan<Text> {
+        let mut unescaped = self.source[start..self.at].to_vec();
+        loop {
+            let byte = *self.source.get(self.at).ok_or("unexpected end in a text")?;
+            self.at += 1;
+            match byte {
+                b'"' => return Text::try_from(Bytes::from(unescaped)).map_err(|_| "text that is not UTF-8"),
+                b'\\' => {
+                    let escape = *self.source.get(self.at).ok_or("unexpected end in an escape")?;
+                    self.at += 1;
+                    let plain = match escape {
+                        b'"' | b'\\' | b'/' | b'\'' => escape,
+                        b'n' => b'\n',
+                        b'r' => b'\r',
+                        b't' => b'\t',
+                        b'b' => 8,
+                        b'f' => 12,
+                        b'v' => 11,
+                        b'0' => 0,
+                        b'u' => {
+                            let unit = self.unicode()?;
+                            unescaped.extend_from_slice(unit.encode_utf8(&mut [0; 4]).as_bytes());
+                            continue;
+                        }
+                        _ => return Err("unknown escape"),
+                    };
+                    unescaped.push(plain);
+                }
+                plain => unescaped.push(plain),
+            }
+        }
+    }
+
+    /// What follows `\u`: one character, of one or two UTF-16 units. A lone surrogate becomes U+FFFD.
+    fn unicode(&mut self) -> Scan<char> {
+        let unit = self.hex4()?;
+        let mut code = u32::from(unit);
+        if (0xD800..0xDC00).contains(&unit) && self.source[self.at..].starts_with(b"\\u") {
+            let before = self.at;
+            self.at += 2;
+            let low = self.hex4()?;
+            if (0xDC00..0xE000).contains(&low) {
+                code = 0x1_0000 + ((code - 0xD800) << 10) + (u32::from(low) - 0xDC00);
+            } else {
+                self.at = before;
+            }
+        }
+        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn hex4(&mut self) -> Scan<u16> {
+        let digits = self.source.get(self.at..self.at + 4).ok_or("unexpected end in an escape")?;
+        let mut unit = 0;
+        for digit in digits {
+            unit = unit << 4 | (*digit as char).to_digit(16).ok_or("a hexadecimal digit expected")? as u16;
+        }
+        self.at += 4;
+        Ok(unit)
+    }
+
+    /// Passes over a value of any kind.
+    fn skip(&mut self, depth: usize) -> Scan<()> {
+        if depth > DEPTH_MAX {
+            return Err("nested too deeply");
+        }
+        match self.peek()? {
+            b'{' => self.object(|scanner, _| scanner.skip(depth + 1)),
+            b'[' => {
+                self.at += 1;
+                if self.peek()? == b']' {
+                    self.at += 1;
+                    return Ok(());
+                }
+                loop {
+                    self.skip(depth + 1)?;
+                    match self.peek()? {
+                        b',' => self.at += 1,
+                        b']' => {
+                            self.at += 1;
+                            return Ok(());
+                        }
+                        _ => return Err("a comma or closing bracket expected"),
+                    }
+                }
+            }
+            _ => self.scalar().map(|_| ()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<RemotingCommand, FrameError> {
+        decode(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    /// Headers as C++, Node and Python clients write them.
+    #[test]
+    fn reads_what_other_clients_write() {
+        let command = read(
+            "{\"code\":310,\"extFields\":{\"e\":3,\"k\":false,\"m\":\"1\",\"x\":null},\"language\":1,\
+             \"other\":[1,{\"a\":[]}],\"version\":63,\"opaque\":\"5\"}\n",
+        )
+        .unwrap();
+        assert_eq!((command.code, command.version, command.opaque), (310, 63, 5));
+        assert_eq!(command.language, LanguageCode::CPP);
+        let fields: Vec<_> = command.ext_fields.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(fields, ["e=3", "k=false", "m=1"]);
+        assert_eq!(read("{\"code\":0}").unwrap().ext_fields.len(), 0);
+        assert_eq!(read("{\"code\":0,\"language\":\"KLINGON\"}").unwrap().language, LanguageCode::OTHER);
+    }
+
+    /// Escapes, also of characters beyond the first Unicode plane.
+    #[test]
+    fn reads_escapes() {
+        let command =
+            read(r#"{"code":1,"remark":"a\u0001\/\n\ud83d\ude00\ud83dx\u4e2d","extFields":null}"#).unwrap();
+        assert_eq!(&*command.remark.unwrap(), "a\u{1}/\n\u{1f600}\u{fffd}x\u{4e2d}");
+    }
+
+    /// Broken headers name the fault; none panics.
+    #[test]
+    fn refuses_broken_headers() {
+        for (text, fault) in [
+            ("", "unexpected end"),
+            ("[]", "an object expected"),
+            ("{}", "no code"),
+            ("{\"code\":1", "unexpected end"),
+            ("{\"code\":1}x", "text after the object"),
+            ("{\"code\":99999999999}", "a 32-bit number expected"),
+            ("{code:1}", "a quoted key expected"),
+            ("{\"code\":1,\"extFields\":{\"a\":[1]}}", "a text, number or boolean expected"),
+            ("{\"code\":1,\"remark\":\"\\u12\"}", "a hexadecimal digit expected"),
+            ("{\"code\":1,\"remark\":\"\\q\"}", "unknown escape"),
+            ("{\"code\":1,\"remark\":nil}", "unknown word"),
+        ] {
+            let FrameError::Header(reason) = read(text).unwrap_err() else { panic!("{text}") };
+            assert!(reason.starts_with(fault), "{text}: {reason}");
+        }
+        let deep = format!("{{\"code\":1,\"x\":{}{}}}", "[".repeat(100), "]".repeat(100));
+        assert!(matches!(read(&deep), Err(FrameError::Header(reason)) if reason.starts_with("nested")));
+        let many: String = (0..200).map(|n| format!("\"{n}\":1,")).collect();
+        let many = format!("{{\"code\":1,\"extFields\":{{{}}}}}", many.trim_end_matches(','));
+        assert!(matches!(read(&many), Err(FrameError::Header(reason)) if reason.starts_with("too many")));
+    }
+}

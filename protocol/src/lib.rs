@@ -1,0 +1,21 @@
+//! RocketMQ's remoting protocol and disk records: bytes to typed values and back.
+//!
+//! No I/O, no clock, no async. [`frame`] and [`command`] are the envelope, [`requests`] is the table of all
+//! requests, [`body`] holds the JSON bodies and [`message`] the stored record.
+
+pub mod body;
+pub mod command;
+pub mod fastjson;
+pub mod frame;
+mod json_header;
+pub mod message;
+pub mod message_id;
+pub mod properties;
+pub mod requests;
+pub mod response_code;
+mod rocketmq_header;
+
+pub use command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
+pub use message::{MessageRecord, RecordView};
+pub use requests::{Header, HeaderError, RequestCode};
+pub use response_code::ResponseCode;
