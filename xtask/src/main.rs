@@ -1,3 +1,176 @@
-//! Under construction.
+//! The project's own commands, called as `cargo xtask COMMAND`.
+//!
+//! `test` is the one command that passes all tests: it sets up what they need and runs every step that CI
+//! runs. Each step is a function of its own; a failing step stops the run and is named.
 
-fn main() {}
+mod budget;
+mod command;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use command::{Cmd, Failure};
+
+const USAGE: &str = "cargo xtask COMMAND
+
+Commands:
+  test              sets up the tools and passes all tests: what CI runs
+  quick             fmt, clippy and the Rust tests only
+  interop [--all] [--only TEXT]
+                    runs the compatibility matrix: its covering part, or all of it
+  dist              builds the release binary and its links into target/dist/bin
+  budget            counts source lines and third-party crates, and fails above the limits
+  docs              builds the book and the API documentation
+  bench [ARG ...]   runs ours and Java side by side (see bench/README.md)";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let rest: Vec<&str> = args.iter().skip(1).map(String::as_str).collect();
+    let result = match args.first().map(String::as_str) {
+        Some("test") => test(),
+        Some("quick") => quick(),
+        Some("interop") => interop(&rest),
+        Some("dist") => dist(),
+        Some("budget") => budget::check(&root()),
+        Some("docs") => docs(),
+        Some("bench") => bench(&rest),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root: this package lies directly below it.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default()
+}
+
+fn step(name: &str, run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    println!("\n== {name}");
+    let started = Instant::now();
+    run()?;
+    println!("== {name}: passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+fn test() -> Result<(), Failure> {
+    step("tools", || {
+        tools::peers()?;
+        tools::cargo_tools()
+    })?;
+    quick()?;
+    step("licences, bans, sources", || {
+        Cmd::cargo(["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
+    })?;
+    step("size and dependencies", || budget::check(&root()))?;
+    step("documentation", docs)?;
+    step("release build", dist)?;
+    step("quickstart", quickstart)?;
+    step("crash test", || {
+        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "crash"])
+            .env("FERROCKET_BIN", binary())
+            .run()
+    })?;
+    step("interop: setup", || interop_command(&["setup"]))?;
+    step("interop: store both ways", || {
+        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "store_both_ways"])
+            .env("FERROCKET_BIN", binary())
+            .run()
+    })?;
+    step("interop: matrix", || interop_command(&["run"]))?;
+    println!("\nall steps passed");
+    Ok(())
+}
+
+fn quick() -> Result<(), Failure> {
+    step("format", || Cmd::cargo(["fmt", "--all", "--check"]).run())?;
+    step("clippy", || {
+        Cmd::cargo(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()
+    })?;
+    // The tests that need real peers or the release binary have steps of their own.
+    step("unit and crate tests", || {
+        Cmd::cargo(["test", "--workspace", "--exclude", "ferrocket-interop-tests"]).run()?;
+        Cmd::cargo(["test", "--package", "ferrocket-interop-tests", "--lib"]).run()
+    })
+}
+
+fn docs() -> Result<(), Failure> {
+    Cmd::cargo(["doc", "--workspace", "--no-deps", "--quiet"])
+        .env("RUSTDOCFLAGS", "--deny warnings")
+        .run()?;
+    Cmd::new("mdbook", ["build", "docs"]).run()
+}
+
+fn dist() -> Result<(), Failure> {
+    Cmd::cargo(["build", "--release", "--package", "ferrocket-server"]).run()?;
+    let bin = root().join("target/dist/bin");
+    std::fs::create_dir_all(&bin)?;
+    std::fs::copy(binary(), bin.join("ferrocket"))?;
+    for link in ["mqnamesrv", "mqbroker"] {
+        let path = bin.join(link);
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_file(&path)?;
+        }
+        std::os::unix::fs::symlink("ferrocket", &path)?;
+    }
+    println!("target/dist/bin: ferrocket, mqnamesrv, mqbroker");
+    Ok(())
+}
+
+/// The release binary. Cargo's target folder may have been moved by the environment.
+fn binary() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("release/ferrocket")
+}
+
+/// The README's first command, whose last line is its promise.
+fn quickstart() -> Result<(), Failure> {
+    let output = Cmd::new(binary(), ["quickstart"]).output()?;
+    print!("{output}");
+    match output.lines().last() {
+        Some("quickstart: sent 1000, received 1000, lost 0, duplicated 0") => Ok(()),
+        other => Err(Failure::new(format!("quickstart ended with {other:?}"))),
+    }
+}
+
+fn interop(args: &[&str]) -> Result<(), Failure> {
+    tools::peers()?;
+    dist()?;
+    interop_command(&["setup"])?;
+    let mut run = vec!["run"];
+    run.extend(args);
+    if args.contains(&"--all") {
+        run.extend(["--write", "docs/src/compatibility-matrix.md"]);
+    }
+    interop_command(&run)
+}
+
+fn interop_command(args: &[&str]) -> Result<(), Failure> {
+    let base = [
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "ferrocket-interop-tests",
+        "--bin",
+        "ferrocket-interop-tests",
+        "--",
+    ];
+    Cmd::cargo(base.iter().chain(args).copied()).env("FERROCKET_BIN", binary()).run()
+}
+
+fn bench(args: &[&str]) -> Result<(), Failure> {
+    dist()?;
+    let base = ["run", "--quiet", "--release", "--package", "ferrocket-bench", "--"];
+    Cmd::cargo(base.iter().chain(args).copied()).env("FERROCKET_BIN", binary()).run()
+}

@@ -1,0 +1,72 @@
+//! Size is a feature, and so is a short list of dependencies: both are counted, and limited.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::command::{Cmd, Failure};
+
+/// Source lines without tests, by folder: the plan of the house.
+const LINES_MAX: &[(&str, usize)] = &[
+    ("protocol", 4_500),
+    ("remoting", 1_600),
+    ("client", 7_000),
+    ("server/store", 7_000),
+    ("server/namesrv", 900),
+    ("server/broker", 9_000),
+    ("server/bin", 1_200),
+];
+
+/// Third-party crates in a package's normal dependency tree.
+const CRATES_MAX: &[(&str, usize)] = &[("ferrocket", 45), ("ferrocket-server", 140)];
+
+pub(crate) fn check(root: &Path) -> Result<(), Failure> {
+    let mut over = Vec::new();
+    let mut total = 0;
+    for (folder, max) in LINES_MAX {
+        let lines = lines(&root.join(folder).join("src"))?;
+        total += lines;
+        println!("{folder}: {lines} lines (limit {max})");
+        if lines > *max {
+            over.push(format!("{folder} has {lines} lines, its limit is {max}"));
+        }
+    }
+    println!("together: {total} lines");
+    for (package, max) in CRATES_MAX {
+        let crates = crates(package)?;
+        println!("{package}: {crates} third-party crates (limit {max})");
+        if crates > *max {
+            over.push(format!("{package} has {crates} third-party crates, its limit is {max}"));
+        }
+    }
+    if over.is_empty() { Ok(()) } else { Err(Failure::new(over.join("; "))) }
+}
+
+/// Lines of Rust below a folder, up to each file's tests; blank lines and comments do not count.
+fn lines(folder: &Path) -> Result<usize, Failure> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            count += lines(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let source = std::fs::read_to_string(&path)?;
+            let code = source.lines().map(str::trim).take_while(|line| *line != "#[cfg(test)]");
+            count += code.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+        }
+    }
+    Ok(count)
+}
+
+/// The different crates in `cargo tree`, our own (which have a path) left out.
+fn crates(package: &str) -> Result<usize, Failure> {
+    let tree =
+        Cmd::cargo(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--no-dedupe"])
+            .output()?;
+    let crates: BTreeSet<&str> = tree
+        .lines()
+        .filter(|line| !line.contains("(/"))
+        .map(|line| line.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    Ok(crates.len())
+}
