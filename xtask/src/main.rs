@@ -64,30 +64,13 @@ fn step(name: &str, run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Fai
 }
 
 fn test() -> Result<(), Failure> {
-    step("tools", || {
-        tools::peers()?;
-        tools::cargo_tools()
-    })?;
+    step("tools", tools::cargo_tools)?;
     quick()?;
     step("licences, bans, sources", || {
         Cmd::cargo(["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
     })?;
     step("size and dependencies", || budget::check(&root()))?;
     step("documentation", docs)?;
-    step("release build", dist)?;
-    step("quickstart", quickstart)?;
-    step("crash test", || {
-        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "crash"])
-            .env("FERROCKET_BIN", binary())
-            .run()
-    })?;
-    step("interop: setup", || interop_command(&["setup"]))?;
-    step("interop: store both ways", || {
-        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "store_both_ways"])
-            .env("FERROCKET_BIN", binary())
-            .run()
-    })?;
-    step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())
 }
@@ -131,16 +114,6 @@ fn dist() -> Result<(), Failure> {
 fn binary() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("release/ferrocket")
-}
-
-/// The README's first command, whose last line is its promise.
-fn quickstart() -> Result<(), Failure> {
-    let output = Cmd::new(binary(), ["quickstart"]).output()?;
-    print!("{output}");
-    match output.lines().last() {
-        Some("quickstart: sent 1000, received 1000, lost 0, duplicated 0") => Ok(()),
-        other => Err(Failure::new(format!("quickstart ended with {other:?}"))),
-    }
 }
 
 fn interop(args: &[&str]) -> Result<(), Failure> {
