@@ -1,0 +1,199 @@
+//! One NameServer and one Broker as real processes, ours or Java's, in a folder of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::matrix::Server;
+use crate::process::{POLL, Process, free_port};
+use crate::route;
+use crate::setup::Workshop;
+
+/// The name of the only broker.
+pub const BROKER_NAME: &str = "broker-a";
+
+/// A Java server on two cores that others use too.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A 5.3.3 broker registers only some ten seconds after it started.
+const ROUTE_LIMIT: Duration = Duration::from_secs(45);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What JDK 17 needs to let either Java version map and unmap its files.
+const JVM_FLAGS: [&str; 6] = [
+    "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:MaxDirectMemorySize=512m",
+];
+
+const LOGBACK: &str = r#"<configuration>
+  <appender name="console" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%d %-5level %logger - %msg%n</pattern></encoder>
+  </appender>
+  <root level="WARN"><appender-ref ref="console"/></root>
+</configuration>
+"#;
+
+/// A NameServer with a registered Broker. Both are killed when it is dropped.
+pub struct Cluster {
+    workshop: Workshop,
+    folder: PathBuf,
+    broker_server: Server,
+    namesrv_port: u16,
+    broker_port: u16,
+    namesrv: Process,
+    broker: Process,
+}
+
+impl Cluster {
+    /// Starts both and waits until the NameServer routes to the Broker. Configurations, stores and
+    /// logs go into `folder`.
+    pub fn start(
+        workshop: &Workshop,
+        namesrv: Server,
+        broker: Server,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let home = folder.join("home");
+        fs::create_dir_all(home.join("conf")).map_err(|e| format!("{}: {e}", home.display()))?;
+        for name in ["logback_namesrv.xml", "logback_broker.xml", "logback_tools.xml"] {
+            write(&home.join("conf").join(name), LOGBACK)?;
+        }
+        let (namesrv_port, broker_port) = (free_port(), free_port());
+        write(&folder.join("namesrv.conf"), &format!("listenPort={namesrv_port}\n"))?;
+        // Short delay levels: consumption is retried after seconds, not after half a minute.
+        let store = folder.join("store");
+        let config = format!(
+            "brokerClusterName=DefaultCluster\nbrokerName={BROKER_NAME}\nbrokerId=0\nbrokerIP1=127.0.0.1\n\
+             namesrvAddr=127.0.0.1:{namesrv_port}\nlistenPort={broker_port}\nstorePathRootDir={store}\n\
+             storePathCommitLog={store}/commitlog\nmappedFileSizeCommitLog=67108864\n\
+             autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\nflushDiskType=ASYNC_FLUSH\n\
+             messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n",
+            store = store.display(),
+        );
+        write(&folder.join("broker.conf"), &config)?;
+        let namesrv = start_namesrv(workshop, namesrv, folder)?;
+        let broker_process = start_broker(workshop, broker, folder, namesrv_port)?;
+        let mut cluster = Self {
+            workshop: workshop.clone(),
+            folder: folder.to_owned(),
+            broker_server: broker,
+            namesrv_port,
+            broker_port,
+            namesrv,
+            broker: broker_process,
+        };
+        cluster.wait_registered()?;
+        Ok(cluster)
+    }
+
+    /// `host:port` of the NameServer.
+    pub fn namesrv_address(&self) -> String {
+        format!("127.0.0.1:{}", self.namesrv_port)
+    }
+
+    /// `host:port` of the Broker.
+    pub fn broker_address(&self) -> String {
+        format!("127.0.0.1:{}", self.broker_port)
+    }
+
+    /// Whether the NameServer knows `topic`.
+    pub fn knows(&self, topic: &str) -> Result<bool, String> {
+        let route = route::query(self.namesrv_port, topic);
+        route.map(|route| route.is_some()).map_err(|e| format!("route of {topic}: {e}"))
+    }
+
+    /// Waits until the NameServer routes `topic` to the Broker.
+    pub fn wait_route(&self, topic: &str) -> Result<(), String> {
+        route::wait(self.namesrv_port, topic, self.broker_port, ROUTE_LIMIT)
+    }
+
+    /// Ends the Broker process in order, starts another on the same port and store, and waits
+    /// until it is registered.
+    pub fn restart_broker(&mut self) -> Result<(), String> {
+        self.broker.terminate(STOP_LIMIT)?;
+        // A NameServer that missed the unregistration would show the old route at once.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.knows("TBW102")? && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        self.broker = start_broker(&self.workshop, self.broker_server, &self.folder, self.namesrv_port)?;
+        self.wait_registered()
+    }
+
+    /// An error if one of the servers is gone.
+    pub fn check_alive(&mut self) -> Result<(), String> {
+        self.namesrv.check_alive()?;
+        self.broker.check_alive()
+    }
+
+    fn wait_registered(&mut self) -> Result<(), String> {
+        self.wait_route("TBW102").or_else(|fault| self.check_alive().and(Err(fault)))
+    }
+}
+
+fn start_namesrv(workshop: &Workshop, server: Server, folder: &Path) -> Result<Process, String> {
+    let mut command = match server {
+        Server::Ours => {
+            let mut command = Command::new(workshop.our_binary("ferrocket")?);
+            command.arg("namesrv");
+            command
+        }
+        java => java_command(workshop, java, folder, "org.apache.rocketmq.namesrv.NamesrvStartup")?,
+    };
+    command.arg("-c").arg(folder.join("namesrv.conf"));
+    ready(&mut command, "namesrv", folder, "The Name Server boot success")
+}
+
+fn start_broker(workshop: &Workshop, server: Server, folder: &Path, namesrv: u16) -> Result<Process, String> {
+    let mut command = match server {
+        Server::Ours => {
+            let mut command = Command::new(workshop.our_binary("ferrocket")?);
+            command.arg("broker");
+            command
+        }
+        java => java_command(workshop, java, folder, "org.apache.rocketmq.broker.BrokerStartup")?,
+    };
+    command.arg("-n").arg(format!("127.0.0.1:{namesrv}")).arg("-c").arg(folder.join("broker.conf"));
+    ready(&mut command, "broker", folder, &format!("The broker[{BROKER_NAME}, "))
+}
+
+fn java_command(workshop: &Workshop, server: Server, folder: &Path, class: &str) -> Result<Command, String> {
+    let version = if server == Server::Java49 { "4.9.7" } else { "5.3.3" };
+    let home = folder.join("home");
+    let mut command = Command::new("java");
+    command
+        .args(JVM_FLAGS)
+        .arg(format!("-Duser.home={}", home.display()))
+        .arg(format!("-Drocketmq.client.logRoot={}", home.display()))
+        .args(["-cp", &workshop.class_path(&format!("servers-{version}"))?, class])
+        .env("ROCKETMQ_HOME", home);
+    Ok(command)
+}
+
+/// Starts a server and waits for a line that holds `sign` and `boot success`.
+fn ready(command: &mut Command, name: &str, folder: &Path, sign: &str) -> Result<Process, String> {
+    let (ready, started) = mpsc::channel();
+    let expected = sign.to_owned();
+    let process = Process::spawn(command, name, folder, move |line| {
+        if line.contains(&expected) && line.contains("boot success") {
+            let _ = ready.send(());
+        }
+    })?;
+    match started.recv_timeout(START_LIMIT) {
+        Ok(()) => Ok(process),
+        Err(RecvTimeoutError::Timeout) => Err(format!("{name} printed no `{sign}…` within {START_LIMIT:?}")),
+        Err(RecvTimeoutError::Disconnected) => {
+            let text = fs::read_to_string(folder.join(format!("{name}.err"))).unwrap_or_default();
+            Err(format!("{name} ended while starting: {}", text.lines().next_back().unwrap_or("")))
+        }
+    }
+}
+
+fn write(file: &Path, content: &str) -> Result<(), String> {
+    fs::write(file, content).map_err(|e| format!("{}: {e}", file.display()))
+}

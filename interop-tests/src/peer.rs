@@ -1,0 +1,280 @@
+//! The clients under test: one driver process each, many commands at once over one line protocol.
+//!
+//! ```text
+//! to the driver     id TAB role TAB --option TAB value …        id TAB stop
+//! from the driver   id TAB SENT | RECV | READY | DONE | STOPPED | ERROR TAB fields …
+//! ```
+//!
+//! The fields are in `peers/README.md`. Other lines are a library's chatter: logged, not read.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::{ChildStdin, Command};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::ledger::{Delivery, Sent};
+use crate::process::Process;
+use crate::scenario::Scenario;
+use crate::setup::Workshop;
+
+/// A client library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Client {
+    /// The `ferrocket` crate.
+    Ours,
+    /// `rocketmq-client` 4.9.8.
+    Java49,
+    /// `rocketmq-client` 5.3.3.
+    Java53,
+    /// `rocketmq-client-go` v2.
+    Go,
+    /// `rocketmq-client-cpp` through its Python package.
+    Cpp,
+    /// `ali-ons` for Node.
+    Node,
+}
+
+impl Client {
+    /// All, in table order.
+    pub const ALL: [Self; 6] = [Self::Ours, Self::Java49, Self::Java53, Self::Go, Self::Cpp, Self::Node];
+
+    /// The name in tables and on the command line.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Java49 => "Java 4.9.8",
+            Self::Java53 => "Java 5.3.3",
+            Self::Go => "Go 2.1.2",
+            Self::Cpp => "C++ (Python 0.4.4)",
+            Self::Node => "Node (ali-ons 3.12.0)",
+        }
+    }
+
+    /// A word for file, topic and group names.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Java49 => "java49",
+            Self::Java53 => "java53",
+            Self::Go => "go",
+            Self::Cpp => "cpp",
+            Self::Node => "node",
+        }
+    }
+
+    /// The Java client's version; of no use for others.
+    pub(crate) fn version(self) -> &'static str {
+        if self == Self::Java49 { "4.9.8" } else { "5.3.3" }
+    }
+
+    /// Why this client cannot play `scenario`; `None` if it can. The only place where a scenario
+    /// is left out.
+    pub fn lacks(self, scenario: Scenario) -> Option<&'static str> {
+        use Scenario::*;
+        match (self, scenario) {
+            (Self::Node, Oneway | Batch) => Some("the library has neither oneway nor batch sends"),
+            (Self::Node, Ordered) => Some("the library never locks queues; sharding keys miss queue 0"),
+            (Self::Node, AutoCreate) => Some("the library gives up on code 17 and never uses TBW102"),
+            _ => None,
+        }
+    }
+
+    /// Whether it can send to a topic that does not exist yet.
+    pub fn creates_topics(self) -> bool {
+        self.lacks(Scenario::AutoCreate).is_none()
+    }
+
+    /// Whether its consumers can be told to start at the first offset. The others start at the
+    /// end of a queue of which the broker says that nothing is stored.
+    pub fn starts_at_first_offset(self) -> bool {
+        self != Self::Cpp
+    }
+}
+
+/// What a driver reports about one command.
+#[derive(Debug)]
+pub enum Event {
+    /// The consumer runs.
+    Ready,
+    /// A message was sent.
+    Sent(String, Sent),
+    /// A message was delivered.
+    Received(Delivery),
+    /// The command ended in order.
+    Ended,
+    /// The command failed, or the driver ended.
+    Failed(String),
+}
+
+type Listeners = Arc<Mutex<HashMap<u64, Sender<(u64, Event)>>>>;
+
+/// A running driver. Told to end, then killed, when dropped.
+pub struct Peer {
+    /// Which library it drives.
+    pub client: Client,
+    stdin: Mutex<Option<ChildStdin>>,
+    /// Who hears of which command. Guarded for one lookup at a time, never while blocking.
+    listeners: Listeners,
+    process: Process,
+}
+
+impl Peer {
+    /// Starts the driver of `client`, with its logs and home folder in `folder`.
+    pub fn start(workshop: &Workshop, client: Client, folder: &Path) -> Result<Self, String> {
+        let home = folder.join(format!("home-{}", client.word()));
+        std::fs::create_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
+        let mut command = match client {
+            Client::Ours => Command::new(workshop.our_binary("ferrocket-peer")?),
+            Client::Java49 | Client::Java53 => {
+                let version = client.version();
+                let classes = workshop.java_driver(version);
+                let class_path = workshop.class_path(&format!("client-{version}"))?;
+                let mut java = Command::new("java");
+                java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1"])
+                    .arg(format!("-Duser.home={}", home.display()))
+                    .arg(format!("-Drocketmq.client.logRoot={}", home.display()))
+                    .arg("-cp")
+                    .arg(format!("{}:{class_path}", classes.display()))
+                    .arg("Driver");
+                java
+            }
+            Client::Go => Command::new(workshop.go_driver()),
+            Client::Cpp => {
+                let mut python = Command::new(workshop.python()?);
+                python.arg(workshop.peers.join("python/driver.py"));
+                python
+            }
+            Client::Node => {
+                let mut node = Command::new("node");
+                node.arg("driver.js").current_dir(workshop.node_home());
+                node
+            }
+        };
+        command.env("HOME", &home);
+        let listeners = Listeners::default();
+        let mut dispatch = Dispatch(Arc::clone(&listeners));
+        let name = format!("peer-{}", client.word());
+        let mut process = Process::spawn(&mut command, &name, folder, move |line| dispatch.line(line))?;
+        let stdin = Mutex::new(process.take_stdin());
+        Ok(Self { client, stdin, listeners, process })
+    }
+
+    /// Gives the driver a command; what it reports goes to `events` under the returned id.
+    pub fn command(
+        &self,
+        role: &str,
+        options: &[(&str, &str)],
+        events: &Sender<(u64, Event)>,
+    ) -> Result<u64, String> {
+        // Unique over all drivers: instance names are made of it.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut line = format!("{id}\t{role}");
+        for (name, value) in options {
+            line.push_str(&format!("\t--{name}\t{value}"));
+        }
+        lock(&self.listeners).insert(id, events.clone());
+        self.write(&line)?;
+        Ok(id)
+    }
+
+    /// Tells the driver to end the command `id`.
+    pub fn stop(&self, id: u64) -> Result<(), String> {
+        self.write(&format!("{id}\tstop"))
+    }
+
+    fn write(&self, line: &str) -> Result<(), String> {
+        let mut stdin = lock(&self.stdin);
+        let pipe = stdin.as_mut().ok_or("the driver was told to end")?;
+        let written = writeln!(pipe, "{line}").and_then(|()| pipe.flush());
+        written.map_err(|e| format!("driver of {}: {e}", self.client.label()))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        lock(&self.stdin).take();
+        // Killed after that by the process's own drop.
+        let _ = self.process.wait(Duration::from_secs(12));
+    }
+}
+
+/// Hands a driver's lines to who listens; tells all of them when the output ends.
+struct Dispatch(Listeners);
+
+impl Dispatch {
+    fn line(&mut self, line: &str) {
+        let mut words = line.split('\t');
+        let Some(id) = words.next().and_then(|id| id.parse().ok()) else { return };
+        let Some(event) = parse(id, words) else { return };
+        let mut listeners = lock(&self.0);
+        let Some(events) = listeners.get(&id) else { return };
+        let last = matches!(event, Event::Ended | Event::Failed(_));
+        let _ = events.send((id, event));
+        if last {
+            listeners.remove(&id);
+        }
+    }
+}
+
+impl Drop for Dispatch {
+    fn drop(&mut self) {
+        for (id, events) in lock(&self.0).drain() {
+            let _ = events.send((id, Event::Failed("the driver process ended".into())));
+        }
+    }
+}
+
+/// The event of one line's words after the id; `None` for words that mean nothing.
+fn parse<'a>(consumer: u64, mut words: impl Iterator<Item = &'a str>) -> Option<Event> {
+    let known = |word: &str| (word != "-").then(|| word.to_owned());
+    match words.next()? {
+        "READY" => Some(Event::Ready),
+        "DONE" | "STOPPED" => Some(Event::Ended),
+        "ERROR" => Some(Event::Failed(words.next().unwrap_or("").to_owned())),
+        "SENT" => {
+            let (body, status) = (words.next()?.to_owned(), words.next()?.to_owned());
+            let _message_id = words.next();
+            let queue = words.next().and_then(|word| word.parse().ok());
+            let offset = words.next().and_then(|word| word.parse().ok());
+            Some(Event::Sent(body, Sent { status, place: queue.zip(offset) }))
+        }
+        "RECV" => {
+            let body = words.next()?.to_owned();
+            let queue = words.next()?.parse().ok()?;
+            let offset = words.next()?.parse().ok()?;
+            let reconsume_times = words.next()?.parse().ok()?;
+            let tag = words.next().and_then(known);
+            Some(Event::Received(Delivery { consumer, body, queue, offset, reconsume_times, tag }))
+        }
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of all drivers parse; an unknown queue leaves the place open, chatter is ignored.
+    #[test]
+    fn lines_become_events() {
+        let event = |line: &str| parse(7, line.split('\t'));
+        let Some(Event::Sent(body, sent)) = event("SENT\tP-1\tSEND_OK\tAB01\t3\t17") else { panic!() };
+        assert_eq!((body.as_str(), sent.place), ("P-1", Some((3, 17))));
+        let Some(Event::Sent(_, sent)) = event("SENT\tP-1\tSEND_OK\tAB01\t-\t17") else { panic!() };
+        assert_eq!(sent.place, None);
+        let Some(Event::Sent(_, sent)) = event("SENT\tP-1\tONEWAY") else { panic!() };
+        assert_eq!(sent.status, "ONEWAY");
+        let Some(Event::Received(got)) = event("RECV\tP-1\t3\t17\t0\t-") else { panic!() };
+        assert_eq!((got.consumer, got.queue, got.tag), (7, 3, None));
+        assert!(event("log: connected").is_none());
+    }
+}

@@ -1,0 +1,170 @@
+//! One scenario under way: its commands, its inbox of events and its ledger.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::cluster::Cluster;
+use crate::ledger::Ledger;
+use crate::peer::{Event, Peer};
+
+/// Longest wait for something that takes seconds: other clients share the machine, and a lost
+/// notification costs a client its whole rebalance interval (20 s in Java).
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a scenario plays: the servers, the client under test, and an admin client for topics
+/// that the client cannot create.
+#[derive(Clone, Copy)]
+pub struct Stage<'a> {
+    /// The servers.
+    pub cluster: &'a Cluster,
+    /// The client under test.
+    pub peer: &'a Peer,
+    /// Drives a Java admin client.
+    pub admin: &'a Peer,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Progress {
+    ready: bool,
+    ended: bool,
+}
+
+/// A scenario under way.
+pub struct Play<'a> {
+    /// Where it plays.
+    pub stage: Stage<'a>,
+    /// What was sent and received so far.
+    pub ledger: Ledger,
+    namesrv: String,
+    events: Sender<(u64, Event)>,
+    inbox: Receiver<(u64, Event)>,
+    commands: HashMap<u64, Progress>,
+}
+
+impl<'a> Play<'a> {
+    /// Nothing sent yet.
+    pub fn new(stage: Stage<'a>) -> Self {
+        let (events, inbox) = mpsc::channel();
+        let namesrv = stage.cluster.namesrv_address();
+        Self { stage, ledger: Ledger::default(), namesrv, events, inbox, commands: HashMap::new() }
+    }
+
+    /// Makes sure that the client can send to `topic`.
+    pub fn prepare_topic(&mut self, topic: &str) -> Result<(), String> {
+        if self.stage.peer.client.creates_topics() {
+            return Ok(());
+        }
+        let broker = self.stage.cluster.broker_address();
+        let options = [("namesrv", self.namesrv.as_str()), ("topic", topic), ("broker", &broker)];
+        let id = self.stage.admin.command("create-topic", &options, &self.events)?;
+        self.commands.insert(id, Progress::default());
+        self.pump("topic created by the admin client", |play| play.commands[&id].ended)?;
+        self.stage.cluster.wait_route(topic)
+    }
+
+    /// Sends `count` messages `<prefix>-…` and waits for the last answer.
+    pub fn send(&mut self, topic: &str, mode: &str, prefix: &str, count: usize) -> Result<(), String> {
+        self.send_tagged(topic, mode, prefix, count, None)
+    }
+
+    /// The same with a tag.
+    pub fn send_tagged(
+        &mut self,
+        topic: &str,
+        mode: &str,
+        prefix: &str,
+        count: usize,
+        tag: Option<&str>,
+    ) -> Result<(), String> {
+        let before = self.ledger.sent_count();
+        let mut options = vec![("mode", mode)];
+        options.extend(tag.map(|tag| ("tag", tag)));
+        let id = self.start_sender(topic, prefix, count, &options)?;
+        self.pump("all sends answered", |play| play.commands[&id].ended)?;
+        let sent = self.ledger.sent_count() - before;
+        if sent == count { Ok(()) } else { Err(format!("{sent} of {count} sends reported")) }
+    }
+
+    /// Starts a `send` command and leaves it running.
+    pub fn start_sender(
+        &mut self,
+        topic: &str,
+        prefix: &str,
+        count: usize,
+        more: &[(&str, &str)],
+    ) -> Result<u64, String> {
+        let (group, count) = (format!("p-{topic}-{prefix}"), count.to_string());
+        let mut options = vec![("topic", topic), ("group", &group), ("prefix", prefix), ("count", &count)];
+        options.extend_from_slice(more);
+        self.command("send", &options)
+    }
+
+    /// Starts a consumer once its topic is routed, and waits until it is ready.
+    pub fn start_consumer(&mut self, topic: &str, group: &str, more: &[(&str, &str)]) -> Result<u64, String> {
+        self.stage.cluster.wait_route(topic)?;
+        let mut options = vec![("topic", topic), ("group", group)];
+        options.extend_from_slice(more);
+        let id = self.command("consume", &options)?;
+        self.pump("consumer ready", |play| play.commands[&id].ready)?;
+        Ok(id)
+    }
+
+    /// Tells a command to end and waits until it has.
+    pub fn stop(&mut self, id: u64) -> Result<(), String> {
+        self.stage.peer.stop(id)?;
+        self.pump("ended after stop", |play| play.commands[&id].ended)
+    }
+
+    /// Takes events in until `enough`; an error when that needs more than [`PATIENCE`] or when a
+    /// command fails.
+    pub fn pump(&mut self, what: &str, mut enough: impl FnMut(&Self) -> bool) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while !enough(self) {
+            match self.inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok((id, event)) => self.take(id, event)?,
+                Err(RecvTimeoutError::Disconnected) => unreachable!("this play holds a sender"),
+                Err(RecvTimeoutError::Timeout) => {
+                    let faults = self.ledger.at_least_once().join("; ");
+                    let (sent, got) = (self.ledger.sent_count(), self.ledger.bodies(None).len());
+                    return Err(format!(
+                        "{what}: not within {PATIENCE:?} ({sent} sent, {got} received; {faults})"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, role: &str, options: &[(&str, &str)]) -> Result<u64, String> {
+        let mut all = vec![("namesrv", self.namesrv.as_str())];
+        all.extend_from_slice(options);
+        let id = self.stage.peer.command(role, &all, &self.events)?;
+        self.commands.insert(id, Progress::default());
+        Ok(id)
+    }
+
+    fn take(&mut self, id: u64, event: Event) -> Result<(), String> {
+        let progress = self.commands.entry(id).or_default();
+        match event {
+            Event::Ready => progress.ready = true,
+            Event::Ended => progress.ended = true,
+            Event::Failed(text) => {
+                progress.ended = true;
+                return Err(text);
+            }
+            Event::Sent(body, sent) => self.ledger.record_sent(&body, sent),
+            Event::Received(delivery) => self.ledger.record_delivery(delivery),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Play<'_> {
+    /// A failed scenario must not leave consumers running beside the next one.
+    fn drop(&mut self) {
+        for (id, _) in self.commands.iter().filter(|(_, progress)| !progress.ended) {
+            let _ = self.stage.peer.stop(*id);
+        }
+    }
+}

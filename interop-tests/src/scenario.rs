@@ -1,0 +1,268 @@
+//! What each client does in each cell, and what must come of it.
+//!
+//! Messages are sent before a consumer starts wherever the scenario allows it: then every queue
+//! has a first message, and a client that starts "at the end" of a queue nobody consumed yet (C++)
+//! still begins at offset 0. Every scenario has topics and groups of its own.
+
+use crate::ledger::named;
+use crate::play::{Play, Stage};
+
+/// The scenarios, in table order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// Synchronous sends, concurrent push consumption.
+    Sync,
+    /// Asynchronous sends.
+    Async,
+    /// Oneway sends.
+    Oneway,
+    /// Batches of 16.
+    Batch,
+    /// Sends by key, orderly push consumption.
+    Ordered,
+    /// Two broadcasting consumers.
+    Broadcast,
+    /// `TagA || TagC` out of three tags.
+    Tags,
+    /// Two failures, then success.
+    Retry,
+    /// More failures than allowed.
+    DeadLetter,
+    /// A second consumer comes and goes under load.
+    JoinLeave,
+    /// A send to a topic that does not exist.
+    AutoCreate,
+    /// Consumer and broker restart; only what is new arrives.
+    Restart,
+}
+
+impl Scenario {
+    /// All, in table order. [`Scenario::Restart`] is last: it disturbs the others.
+    pub const ALL: [Self; 12] = [
+        Self::Sync,
+        Self::Async,
+        Self::Oneway,
+        Self::Batch,
+        Self::Ordered,
+        Self::Broadcast,
+        Self::Tags,
+        Self::Retry,
+        Self::DeadLetter,
+        Self::JoinLeave,
+        Self::AutoCreate,
+        Self::Restart,
+    ];
+
+    /// The name in tables, topics and groups.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Async => "async",
+            Self::Oneway => "oneway",
+            Self::Batch => "batch",
+            Self::Ordered => "ordered",
+            Self::Broadcast => "broadcast",
+            Self::Tags => "tags",
+            Self::Retry => "retry",
+            Self::DeadLetter => "dead-letter",
+            Self::JoinLeave => "join-leave",
+            Self::AutoCreate => "auto-create",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// Plays it to the end. [`Scenario::Restart`] has two halves of its own.
+    pub fn play(self, stage: Stage<'_>) -> Result<(), String> {
+        let names = Names::new(self, stage);
+        let play = Play::new(stage);
+        match self {
+            Self::Sync => plain(play, &names, "sync"),
+            Self::Async => plain(play, &names, "async"),
+            Self::Oneway => plain(play, &names, "oneway"),
+            Self::Batch => plain(play, &names, "batch"),
+            Self::Ordered => ordered(play, &names),
+            Self::Broadcast => broadcast(play, &names),
+            Self::Tags => tags(play, &names),
+            Self::Retry => retry(play, &names),
+            Self::DeadLetter => dead_letter(play, &names),
+            Self::JoinLeave => join_leave(play, &names),
+            Self::AutoCreate => auto_create(play, &names),
+            Self::Restart => Err("restart is played in two halves".into()),
+        }
+    }
+}
+
+struct Names {
+    topic: String,
+    group: String,
+}
+
+impl Names {
+    fn new(scenario: Scenario, stage: Stage<'_>) -> Self {
+        let name = format!("{}-{}", stage.peer.client.word(), scenario.label());
+        Self { topic: format!("it-{name}"), group: format!("g-{name}") }
+    }
+}
+
+fn verdict(faults: Vec<String>) -> Result<(), String> {
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let more = if faults.len() > 4 { format!("; and {} more", faults.len() - 4) } else { String::new() };
+    Err(faults[..faults.len().min(4)].join("; ") + &more)
+}
+
+fn plain(mut play: Play<'_>, names: &Names, mode: &str) -> Result<(), String> {
+    play.prepare_topic(&names.topic)?;
+    play.send(&names.topic, mode, "m", 64)?;
+    let consumer = play.start_consumer(&names.topic, &names.group, &[])?;
+    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.stop(consumer)?;
+    verdict(play.ledger.exactly_once())
+}
+
+fn ordered(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    play.prepare_topic(&names.topic)?;
+    play.send(&names.topic, "orderly", "o", 64)?;
+    let consumer = play.start_consumer(&names.topic, &names.group, &[("mode", "orderly")])?;
+    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.stop(consumer)?;
+    let mut faults = play.ledger.exactly_once();
+    faults.extend(play.ledger.order_faults());
+    verdict(faults)
+}
+
+/// A broadcasting group has no offsets at the broker, so a consumer may start at the end of each
+/// queue. Rounds of warm-up messages show when both listen to all four; only what is sent after
+/// that counts.
+fn broadcast(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    let Names { topic, group } = names;
+    play.prepare_topic(topic)?;
+    play.send(topic, "sync", "first", 16)?;
+    let a = play.start_consumer(topic, group, &[("mode", "broadcast")])?;
+    let b = play.start_consumer(topic, group, &[("mode", "broadcast")])?;
+    let sender = play.start_sender(topic, "warm", 100_000, &[("interval-ms", "100")])?;
+    let listens = |play: &Play<'_>, consumer| {
+        let warm = play.ledger.deliveries().iter();
+        let warm = warm.filter(|d| d.consumer == consumer && d.body.starts_with("warm"));
+        warm.map(|d| d.queue).collect::<std::collections::BTreeSet<_>>().len() == 4
+    };
+    play.pump("both consumers listen to all queues", |play| listens(play, a) && listens(play, b))?;
+    play.stop(sender)?;
+    let counts = |body: &str| body.starts_with("m-");
+    play.send(topic, "sync", "m", 32)?;
+    play.pump("all received by both", |play| {
+        [a, b].iter().all(|c| play.ledger.missing(Some(*c), counts).is_empty())
+    })?;
+    play.stop(a)?;
+    play.stop(b)?;
+    let mut faults = play.ledger.send_faults();
+    faults.extend(named("repeated", &play.ledger.repeated(counts)));
+    faults.extend(play.ledger.misplaced());
+    verdict(faults)
+}
+
+fn tags(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    play.prepare_topic(&names.topic)?;
+    for tag in ["TagA", "TagB", "TagC"] {
+        play.send_tagged(&names.topic, "sync", tag, 16, Some(tag))?;
+    }
+    let wanted = |body: &str| !body.starts_with("TagB");
+    let consumer = play.start_consumer(&names.topic, &names.group, &[("expression", "TagA || TagC")])?;
+    play.pump("all matching received", |play| play.ledger.missing(None, wanted).is_empty())?;
+    // Sent after everything else: when these are here, the pulls have passed every TagB.
+    play.send_tagged(&names.topic, "sync", "TagA-late", 16, Some("TagA"))?;
+    play.pump("late ones received", |play| play.ledger.missing(None, wanted).is_empty())?;
+    play.stop(consumer)?;
+    let mut faults = play.ledger.send_faults();
+    faults.extend(named("not matching", &play.ledger.unexpected(wanted)));
+    faults.extend(named("repeated", &play.ledger.repeated(|_| true)));
+    let tagged = play.ledger.deliveries().iter();
+    let wrong = tagged.filter(|d| d.tag.as_deref().is_none_or(|tag| !d.body.starts_with(tag)));
+    faults.extend(wrong.map(|d| format!("{} came with tag {:?}", d.body, d.tag)));
+    verdict(faults)
+}
+
+fn retry(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    play.prepare_topic(&names.topic)?;
+    play.send(&names.topic, "sync", "r", 8)?;
+    let consumer = play.start_consumer(&names.topic, &names.group, &[("fail-times", "2")])?;
+    play.pump("three deliveries each", |play| play.ledger.deliveries().len() >= 3 * 8)?;
+    play.stop(consumer)?;
+    let mut faults = play.ledger.at_least_once();
+    faults.extend(play.ledger.retry_faults(2));
+    verdict(faults)
+}
+
+fn dead_letter(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    const COUNT: usize = 4;
+    play.prepare_topic(&names.topic)?;
+    play.send(&names.topic, "sync", "d", COUNT)?;
+    let limits = [("fail-times", "1000"), ("max-reconsume", "1")];
+    let failing = play.start_consumer(&names.topic, &names.group, &limits)?;
+    play.pump("two deliveries each", |play| play.ledger.deliveries().len() >= 2 * COUNT)?;
+    let (dead, group) = (format!("%DLQ%{}", names.group), format!("{}-dead", names.group));
+    let reader = play.start_consumer(&dead, &group, &[])?;
+    let all = |play: &Play<'_>| play.ledger.missing(Some(reader), |_| true).is_empty();
+    play.pump("dead letters received", all)?;
+    play.stop(failing)?;
+    play.stop(reader)?;
+    let mut faults = play.ledger.at_least_once();
+    let tries = play.ledger.deliveries().iter().filter(|d| d.consumer == failing).count();
+    if tries != 2 * COUNT {
+        faults.push(format!("{tries} deliveries before the dead letters, expected {}", 2 * COUNT));
+    }
+    let dead: Vec<_> = play.ledger.deliveries().iter().filter(|d| d.consumer == reader).collect();
+    if dead.len() != COUNT {
+        faults.push(format!("{} dead letters, expected {COUNT}", dead.len()));
+    }
+    verdict(faults)
+}
+
+fn join_leave(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    let Names { topic, group } = names;
+    play.prepare_topic(topic)?;
+    play.send(topic, "sync", "first", 32)?;
+    let stays = play.start_consumer(topic, group, &[])?;
+    let sender = play.start_sender(topic, "m", 100_000, &[("interval-ms", "20")])?;
+    play.pump("first consumer works", |play| play.ledger.bodies(Some(stays)).len() >= 64)?;
+    let guest = play.start_consumer(topic, group, &[])?;
+    play.pump("second consumer works", |play| play.ledger.bodies(Some(guest)).len() >= 32)?;
+    play.stop(guest)?;
+    let after = play.ledger.sent_count();
+    play.pump("sends go on", |play| play.ledger.sent_count() >= after + 64)?;
+    play.stop(sender)?;
+    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.stop(stays)?;
+    // Queues change hands with unconsumed fetches in flight: repetition is the protocol's promise.
+    verdict(play.ledger.at_least_once())
+}
+
+fn auto_create(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    if play.stage.cluster.knows(&names.topic)? {
+        return Err("the topic exists before the first send".into());
+    }
+    play.send(&names.topic, "sync", "m", 16)?;
+    let consumer = play.start_consumer(&names.topic, &names.group, &[])?;
+    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.stop(consumer)?;
+    verdict(play.ledger.exactly_once())
+}
+
+/// First half of [`Scenario::Restart`]: consume everything, stop the consumer.
+pub fn before_restart(stage: Stage<'_>) -> Result<(), String> {
+    plain(Play::new(stage), &Names::new(Scenario::Restart, stage), "sync")
+}
+
+/// Second half, after the broker's restart: a new consumer of the same group gets what is sent
+/// now and nothing of what was consumed before.
+pub fn after_restart(stage: Stage<'_>) -> Result<(), String> {
+    let Names { topic, group } = Names::new(Scenario::Restart, stage);
+    let mut play = Play::new(stage);
+    stage.cluster.wait_route(&topic)?;
+    play.send(&topic, "sync", "new", 32)?;
+    let consumer = play.start_consumer(&topic, &group, &[])?;
+    play.pump("all new received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.stop(consumer)?;
+    verdict(play.ledger.exactly_once())
+}

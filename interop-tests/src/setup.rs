@@ -1,0 +1,161 @@
+//! Gets everything foreign ready under `target/interop/`: class paths, compiled drivers, a Python
+//! environment, Node packages. Each step leaves a stamp with the inputs it was made from, so a
+//! second setup only compares files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::peer::Client;
+use crate::process::run_tool;
+
+/// Where the drivers' sources are and where what is made from them goes.
+#[derive(Clone, Debug)]
+pub struct Workshop {
+    /// `interop-tests/peers`.
+    pub peers: PathBuf,
+    /// `target/interop`.
+    pub made: PathBuf,
+}
+
+impl Workshop {
+    /// Finds the repository from the current directory upwards.
+    pub fn find() -> Result<Self, String> {
+        let here = std::env::current_dir().map_err(|e| format!("current directory: {e}"))?;
+        let root = here.ancestors().find(|dir| dir.join("interop-tests/peers").is_dir());
+        let root = root.ok_or("run this inside the repository: no interop-tests/peers above here")?;
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+        Ok(Self { peers: root.join("interop-tests/peers"), made: target.join("interop") })
+    }
+
+    /// A class path file's content: `servers-4.9.7`, `client-5.3.3`, …
+    pub fn class_path(&self, name: &str) -> Result<String, String> {
+        let file = self.made.join(format!("java/{name}.classpath"));
+        let text = fs::read_to_string(&file);
+        text.map_err(|_| "not set up: run `ferrocket-interop-tests setup` first".to_owned())
+    }
+
+    /// The program `name` of ours: `$FERROCKET_BIN` (for `ferrocket` itself), else the newest
+    /// build under the target folder.
+    pub fn our_binary(&self, name: &str) -> Result<PathBuf, String> {
+        if let Some(path) = std::env::var_os("FERROCKET_BIN").filter(|_| name == "ferrocket") {
+            return Ok(path.into());
+        }
+        let target = self.made.parent().unwrap_or(&self.made);
+        let built = ["release", "debug"].map(|profile| target.join(profile).join(name));
+        let built = built.into_iter().filter(|path| path.is_file());
+        let newest = built.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
+        newest.ok_or_else(|| format!("no {name} in {}/{{release,debug}}: build it first", target.display()))
+    }
+
+    /// Makes everything that foreign servers and clients need.
+    pub fn setup(&self) -> Result<(), String> {
+        self.java()?;
+        self.go()?;
+        self.python()?;
+        self.node()
+    }
+
+    fn java(&self) -> Result<(), String> {
+        for name in ["servers-4.9.7", "servers-5.3.3", "client-4.9.8", "client-5.3.3"] {
+            let pom = self.peers.join(format!("java/pom-{name}.xml"));
+            let out = self.made.join(format!("java/{name}.classpath"));
+            self.step(&format!("java-{name}"), &[&pom], || {
+                make_dir(&self.made.join("java"))?;
+                let mut mvn = Command::new("mvn");
+                mvn.args(["-q", "-B", "dependency:build-classpath"]).arg("-f").arg(&pom);
+                run_tool(mvn.arg(format!("-Dmdep.outputFile={}", out.display())))
+            })?;
+        }
+        for client in [Client::Java49, Client::Java53] {
+            let version = client.version();
+            let source = self.peers.join("java/Driver.java");
+            let pom = self.peers.join(format!("java/pom-client-{version}.xml"));
+            self.step(&format!("java-driver-{version}"), &[&source, &pom], || {
+                let classes = self.java_driver(version);
+                make_dir(&classes)?;
+                let class_path = self.class_path(&format!("client-{version}"))?;
+                let mut javac = Command::new("javac");
+                run_tool(javac.args(["-nowarn", "-cp", &class_path, "-d"]).arg(classes).arg(&source))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The folder with the Java driver compiled for client `version`.
+    pub fn java_driver(&self, version: &str) -> PathBuf {
+        self.made.join(format!("java/driver-{version}"))
+    }
+
+    /// The Go driver.
+    pub fn go_driver(&self) -> PathBuf {
+        self.made.join("go/driver")
+    }
+
+    fn go(&self) -> Result<(), String> {
+        let sources = self.peers.join("go");
+        let inputs = ["main.go", "go.mod", "go.sum"].map(|name| sources.join(name));
+        self.step("go", &inputs.each_ref().map(PathBuf::as_path), || {
+            let mut go = Command::new("go");
+            run_tool(go.current_dir(&sources).arg("build").arg("-o").arg(self.go_driver()).arg("."))
+        })
+    }
+
+    /// The interpreter that has the Python package installed.
+    pub fn python(&self) -> Result<PathBuf, String> {
+        let home = self.made.join("python");
+        let python = home.join("bin/python3");
+        let requirements = self.peers.join("python/requirements.txt");
+        self.step("python", &[&requirements], || {
+            run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+            run_tool(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements))
+        })?;
+        Ok(python)
+    }
+
+    /// The folder in which the Node driver and its packages live.
+    pub fn node_home(&self) -> PathBuf {
+        self.made.join("node")
+    }
+
+    fn node(&self) -> Result<(), String> {
+        let home = self.node_home();
+        let inputs = ["package.json", "package-lock.json", ".npmrc"];
+        let sources = inputs.map(|name| self.peers.join("node").join(name));
+        self.step("node", &sources.each_ref().map(PathBuf::as_path), || {
+            make_dir(&home)?;
+            for (source, name) in sources.iter().zip(inputs) {
+                fs::copy(source, home.join(name)).map_err(|e| format!("{name}: {e}"))?;
+            }
+            run_tool(Command::new("npm").current_dir(&home).args(["ci", "--silent", "--ignore-scripts"]))
+        })?;
+        // Next to its packages, where Node looks for them; copied each time, it is one small file.
+        let driver = fs::copy(self.peers.join("node/driver.js"), home.join("driver.js"));
+        driver.map_err(|e| format!("driver.js: {e}")).map(drop)
+    }
+
+    /// Runs `make` unless the step's stamp says that it was made from the same inputs.
+    fn step(
+        &self,
+        name: &str,
+        inputs: &[&Path],
+        make: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut content = Vec::new();
+        for input in inputs {
+            content.extend(fs::read(input).map_err(|e| format!("{}: {e}", input.display()))?);
+        }
+        let stamp = self.made.join("stamps").join(name);
+        if fs::read(&stamp).is_ok_and(|made_from| made_from == content) {
+            return Ok(());
+        }
+        println!("setup: {name}");
+        make()?;
+        make_dir(&self.made.join("stamps"))?;
+        fs::write(&stamp, content).map_err(|e| format!("{}: {e}", stamp.display()))
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), String> {
+    fs::create_dir_all(dir).map_err(|e| format!("{}: {e}", dir.display()))
+}
