@@ -1,1 +1,23 @@
-//! Under construction.
+//! The Broker: stores messages for producers and hands them to consumers.
+//!
+//! [`Broker::start`] is the way in. `dispatch` has one arm per request, `handlers` one file per family of
+//! requests, the other modules one noun each: a plain table or a pure core that takes `now_ms` and says what
+//! should happen. Left out of this crate: transactions' check-back, pop consumption, SQL92 filters, access
+//! control, replication. Java counterpart: the `broker` module.
+
+mod broker;
+mod clients;
+mod delay;
+mod dispatch;
+mod groups;
+mod handlers;
+mod held_pulls;
+mod offsets;
+mod queue_locks;
+mod refusal;
+mod registration;
+mod send_plan;
+mod settings;
+mod stats;
+mod topics;
+

@@ -1,0 +1,20 @@
+//! Handlers, one file per family of requests, the same families as in `protocol/src/requests`.
+
+use ferrocket_protocol::RemotingCommand;
+
+use crate::refusal::Refusal;
+
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod group;
+pub(crate) mod lock;
+pub(crate) mod offset;
+pub(crate) mod pull;
+pub(crate) mod query;
+pub(crate) mod send;
+pub(crate) mod stats;
+pub(crate) mod topic;
+pub(crate) mod transaction;
+
+/// What a handler returns: the reply, nothing (answered later, or nobody waits), or why it is refused.
+pub(crate) type Answer = Result<Option<RemotingCommand>, Refusal>;
