@@ -47,6 +47,11 @@ impl Process {
         Ok(Self { name: name.to_owned(), child })
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The child's standard input; `None` once taken.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()
