@@ -1,1 +1,21 @@
-//! Under construction.
+//! The Tokio driver of the remoting protocol: dial, listen, call.
+//!
+//! One task owns a connection: it reads, decodes every complete frame, has the [`Handler`] answer them in
+//! place and writes all answers at once. Bytes and typed headers are `ferrocket-protocol`'s; what requests
+//! mean is the handlers' business.
+//!
+//! Java counterpart: the package `remoting.netty`.
+
+mod calls;
+mod config;
+mod connection;
+mod dialer;
+mod error;
+mod listener;
+mod outbound;
+
+pub use config::RemotingConfig;
+pub use connection::{Connection, Handler, RefuseAll};
+pub use dialer::{Dialer, dial};
+pub use error::CallError;
+pub use listener::Listener;

@@ -1,0 +1,211 @@
+//! Accepts connections and looks after them.
+//!
+//! Java counterpart: `NettyRemotingServer`.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::config::RemotingConfig;
+use crate::connection::{Connection, Driver, Handler};
+use crate::dialer::prepare;
+
+/// How long accepting pauses after the system refused it (no descriptors left, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Refused connections are logged no more often than this.
+const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
+/// Longest time between two looks for idle connections.
+const SWEEP_MAX: Duration = Duration::from_secs(5);
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    local_addr: SocketAddr,
+    config: Arc<RemotingConfig>,
+}
+
+impl Listener {
+    /// Listens on `addr`; port 0 takes any free port.
+    ///
+    /// # Errors
+    /// The system's reason why the address cannot be listened on.
+    pub async fn bind(addr: SocketAddr, config: RemotingConfig) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        // A server that is started again right away finds its port held by dead connections otherwise.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(config.backlog)?;
+        let socket = TcpListener::from_std(socket.into())?;
+        Ok(Self { local_addr: socket.local_addr()?, socket, config: Arc::new(config) })
+    }
+
+    /// The address it listens on, with the real port.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Serves connections until `shutdown` completes. Then accepts and reads no more, writes what is waiting,
+    /// closes all connections and returns once they are gone.
+    pub async fn serve(self, handler: Arc<dyn Handler>, shutdown: impl Future<Output = ()> + Send) {
+        let roster = Arc::new(Roster::default());
+        let partial_total = Arc::new(AtomicUsize::new(0));
+        let quickest = self.config.idle_timeout.min(self.config.first_frame_timeout);
+        let mut sweep = tokio::time::interval((quickest / 4).clamp(Duration::from_millis(10), SWEEP_MAX));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refused = Refusals::default();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                _ = sweep.tick() => roster.sweep(&self.config),
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) => match roster.admit(peer.ip(), &self.config) {
+                        Some(seat) => self.start(stream, seat, &handler, &partial_total),
+                        None => refused.log(peer),
+                    },
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+        drop(self.socket);
+        let connections: Vec<Connection> = roster.seats().connections.values().cloned().collect();
+        for connection in &connections {
+            connection.close();
+        }
+        for connection in connections {
+            connection.closed().await;
+        }
+    }
+
+    fn start(
+        &self,
+        stream: TcpStream,
+        seat: Seat,
+        handler: &Arc<dyn Handler>,
+        partial_total: &Arc<AtomicUsize>,
+    ) {
+        let total = Some(partial_total.clone());
+        let driver = prepare(&stream, &self.config)
+            .and_then(|()| Driver::new(&stream, None, handler.clone(), self.config.clone(), total));
+        // The peer has gone again already.
+        let Ok(driver) = driver else { return };
+        let connection = driver.connection();
+        seat.roster.seats().connections.insert(connection.id(), connection.clone());
+        let id = connection.id();
+        tokio::spawn(async move {
+            let _seat = TakenSeat { seat, id };
+            driver.run(stream).await;
+        });
+    }
+}
+
+/// Who is connected.
+#[derive(Default)]
+struct Roster {
+    /// Held only to look up and to exchange entries.
+    seats: Mutex<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    connections: HashMap<u64, Connection>,
+    taken: usize,
+    taken_per_ip: HashMap<IpAddr, usize>,
+}
+
+impl Roster {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more connection from `ip`, within the limits.
+    fn admit(self: &Arc<Self>, ip: IpAddr, config: &RemotingConfig) -> Option<Seat> {
+        let mut seats = self.seats();
+        if seats.taken >= config.connections_max {
+            return None;
+        }
+        let from_ip = seats.taken_per_ip.entry(ip).or_default();
+        if *from_ip >= config.connections_per_ip_max {
+            return None;
+        }
+        *from_ip += 1;
+        seats.taken += 1;
+        Some(Seat { roster: self.clone(), ip })
+    }
+
+    /// Closes those who have been silent for too long, or have sent no frame since they came.
+    fn sweep(&self, config: &RemotingConfig) {
+        for connection in self.seats().connections.values() {
+            if connection.idle() >= config.idle_timeout {
+                tracing::info!(?connection, "closing an idle connection");
+                connection.close();
+            } else if connection.frameless().is_some_and(|since| since >= config.first_frame_timeout) {
+                tracing::info!(?connection, "closing a connection that sent no whole frame");
+                connection.close();
+            }
+        }
+    }
+}
+
+/// One place among the limits; given back when dropped.
+struct Seat {
+    roster: Arc<Roster>,
+    ip: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.roster.seats();
+        seats.taken -= 1;
+        if let Some(from_ip) = seats.taken_per_ip.get_mut(&self.ip) {
+            *from_ip -= 1;
+            if *from_ip == 0 {
+                seats.taken_per_ip.remove(&self.ip);
+            }
+        }
+    }
+}
+
+/// The place of a running connection.
+struct TakenSeat {
+    seat: Seat,
+    id: u64,
+}
+
+impl Drop for TakenSeat {
+    fn drop(&mut self) {
+        self.seat.roster.seats().connections.remove(&self.id);
+    }
+}
+
+/// Logs refused connections without letting a flood of them flood the log.
+#[derive(Default)]
+struct Refusals {
+    logged_at: Option<Instant>,
+    unlogged: usize,
+}
+
+impl Refusals {
+    fn log(&mut self, peer: SocketAddr) {
+        self.unlogged += 1;
+        if self.logged_at.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_EVERY) {
+            tracing::warn!(%peer, refused = self.unlogged, "too many connections");
+            self.logged_at = Some(Instant::now());
+            self.unlogged = 0;
+        }
+    }
+}
