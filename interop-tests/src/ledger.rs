@@ -66,6 +66,12 @@ impl Ledger {
         self.deliveries.iter().filter(wanted).map(|d| d.body.as_str()).collect()
     }
 
+    /// How many deliveries `consumer` (or anybody) had of bodies chosen by `chosen`.
+    pub fn delivered(&self, consumer: Option<u64>, chosen: impl Fn(&str) -> bool) -> usize {
+        let wanted = |d: &&Delivery| consumer.is_none_or(|c| c == d.consumer) && chosen(&d.body);
+        self.deliveries.iter().filter(wanted).count()
+    }
+
     /// The sent bodies chosen by `chosen` that did not arrive (at `consumer`, or anywhere).
     pub fn missing(&self, consumer: Option<u64>, chosen: impl Fn(&str) -> bool) -> Vec<&str> {
         let arrived = self.bodies(consumer);
@@ -144,11 +150,12 @@ impl Ledger {
         faults
     }
 
-    /// Bodies whose deliveries do not show reconsume times 0, 1, … `last` exactly once each.
-    pub fn retry_faults(&self, last: i32) -> Vec<String> {
+    /// Bodies chosen by `chosen` whose deliveries do not show reconsume times 0, 1, … `last` exactly
+    /// once each.
+    pub fn retry_faults(&self, last: i32, chosen: impl Fn(&str) -> bool) -> Vec<String> {
         let expected: Vec<i32> = (0..=last).collect();
         let mut times: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-        for d in &self.deliveries {
+        for d in self.deliveries.iter().filter(|d| chosen(&d.body)) {
             times.entry(&d.body).or_default().push(d.reconsume_times);
         }
         times
@@ -263,6 +270,6 @@ mod tests {
             got(&mut ledger, 1, "r-0", 0, 0, times);
             got(&mut ledger, 1, "r-1", 0, 1, 0);
         }
-        assert_eq!(ledger.retry_faults(2), ["r-1: reconsumeTimes [0, 0, 0], expected [0, 1, 2]"]);
+        assert_eq!(ledger.retry_faults(2, |_| true), ["r-1: reconsumeTimes [0, 0, 0], expected [0, 1, 2]"]);
     }
 }

@@ -86,6 +86,15 @@ impl<'a> Play<'a> {
         if sent == count { Ok(()) } else { Err(format!("{sent} of {count} sends reported")) }
     }
 
+    /// Sends `count` messages oneway. Nothing tells when they arrive, so the producer stays open:
+    /// stop the returned command when they did.
+    pub fn send_oneway(&mut self, topic: &str, prefix: &str, count: usize) -> Result<u64, String> {
+        let expected = self.ledger.sent_count() + count;
+        let id = self.start_sender(topic, prefix, count, &[("mode", "oneway")])?;
+        self.pump("all sent", |play| play.ledger.sent_count() == expected)?;
+        Ok(id)
+    }
+
     /// Starts a `send` command and leaves it running.
     pub fn start_sender(
         &mut self,

@@ -227,6 +227,9 @@ func (c *command) send() error {
 		}
 	}
 	answers.Wait()
+	if mode == "oneway" {
+		<-c.stop
+	}
 	return nil
 }
 

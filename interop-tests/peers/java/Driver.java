@@ -169,6 +169,9 @@ public class Driver {
             if (!answers.await(30, TimeUnit.SECONDS)) {
                 throw new IllegalStateException(answers.getCount() + " asynchronous sends without an answer");
             }
+            if (mode.equals("oneway")) {
+                stop.await();
+            }
         } finally {
             producer.shutdown();
         }

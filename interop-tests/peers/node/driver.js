@@ -84,7 +84,8 @@ async function consume(id, options, stop) {
     say(id, 'RECV', body, message.queueId, message.queueOffset, message.reconsumeTimes, message.tags || '-');
     const count = (deliveries.get(body) || 0) + 1;
     deliveries.set(body, count);
-    return count > failTimes ? undefined : Consumer.ACTION_RETRY;
+    // Thrown: of a handler called for a redelivery the library drops Consumer.ACTION_RETRY.
+    if (count <= failTimes) throw new Error(`failure ${count} of ${body}`);
   });
   await consumer.ready();
   say(id, 'READY');

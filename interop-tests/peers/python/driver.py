@@ -11,7 +11,8 @@ import time
 from ctypes import c_char_p, c_void_p
 
 from rocketmq.client import Message, Producer, PushConsumer, RecvMessage
-from rocketmq.ffi import MessageModel, _CConsumeStatus, dll, ffi_check
+from rocketmq.exceptions import ffi_check
+from rocketmq.ffi import MessageModel, _CConsumeStatus, dll
 
 # In the library, but not declared by the Python layer.
 dll.SetProducerInstanceName.argtypes = [c_void_p, c_char_p]
@@ -94,6 +95,8 @@ def send(ident, options, stop):
         for _ in range(asked):
             if not answers.acquire(timeout=30):
                 raise TimeoutError("asynchronous sends without an answer")
+        if mode == "oneway":
+            stop.wait()
     finally:
         producer.shutdown()
         GRAVEYARD.append(producer)
