@@ -362,6 +362,19 @@ enum End {
     PartialTotal,
 }
 
+/// What the first four bytes probably were if they were no frame length.
+fn looks_like(error: &FrameError) -> &'static str {
+    let FrameError::Length(len) = error else { return "" };
+    match len.to_be_bytes() {
+        [0x16, 0x03, ..] => "a TLS hello; this port speaks plain text",
+        [b'G', b'E', b'T', b' ']
+        | [b'P', b'U', b'T', b' ']
+        | [b'P', b'O', b'S', b'T']
+        | [b'H', b'E', b'A', b'D'] => "an HTTP request",
+        _ => "",
+    }
+}
+
 /// Owns the socket; runs as one task.
 pub(crate) struct Driver {
     connection: Connection,
@@ -433,7 +446,10 @@ impl Driver {
             End::Closed => tracing::debug!(peer, "connection closed"),
             End::PeerClosed => tracing::debug!(peer, "connection closed by the peer"),
             End::Io(error) => tracing::debug!(peer, %error, "connection failed"),
-            End::Broken(error) => tracing::warn!(peer, %error, "closing a peer that breaks the protocol"),
+            End::Broken(error) => {
+                let looks_like = looks_like(&error);
+                tracing::warn!(peer, %error, looks_like, "closing a peer that breaks the protocol");
+            }
             End::Stalled => tracing::warn!(peer, "closing a peer that does not read"),
             End::PartialTotal => tracing::warn!(peer, "closing a peer: too many incomplete frames are held"),
         }
@@ -507,8 +523,8 @@ impl Driver {
             match frame::decode(&mut self.partial) {
                 Ok(Some(command)) if command.is_response() => {
                     decoded += 1;
-                    let waiter = lock(&link.calls).take(command.opaque);
                     // Nobody waits any more for the answer to a call given up.
+                    let waiter = lock(&link.calls).take(command.opaque);
                     if let Some(waiter) = waiter {
                         let _ = waiter.send(command);
                     }

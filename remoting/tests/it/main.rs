@@ -1,0 +1,7 @@
+//! Remoting through its public calls, over loopback sockets.
+
+mod calls;
+mod hostile;
+mod lifecycle;
+mod limits;
+mod server;
