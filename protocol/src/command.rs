@@ -72,6 +72,20 @@ impl LanguageCode {
     }
 }
 
+impl serde::Serialize for LanguageCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Takes Java's name or the number.
+impl<'de> serde::Deserialize<'de> for LanguageCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+        Ok(text.parse().map_or_else(|_| Self::from_name(&text), Self))
+    }
+}
+
 /// The extension fields of a header: text by name, in the order they were written.
 ///
 /// A name may occur twice (Java's binary header repeats fields that its ACL hook copied); the last

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
 use crate::frame::{EXT_FIELDS_MAX, EXT_KEY_LEN_MAX, FrameError};
+use crate::json_text::{put_string, unescape};
 
 /// Deepest nesting of a value that is skipped.
 const DEPTH_MAX: usize = 16;
@@ -53,35 +54,6 @@ fn put_int(out: &mut BytesMut, value: i32) {
     use std::fmt::Write;
     // A number always fits a growing buffer.
     let _ = write!(out, "{value}");
-}
-
-fn put_string(out: &mut BytesMut, text: &str) {
-    out.put_u8(b'"');
-    let bytes = text.as_bytes();
-    let mut plain_from = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        let escaped: &[u8] = match byte {
-            b'"' => b"\\\"",
-            b'\\' => b"\\\\",
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            0..0x20 => b"",
-            _ => continue,
-        };
-        out.put_slice(&bytes[plain_from..at]);
-        plain_from = at + 1;
-        if escaped.is_empty() {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
-            out.put_slice(b"\\u00");
-            out.put_u8(HEX[usize::from(byte >> 4)]);
-            out.put_u8(HEX[usize::from(byte & 15)]);
-        } else {
-            out.put_slice(escaped);
-        }
-    }
-    out.put_slice(&bytes[plain_from..]);
-    out.put_u8(b'"');
 }
 
 struct Scanner<'a> {
@@ -254,62 +226,8 @@ impl Scanner<'_> {
     /// The slow path of [`Self::string`]: from the first backslash on, into memory of its own.
     fn escaped_string(&mut self, start: usize) -> Scan<Text> {
         let mut unescaped = self.source[start..self.at].to_vec();
-        loop {
-            let byte = *self.source.get(self.at).ok_or("unexpected end in a text")?;
-            self.at += 1;
-            match byte {
-                b'"' => return Text::try_from(Bytes::from(unescaped)).map_err(|_| "text that is not UTF-8"),
-                b'\\' => {
-                    let escape = *self.source.get(self.at).ok_or("unexpected end in an escape")?;
-                    self.at += 1;
-                    let plain = match escape {
-                        b'"' | b'\\' | b'/' | b'\'' => escape,
-                        b'n' => b'\n',
-                        b'r' => b'\r',
-                        b't' => b'\t',
-                        b'b' => 8,
-                        b'f' => 12,
-                        b'v' => 11,
-                        b'0' => 0,
-                        b'u' => {
-                            let unit = self.unicode()?;
-                            unescaped.extend_from_slice(unit.encode_utf8(&mut [0; 4]).as_bytes());
-                            continue;
-                        }
-                        _ => return Err("unknown escape"),
-                    };
-                    unescaped.push(plain);
-                }
-                plain => unescaped.push(plain),
-            }
-        }
-    }
-
-    /// What follows `\u`: one character, of one or two UTF-16 units. A lone surrogate becomes U+FFFD.
-    fn unicode(&mut self) -> Scan<char> {
-        let unit = self.hex4()?;
-        let mut code = u32::from(unit);
-        if (0xD800..0xDC00).contains(&unit) && self.source[self.at..].starts_with(b"\\u") {
-            let before = self.at;
-            self.at += 2;
-            let low = self.hex4()?;
-            if (0xDC00..0xE000).contains(&low) {
-                code = 0x1_0000 + ((code - 0xD800) << 10) + (u32::from(low) - 0xDC00);
-            } else {
-                self.at = before;
-            }
-        }
-        Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER))
-    }
-
-    fn hex4(&mut self) -> Scan<u16> {
-        let digits = self.source.get(self.at..self.at + 4).ok_or("unexpected end in an escape")?;
-        let mut unit = 0;
-        for digit in digits {
-            unit = unit << 4 | (*digit as char).to_digit(16).ok_or("a hexadecimal digit expected")? as u16;
-        }
-        self.at += 4;
-        Ok(unit)
+        unescape(self.source, &mut self.at, b'"', &mut unescaped)?;
+        Text::try_from(Bytes::from(unescaped)).map_err(|_| "text that is not UTF-8")
     }
 
     /// Passes over a value of any kind.

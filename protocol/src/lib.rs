@@ -5,9 +5,11 @@
 
 pub mod body;
 pub mod command;
+pub mod compression;
 pub mod fastjson;
 pub mod frame;
 mod json_header;
+mod json_text;
 pub mod message;
 pub mod message_id;
 pub mod properties;

@@ -293,7 +293,8 @@ impl<'a> RecordView<'a> {
         let reconsume_times = cursor.i32("reconsume times")?;
         let prepared_transaction_offset = cursor.i64("prepared transaction offset")?;
         let body_len = cursor.i32("body")?;
-        let body = cursor.take("body", usize::try_from(body_len).map_err(|_| RecordError::Length("body"))?)?;
+        let body =
+            cursor.take("body", usize::try_from(body_len).map_err(|_| RecordError::Length("body"))?)?;
         let topic_len = match magic {
             MAGIC_V1 => usize::from(cursor.take("topic", 1)?[0]),
             _ => usize::from(cursor.u16("topic")?),

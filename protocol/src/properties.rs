@@ -203,7 +203,8 @@ impl Properties {
 
     /// The text as 4.9 writes it: without a separator behind the last property.
     pub fn to_text(&self) -> Text {
-        let mut text = String::with_capacity(self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum());
+        let mut text =
+            String::with_capacity(self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum());
         for (name, value) in self.iter() {
             if !text.is_empty() {
                 text.push(PROPERTY_SEPARATOR);

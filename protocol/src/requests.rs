@@ -60,7 +60,9 @@ pub struct HeaderError {
 impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            None => write!(f, "field {} is missing, a value of type {} is expected", self.field, self.expected),
+            None => {
+                write!(f, "field {} is missing, a value of type {} is expected", self.field, self.expected)
+            }
             Some(value) => {
                 let shown: String = value.chars().take(64).collect();
                 write!(f, "field {} is {shown:?}, a value of type {} is expected", self.field, self.expected)
@@ -364,15 +366,36 @@ impl fmt::Display for RequestCode {
     }
 }
 
-use auth::{CreateAccessConfigHeader, DeleteAccessConfigHeader, GetBrokerAclConfigReply, UpdateGlobalWhiteAddrsConfigHeader};
-use client::{ConsumeMessageDirectlyHeader, GetConsumerConnectionListHeader, GetConsumerListByGroupHeader, GetConsumerRunningInfoHeader, GetProducerConnectionListHeader, NotifyConsumerIdsChangedHeader, UnregisterClientHeader};
+use auth::{
+    CreateAccessConfigHeader, DeleteAccessConfigHeader, GetBrokerAclConfigReply,
+    UpdateGlobalWhiteAddrsConfigHeader,
+};
+use client::{
+    ConsumeMessageDirectlyHeader, GetConsumerConnectionListHeader, GetConsumerListByGroupHeader,
+    GetConsumerRunningInfoHeader, GetProducerConnectionListHeader, NotifyConsumerIdsChangedHeader,
+    UnregisterClientHeader,
+};
 use config::GetBrokerConfigReply;
-use group::{DeleteSubscriptionGroupHeader, GetConsumeStatsHeader, GetConsumeStatsInBrokerHeader, GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QueryTopicConsumeByWhoHeader};
-use kv::{DeleteKVConfigHeader, GetKVConfigHeader, GetKVConfigReply, GetKVListByNamespaceHeader, PutKVConfigHeader};
-use offset::{CloneGroupOffsetHeader, GetConsumerStatusHeader, GetEarliestMsgStoretimeHeader, GetEarliestMsgStoretimeReply, GetMaxOffsetHeader, GetMaxOffsetReply, GetMinOffsetHeader, GetMinOffsetReply, QueryConsumerOffsetHeader, QueryConsumerOffsetReply, QueryCorrectionOffsetHeader, ResetOffsetHeader, SearchOffsetHeader, SearchOffsetReply, UpdateConsumerOffsetHeader};
+use group::{
+    DeleteSubscriptionGroupHeader, GetConsumeStatsHeader, GetConsumeStatsInBrokerHeader,
+    GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QueryTopicConsumeByWhoHeader,
+};
+use kv::{
+    DeleteKVConfigHeader, GetKVConfigHeader, GetKVConfigReply, GetKVListByNamespaceHeader, PutKVConfigHeader,
+};
+use offset::{
+    CloneGroupOffsetHeader, GetConsumerStatusHeader, GetEarliestMsgStoretimeHeader,
+    GetEarliestMsgStoretimeReply, GetMaxOffsetHeader, GetMaxOffsetReply, GetMinOffsetHeader,
+    GetMinOffsetReply, QueryConsumerOffsetHeader, QueryConsumerOffsetReply, QueryCorrectionOffsetHeader,
+    ResetOffsetHeader, SearchOffsetHeader, SearchOffsetReply, UpdateConsumerOffsetHeader,
+};
 use pull::{PullMessageHeader, PullMessageReply};
 use query::{QueryConsumeQueueHeader, QueryMessageHeader, QueryMessageReply, ViewMessageHeader};
-use route::{AddWritePermOfBrokerHeader, AddWritePermOfBrokerReply, GetRouteInfoHeader, QueryDataVersionHeader, QueryDataVersionReply, RegisterBrokerHeader, RegisterBrokerReply, UnregisterBrokerHeader, WipeWritePermOfBrokerHeader, WipeWritePermOfBrokerReply};
+use route::{
+    AddWritePermOfBrokerHeader, AddWritePermOfBrokerReply, GetRouteInfoHeader, QueryDataVersionHeader,
+    QueryDataVersionReply, RegisterBrokerHeader, RegisterBrokerReply, UnregisterBrokerHeader,
+    WipeWritePermOfBrokerHeader, WipeWritePermOfBrokerReply,
+};
 use send::{ConsumerSendMsgBackHeader, ReplyMessageHeader, SendMessageHeader, SendMessageReply};
 use stats::ViewBrokerStatsDataHeader;
 use topic::{CreateTopicHeader, DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader};
