@@ -1,1 +1,205 @@
-//! Subscription groups.
+//! The settings of consumer groups: may they consume, how often is a message tried again.
+//!
+//! A plain table with a version; a background task writes it to `subscriptionGroup.json` when it has changed.
+//! Java counterpart: `SubscriptionGroupManager`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::group::{SubscriptionGroupConfig, SubscriptionGroupWrapper};
+use ferrocket_protocol::body::topic::DataVersion;
+use ferrocket_protocol::fastjson::{self, JsonError};
+use tokio::sync::watch;
+
+use crate::refusal::Refusal;
+
+/// The file under `config/`.
+pub(crate) const FILE: &str = "subscriptionGroup.json";
+/// Groups of one broker; further ones are not created.
+const GROUPS_MAX: usize = 1_000_000;
+/// Before the names of the system's own groups, which are created even when clients' groups are not.
+const SYSTEM_PREFIX: &str = "CID_RMQ_SYS_";
+const BUILT_IN: [&str; 7] = [
+    "TOOLS_CONSUMER",
+    "FILTERSRV_CONSUMER",
+    "SELF_TEST_C_GROUP",
+    "CID_ONS-HTTP-PROXY",
+    "CID_ONSAPI_PULL",
+    "CID_ONSAPI_PERMISSION",
+    "CID_ONSAPI_OWNER",
+];
+
+/// The settings of all consumer groups.
+#[derive(Debug)]
+pub(crate) struct SubscriptionGroups {
+    /// Looked at by every pull; held for one look-up or one change.
+    state: Mutex<State>,
+    /// The counter of the version, for those who wait for changes.
+    changes: watch::Sender<i64>,
+    /// Whether memory knows more than the file.
+    unsaved: AtomicBool,
+}
+
+#[derive(Debug)]
+struct State {
+    table: HashMap<Text, Arc<SubscriptionGroupConfig>>,
+    version: DataVersion,
+}
+
+impl SubscriptionGroups {
+    /// The groups that every broker has.
+    pub(crate) fn new(now_ms: i64) -> Self {
+        let table = BUILT_IN.into_iter().map(|name| (Text::from_static(name), Arc::new(SubscriptionGroupConfig::new(name)))).collect();
+        let version = DataVersion::new(now_ms);
+        Self {
+            state: Mutex::new(State { table, version }),
+            changes: watch::Sender::new(0),
+            unsaved: AtomicBool::new(false),
+        }
+    }
+
+    /// Adds the file's groups and takes its version.
+    pub(crate) fn load(&self, text: &str) -> Result<(), JsonError> {
+        let read: SubscriptionGroupWrapper = fastjson::from_slice(text.as_bytes())?;
+        let mut state = self.lock();
+        for (name, mut group) in read.subscription_group_table {
+            group.group_name = name.clone();
+            state.table.insert(name.into(), Arc::new(group));
+        }
+        state.version = read.data_version;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Changes are single inserts; a panic elsewhere leaves a usable table.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The whole table, for the file and for slaves.
+    pub(crate) fn to_wrapper(&self) -> SubscriptionGroupWrapper {
+        let state = self.lock();
+        SubscriptionGroupWrapper {
+            data_version: state.version,
+            subscription_group_table: state
+                .table
+                .iter()
+                .map(|(name, group)| (name.to_string(), SubscriptionGroupConfig::clone(group)))
+                .collect(),
+            ..SubscriptionGroupWrapper::default()
+        }
+    }
+
+    /// Wakes up after every change.
+    pub(crate) fn changes(&self) -> watch::Receiver<i64> {
+        self.changes.subscribe()
+    }
+
+    /// Whether there is something to save; from now on it counts as saved.
+    pub(crate) fn take_unsaved(&self) -> bool {
+        self.unsaved.swap(false, Ordering::AcqRel)
+    }
+
+    /// Saving failed: there is something to save again.
+    pub(crate) fn set_unsaved(&self) {
+        self.unsaved.store(true, Ordering::Release);
+    }
+
+    fn changed(&self, state: &mut State, now_ms: i64) {
+        state.version.advance(now_ms);
+        self.set_unsaved();
+        self.changes.send_replace(state.version.counter);
+    }
+
+    /// All names.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.lock().table.keys().map(|name| name.to_string()).collect()
+    }
+
+    /// The settings of a group. An unknown one is created if `auto_create` (the setting
+    /// `autoCreateSubscriptionGroup`) or if it is one of the system's. Java: `findSubscriptionGroupConfig`.
+    pub(crate) fn find(&self, group: &str, auto_create: bool, now_ms: i64) -> Option<Arc<SubscriptionGroupConfig>> {
+        let mut state = self.lock();
+        if let Some(there) = state.table.get(group) {
+            return Some(there.clone());
+        }
+        if !auto_create && !group.starts_with(SYSTEM_PREFIX) {
+            return None;
+        }
+        if state.table.len() >= GROUPS_MAX {
+            tracing::warn!(group, GROUPS_MAX, "cannot create the consumer group: there are too many");
+            return None;
+        }
+        tracing::info!(group, "created a consumer group");
+        let created = Arc::new(SubscriptionGroupConfig::new(group));
+        state.table.insert(group.into(), created.clone());
+        self.changed(&mut state, now_ms);
+        Some(created)
+    }
+
+    /// Creates or replaces a group's settings. Java: `updateSubscriptionGroupConfig`.
+    pub(crate) fn update(&self, group: SubscriptionGroupConfig, now_ms: i64) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        if state.table.len() >= GROUPS_MAX && !state.table.contains_key(&*group.group_name) {
+            return Err(Refusal::system_error(format!("the broker has {GROUPS_MAX} groups, which is its limit")));
+        }
+        tracing::info!(group = %group.group_name, "consumer group set");
+        state.table.insert(Text::from(&*group.group_name), Arc::new(group));
+        self.changed(&mut state, now_ms);
+        Ok(())
+    }
+
+    /// Takes a group out; false if there is none. Java: `deleteSubscriptionGroupConfig`.
+    pub(crate) fn delete(&self, group: &str, now_ms: i64) -> bool {
+        let mut state = self.lock();
+        let there = state.table.remove(group).is_some();
+        if there {
+            tracing::info!(group, "consumer group deleted");
+            self.changed(&mut state, now_ms);
+        }
+        there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Java's seven groups are there at start, with Java's defaults.
+    #[test]
+    fn built_in_groups() {
+        let groups = SubscriptionGroups::new(1);
+        assert_eq!(groups.names().len(), 7);
+        let tools = groups.find("TOOLS_CONSUMER", false, 2).unwrap();
+        assert_eq!((tools.consume_enable, tools.retry_max_times, tools.retry_queue_nums), (true, 16, 1));
+        assert_eq!((tools.broker_id, tools.which_broker_when_consume_slowly), (0, 1));
+        assert!(tools.notify_consumer_ids_changed_enable && tools.consume_broadcast_enable);
+    }
+
+    /// Unknown groups are created if that is allowed, the system's own always.
+    #[test]
+    fn creation() {
+        let groups = SubscriptionGroups::new(1);
+        assert!(groups.find("g", false, 2).is_none());
+        assert!(groups.find("CID_RMQ_SYS_TRANS", false, 2).is_some());
+        assert!(groups.find("g", true, 3).is_some());
+        assert!(groups.find("g", false, 4).is_some());
+        assert!(groups.take_unsaved() && !groups.take_unsaved());
+    }
+
+    /// Settings survive the file; deleting an unknown group changes nothing.
+    #[test]
+    fn file_round_trip() {
+        let first = SubscriptionGroups::new(1);
+        first.update(SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("g") }, 5).unwrap();
+        let second = SubscriptionGroups::new(2);
+        second.load(&fastjson::to_pretty(&first.to_wrapper())).unwrap();
+        assert_eq!(second.find("g", false, 3).map(|group| group.retry_max_times), Some(3));
+        assert_eq!(second.to_wrapper().data_version.counter, 1);
+        assert!(!second.delete("unknown", 6));
+        assert!(second.delete("g", 6));
+        assert_eq!(second.to_wrapper().data_version.counter, 2);
+        assert!(second.load("[").is_err());
+    }
+}

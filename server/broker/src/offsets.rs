@@ -1,1 +1,215 @@
-//! Consumer offsets.
+//! How far each consumer group has come in each queue: `topic@group`, queue id, next offset.
+//!
+//! A plain table. The handlers commit and query; a background task writes it to `consumerOffset.json` when it
+//! has changed. Left out: LMQ offsets and the history file. Java counterpart: `ConsumerOffsetManager`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ferrocket_protocol::body::offset::ConsumerOffsetTable;
+use ferrocket_protocol::fastjson::{self, JsonError};
+
+/// The file under `config/`.
+pub(crate) const FILE: &str = "consumerOffset.json";
+/// What [`ConsumerOffsets::query`] answers when nothing is stored. A client may store it, too.
+pub(crate) const NO_OFFSET: i64 = -1;
+/// `topic@group` pairs; commits of further ones are refused.
+const PAIRS_MAX: usize = 1_000_000;
+/// Queues of one pair; commits of further ones are refused.
+const QUEUES_MAX: usize = 65_536;
+
+/// The offsets of all consumer groups.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerOffsets {
+    /// By `topic@group`, then queue id. Held for one look-up, and while the whole is copied for the file.
+    table: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
+    /// Whether memory knows more than the file.
+    unsaved: AtomicBool,
+}
+
+impl ConsumerOffsets {
+    /// Takes over the file's text. Java's unquoted queue ids are read as well as quoted ones.
+    pub(crate) fn load(&self, text: &str) -> Result<(), JsonError> {
+        let read: ConsumerOffsetTable = fastjson::from_slice(text.as_bytes())?;
+        *self.lock() = read.offset_table.into_iter().collect();
+        Ok(())
+    }
+
+    /// The table as it is now, for the file and for slaves.
+    pub(crate) fn to_table(&self) -> ConsumerOffsetTable {
+        ConsumerOffsetTable {
+            offset_table: self.lock().iter().map(|(pair, queues)| (pair.clone(), queues.clone())).collect(),
+            ..ConsumerOffsetTable::default()
+        }
+    }
+
+    /// Whether there is something to save; from now on it counts as saved.
+    pub(crate) fn take_unsaved(&self) -> bool {
+        self.unsaved.swap(false, Ordering::AcqRel)
+    }
+
+    /// Saving failed: there is something to save again.
+    pub(crate) fn set_unsaved(&self) {
+        self.unsaved.store(true, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<i32, i64>>> {
+        // Every entry is whole at any moment, so a panic elsewhere leaves a usable table.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stores the offset from which `group` will read on. A smaller one replaces a larger one: resets rely on
+    /// it. Neither topic nor group needs to exist. False when the table is full.
+    pub(crate) fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> bool {
+        let pair = pair(topic, group);
+        let mut table = self.lock();
+        let full = table.len() >= PAIRS_MAX;
+        let queues = match table.get_mut(&pair) {
+            Some(queues) => queues,
+            None if full => return false,
+            None => table.entry(pair.clone()).or_default(),
+        };
+        if queues.len() >= QUEUES_MAX && !queues.contains_key(&queue_id) {
+            return false;
+        }
+        let old = queues.insert(queue_id, offset);
+        drop(table);
+        if old != Some(offset) {
+            self.set_unsaved();
+        }
+        if let Some(old) = old.filter(|old| offset < *old) {
+            tracing::warn!(pair, queue_id, old, offset, "a consumer offset went back");
+        }
+        true
+    }
+
+    /// The stored offset, [`NO_OFFSET`] if there is none.
+    pub(crate) fn query(&self, group: &str, topic: &str, queue_id: i32) -> i64 {
+        self.lock().get(&pair(topic, group)).and_then(|queues| queues.get(&queue_id)).copied().unwrap_or(NO_OFFSET)
+    }
+
+    /// All queues of one topic and group.
+    pub(crate) fn queues(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        self.lock().get(&pair(topic, group)).cloned().unwrap_or_default()
+    }
+
+    /// The topics of which `group` has offsets.
+    pub(crate) fn topics_of(&self, group: &str) -> BTreeSet<String> {
+        let table = self.lock();
+        table.keys().filter_map(|pair| split(pair)).filter(|(_, of)| *of == group).map(|(topic, _)| topic.to_owned()).collect()
+    }
+
+    /// The groups that have offsets of `topic`.
+    pub(crate) fn groups_of(&self, topic: &str) -> BTreeSet<String> {
+        let table = self.lock();
+        table.keys().filter_map(|pair| split(pair)).filter(|(of, _)| *of == topic).map(|(_, group)| group.to_owned()).collect()
+    }
+
+    /// Gives `to` the offsets that `from` has of `topic`; nothing happens if it has none.
+    pub(crate) fn clone_group(&self, from: &str, to: &str, topic: &str) {
+        let mut table = self.lock();
+        if let Some(queues) = table.get(&pair(topic, from)).cloned() {
+            table.insert(pair(topic, to), queues);
+            drop(table);
+            self.set_unsaved();
+        }
+    }
+
+    /// Forgets all offsets of a group.
+    pub(crate) fn remove_group(&self, group: &str) {
+        self.lock().retain(|pair, _| split(pair).is_none_or(|(_, of)| of != group));
+        self.set_unsaved();
+    }
+
+    /// The smallest offset per queue of `topic` over all groups but the left-out ones, of those offsets that
+    /// are still in the queue.
+    pub(crate) fn min_of_all_groups(
+        &self,
+        topic: &str,
+        left_out: &[&str],
+        min_offset: impl Fn(i32) -> i64,
+    ) -> BTreeMap<i32, i64> {
+        let mut smallest = BTreeMap::new();
+        for (pair, queues) in self.lock().iter() {
+            let Some((of, group)) = split(pair) else { continue };
+            if of != topic || left_out.contains(&group) {
+                continue;
+            }
+            for (queue_id, offset) in queues {
+                if *offset >= min_offset(*queue_id) {
+                    let least = smallest.entry(*queue_id).or_insert(*offset);
+                    *least = (*least).min(*offset);
+                }
+            }
+        }
+        smallest
+    }
+}
+
+fn pair(topic: &str, group: &str) -> String {
+    let mut pair = String::with_capacity(topic.len() + 1 + group.len());
+    pair.push_str(topic);
+    pair.push('@');
+    pair.push_str(group);
+    pair
+}
+
+/// Topic and group of a pair; Java leaves out pairs in which `@` stands more than once.
+fn split(pair: &str) -> Option<(&str, &str)> {
+    pair.split_once('@').filter(|(_, group)| !group.contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A smaller offset replaces a larger one, also the −1 of old clients, after which nothing counts as stored.
+    #[test]
+    fn commits_overwrite() {
+        let offsets = ConsumerOffsets::default();
+        assert_eq!(offsets.query("g", "t", 0), NO_OFFSET);
+        assert!(!offsets.take_unsaved());
+        for offset in [7, 3, 9, -1] {
+            assert!(offsets.commit("g", "t", 0, offset));
+            assert_eq!(offsets.query("g", "t", 0), offset);
+        }
+        assert!(offsets.take_unsaved());
+        assert!(!offsets.take_unsaved());
+        offsets.commit("g", "t", 0, -1);
+        assert!(!offsets.take_unsaved(), "the same offset again is no change");
+    }
+
+    /// The file has Java's shape, and Java's own text with unquoted queue ids is read.
+    #[test]
+    fn file_round_trip() {
+        let offsets = ConsumerOffsets::default();
+        offsets.load("{\n\t\"offsetTable\":{\n\t\t\"t@g\":{0:5,1:6\n\t\t},\"%RETRY%g@g\":{0:1}\n\t}\n}").unwrap();
+        assert_eq!((offsets.query("g", "t", 1), offsets.query("g", "%RETRY%g", 0)), (6, 1));
+        let again = ConsumerOffsets::default();
+        again.load(&fastjson::to_pretty(&offsets.to_table())).unwrap();
+        assert_eq!(again.queues("g", "t"), BTreeMap::from([(0, 5), (1, 6)]));
+        assert!(offsets.load("{").is_err());
+        assert_eq!(offsets.query("g", "t", 1), 6, "a broken text changes nothing");
+    }
+
+    /// Groups and topics find each other; cloning and removing touch one group only.
+    #[test]
+    fn groups() {
+        let offsets = ConsumerOffsets::default();
+        offsets.commit("g1", "t", 0, 10);
+        offsets.commit("g1", "u", 0, 1);
+        offsets.commit("g2", "t", 0, 4);
+        offsets.commit("g2", "t", 1, 8);
+        assert_eq!(offsets.topics_of("g1"), BTreeSet::from(["t".to_owned(), "u".to_owned()]));
+        assert_eq!(offsets.groups_of("t"), BTreeSet::from(["g1".to_owned(), "g2".to_owned()]));
+        assert_eq!(offsets.min_of_all_groups("t", &[], |_| 0), BTreeMap::from([(0, 4), (1, 8)]));
+        assert_eq!(offsets.min_of_all_groups("t", &["g2"], |_| 0), BTreeMap::from([(0, 10)]));
+        assert_eq!(offsets.min_of_all_groups("t", &[], |_| 5), BTreeMap::from([(0, 10), (1, 8)]));
+        offsets.clone_group("g2", "g3", "t");
+        assert_eq!(offsets.query("g3", "t", 1), 8);
+        offsets.remove_group("g2");
+        assert_eq!(offsets.query("g2", "t", 0), NO_OFFSET);
+        assert_eq!(offsets.query("g3", "t", 0), 4);
+    }
+}

@@ -1,1 +1,491 @@
-//! Statistics.
+//! What the broker counts: totals, rates over sliding windows, and Java's named statistics per topic and group.
+//!
+//! A plain core: handlers add, [`Stats::tick`] is called once a second with the time, readers get snapshots.
+//! Left out: the commercial statistics and the ones per queue, which 4.9 keeps off by default. Java
+//! counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keys of one statistic; what comes later is not counted on its own.
+const KEYS_MAX: usize = 100_000;
+/// Seconds of the longest rate window.
+const WINDOW_MAX: usize = 600;
+/// Spans between two snapshots of an item, and how many snapshots are kept: a minute, an hour, a day.
+const SPANS: [(i64, usize); 3] = [(10_000, 7), (600_000, 7), (3_600_000, 25)];
+/// Upper bounds (exclusive, ms) of the put times that `putMessageDistributeTime` tells apart.
+const PUT_TIMES: [(u64, &str); 13] = [
+    (1, "[<=0ms]"),
+    (10, "[0~10ms]"),
+    (50, "[10~50ms]"),
+    (100, "[50~100ms]"),
+    (200, "[100~200ms]"),
+    (500, "[200~500ms]"),
+    (1_000, "[500ms~1s]"),
+    (2_000, "[1~2s]"),
+    (3_000, "[2~3s]"),
+    (4_000, "[3~4s]"),
+    (5_000, "[4~5s]"),
+    (10_000, "[5~10s]"),
+    (u64::MAX, "[10s~]"),
+];
+
+/// A named statistic, as `VIEW_BROKER_STATS_DATA` asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Statistic {
+    /// Messages stored, by topic.
+    TopicPutNums,
+    /// Bytes stored, by topic.
+    TopicPutSize,
+    /// Messages handed out, by `topic@group`.
+    GroupGetNums,
+    /// Bytes handed out, by `topic@group`.
+    GroupGetSize,
+    /// Messages sent back, by `topic@group`.
+    SndbckPutNums,
+    /// Messages stored, by cluster.
+    BrokerPutNums,
+    /// Messages handed out, by cluster.
+    BrokerGetNums,
+}
+
+impl Statistic {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::TopicPutNums, "TOPIC_PUT_NUMS"),
+        (Self::TopicPutSize, "TOPIC_PUT_SIZE"),
+        (Self::GroupGetNums, "GROUP_GET_NUMS"),
+        (Self::GroupGetSize, "GROUP_GET_SIZE"),
+        (Self::SndbckPutNums, "SNDBCK_PUT_NUMS"),
+        (Self::BrokerPutNums, "BROKER_PUT_NUMS"),
+        (Self::BrokerGetNums, "BROKER_GET_NUMS"),
+    ];
+
+    /// The statistic of this name, `None` for names nobody counts under.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(statistic, _)| *statistic)
+    }
+}
+
+/// What one key of a statistic did in one span. Java: `StatsSnapshot`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct SpanSum {
+    /// The sum of all values.
+    pub(crate) sum: i64,
+    /// The sum per second.
+    pub(crate) tps: f64,
+    /// The sum per addition.
+    pub(crate) avgpt: f64,
+}
+
+/// The broker's totals since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Messages stored.
+    pub(crate) put_times: u64,
+    /// Messages refused or failed.
+    pub(crate) put_failed_times: u64,
+    /// Bytes stored.
+    pub(crate) put_size: u64,
+    /// Pulls that found messages.
+    pub(crate) get_found_times: u64,
+    /// Pulls that found none.
+    pub(crate) get_miss_times: u64,
+    /// Messages handed out.
+    pub(crate) transferred: u64,
+}
+
+/// Which rate is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// Messages stored.
+    Put,
+    /// Pulls that found messages.
+    GetFound,
+    /// Pulls that found none.
+    GetMiss,
+    /// All pulls.
+    GetTotal,
+    /// Messages handed out.
+    Transferred,
+}
+
+/// What the runtime table shows besides rates.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Summary {
+    /// Totals up to now.
+    pub(crate) now: Totals,
+    /// Totals when today began.
+    pub(crate) today_morning: Totals,
+    /// Totals when yesterday began.
+    pub(crate) yesterday_morning: Totals,
+    /// When the broker started, ms since 1970.
+    pub(crate) boot_ms: i64,
+    /// The longest a put took, ms.
+    pub(crate) put_time_max_ms: u64,
+    /// The longest a pull took to read, ms.
+    pub(crate) get_time_max_ms: u64,
+    /// Put times of the last full minute, as `[range]:count ` entries.
+    pub(crate) put_distribution: String,
+    /// Put time that 99 % stayed below in the last full minute, ms.
+    pub(crate) put_latency_99_ms: f64,
+    /// The same for 99.9 %.
+    pub(crate) put_latency_999_ms: f64,
+}
+
+/// All counters of a broker.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    cluster: String,
+    /// Counted on every send and pull; held for a few additions.
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    boot_ms: i64,
+    totals: Totals,
+    /// One per second, the newest last, at most `WINDOW_MAX + 1`.
+    samples: VecDeque<(i64, Totals)>,
+    day: i64,
+    today_morning: Totals,
+    yesterday_morning: Totals,
+    items: HashMap<Statistic, HashMap<String, Item>>,
+    put_times: [u64; PUT_TIMES.len()],
+    last_put_times: [u64; PUT_TIMES.len()],
+    put_times_since_ms: i64,
+    put_time_max_ms: u64,
+    get_time_max_ms: u64,
+    /// Where `topic@group` is put together, so that counting allocates nothing.
+    key: String,
+}
+
+/// One key of one statistic.
+#[derive(Debug, Default)]
+struct Item {
+    value: i64,
+    times: i64,
+    /// `(at_ms, times, value)` for the minute, the hour and the day.
+    snapshots: [VecDeque<(i64, i64, i64)>; SPANS.len()],
+}
+
+impl Item {
+    fn snapshot(&mut self, now_ms: i64) {
+        for ((span_ms, kept), snapshots) in SPANS.into_iter().zip(&mut self.snapshots) {
+            match snapshots.back() {
+                Some((last_ms, ..)) if now_ms - last_ms < span_ms => continue,
+                Some(_) => {}
+                None => snapshots.push_back((now_ms - span_ms, 0, 0)),
+            }
+            snapshots.push_back((now_ms, self.times, self.value));
+            if snapshots.len() > kept {
+                snapshots.pop_front();
+            }
+        }
+    }
+
+    fn sum(&self, span: usize) -> SpanSum {
+        let snapshots = self.snapshots.get(span);
+        let ends = snapshots.and_then(|snapshots| Some((snapshots.front()?, snapshots.back()?)));
+        let Some((first, last)) = ends else { return SpanSum::default() };
+        let (sum, times, took_ms) = (last.2 - first.2, last.1 - first.1, last.0 - first.0);
+        SpanSum {
+            sum,
+            tps: if took_ms > 0 { sum as f64 * 1000.0 / took_ms as f64 } else { 0.0 },
+            avgpt: if times > 0 { sum as f64 / times as f64 } else { 0.0 },
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, statistic: Statistic, key: &str, value: i64, times: i64) {
+        let items = self.items.entry(statistic).or_default();
+        let full = items.len() >= KEYS_MAX;
+        match items.get_mut(key) {
+            Some(item) => {
+                item.value += value;
+                item.times += times;
+            }
+            None if full => {}
+            None => {
+                items.insert(key.to_owned(), Item { value, times, ..Item::default() });
+            }
+        }
+    }
+
+    fn add_topic_group(&mut self, statistic: Statistic, topic: &str, group: &str, value: i64) {
+        let mut key = std::mem::take(&mut self.key);
+        key.clear();
+        key.push_str(topic);
+        key.push('@');
+        key.push_str(group);
+        self.add(statistic, &key, value, 1);
+        self.key = key;
+    }
+}
+
+impl Stats {
+    /// Counters of a broker of this cluster that starts now; `day` is the number of the local day.
+    pub(crate) fn new(cluster: &str, now_ms: i64, day: i64) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            state: Mutex::new(State {
+                boot_ms: now_ms,
+                totals: Totals::default(),
+                samples: VecDeque::from([(now_ms, Totals::default())]),
+                day,
+                today_morning: Totals::default(),
+                yesterday_morning: Totals::default(),
+                items: HashMap::new(),
+                put_times: [0; PUT_TIMES.len()],
+                last_put_times: [0; PUT_TIMES.len()],
+                put_times_since_ms: now_ms,
+                put_time_max_ms: 0,
+                get_time_max_ms: 0,
+                key: String::new(),
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Counters stay counters if a thread panicked between two additions.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `messages` of `topic` with `bytes` in all were stored, by one request.
+    pub(crate) fn put(&self, topic: &str, messages: u64, bytes: u64) {
+        let mut state = self.lock();
+        state.totals.put_times += messages;
+        state.totals.put_size += bytes;
+        state.add(Statistic::TopicPutNums, topic, messages as i64, 1);
+        state.add(Statistic::TopicPutSize, topic, bytes as i64, 1);
+        state.add(Statistic::BrokerPutNums, &self.cluster, messages as i64, 1);
+    }
+
+    /// A message was refused by the store.
+    pub(crate) fn put_failed(&self) {
+        self.lock().totals.put_failed_times += 1;
+    }
+
+    /// A put took this long from its append to its answer.
+    pub(crate) fn put_took(&self, took_ms: u64) {
+        let mut state = self.lock();
+        state.put_time_max_ms = state.put_time_max_ms.max(took_ms);
+        let at = PUT_TIMES.iter().position(|(bound, _)| took_ms < *bound).unwrap_or(PUT_TIMES.len() - 1);
+        if let Some(count) = state.put_times.get_mut(at) {
+            *count += 1;
+        }
+    }
+
+    /// A pull of `group` got `messages` of `topic` with `bytes` in all.
+    pub(crate) fn got(&self, group: &str, topic: &str, messages: u64, bytes: u64) {
+        let mut state = self.lock();
+        state.totals.get_found_times += 1;
+        state.totals.transferred += messages;
+        state.add_topic_group(Statistic::GroupGetNums, topic, group, messages as i64);
+        state.add_topic_group(Statistic::GroupGetSize, topic, group, bytes as i64);
+        state.add(Statistic::BrokerGetNums, &self.cluster, messages as i64, 1);
+    }
+
+    /// A pull found nothing.
+    pub(crate) fn get_missed(&self) {
+        self.lock().totals.get_miss_times += 1;
+    }
+
+    /// Reading for a pull took this long.
+    pub(crate) fn get_took(&self, took_ms: u64) {
+        let mut state = self.lock();
+        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
+    }
+
+    /// A message of `topic` was sent back by `group`.
+    pub(crate) fn sent_back(&self, group: &str, topic: &str) {
+        self.lock().add_topic_group(Statistic::SndbckPutNums, topic, group, 1);
+    }
+
+    /// Takes the samples that are due. To be called about once a second; `day` is the number of the local day.
+    pub(crate) fn tick(&self, now_ms: i64, day: i64) {
+        let mut state = self.lock();
+        let totals = state.totals;
+        state.samples.push_back((now_ms, totals));
+        while state.samples.len() > WINDOW_MAX + 1 {
+            state.samples.pop_front();
+        }
+        for item in state.items.values_mut().flat_map(HashMap::values_mut) {
+            item.snapshot(now_ms);
+        }
+        if now_ms - state.put_times_since_ms >= 60_000 {
+            state.put_times_since_ms = now_ms;
+            state.last_put_times = std::mem::replace(&mut state.put_times, [0; PUT_TIMES.len()]);
+        }
+        if state.day != day {
+            state.day = day;
+            state.yesterday_morning = std::mem::replace(&mut state.today_morning, totals);
+        }
+    }
+
+    /// The rate over the last 10, 60 and 600 seconds, blanks between, as Java's tools split it. Over the time
+    /// since the start while that is shorter.
+    pub(crate) fn rates(&self, rate: Rate) -> String {
+        let state = self.lock();
+        let of = |totals: &Totals| match rate {
+            Rate::Put => totals.put_times,
+            Rate::GetFound => totals.get_found_times,
+            Rate::GetMiss => totals.get_miss_times,
+            Rate::GetTotal => totals.get_found_times + totals.get_miss_times,
+            Rate::Transferred => totals.transferred,
+        };
+        let mut text = String::new();
+        for seconds in [10, 60, WINDOW_MAX] {
+            let before = state.samples.len().saturating_sub(seconds + 1);
+            let tps = match (state.samples.get(before), state.samples.back()) {
+                (Some((from_ms, from)), Some((to_ms, to))) if to_ms > from_ms => {
+                    (of(to) - of(from)) as f64 * 1000.0 / (to_ms - from_ms) as f64
+                }
+                _ => 0.0,
+            };
+            // Debug writes a float as Java's Double.toString does: always with a fraction. Strings take all.
+            let _ = write!(text, "{}{tps:?}", if text.is_empty() { "" } else { " " });
+        }
+        text
+    }
+
+    /// Everything else the runtime table shows.
+    pub(crate) fn summary(&self) -> Summary {
+        let state = self.lock();
+        let mut put_distribution = String::new();
+        for ((_, range), count) in PUT_TIMES.iter().zip(state.last_put_times) {
+            // Writing to a string cannot fail.
+            let _ = write!(put_distribution, "{range}:{count} ");
+        }
+        Summary {
+            now: state.totals,
+            today_morning: state.today_morning,
+            yesterday_morning: state.yesterday_morning,
+            boot_ms: state.boot_ms,
+            put_time_max_ms: state.put_time_max_ms,
+            get_time_max_ms: state.get_time_max_ms,
+            put_distribution,
+            put_latency_99_ms: quantile(&state.last_put_times, 0.99),
+            put_latency_999_ms: quantile(&state.last_put_times, 0.999),
+        }
+    }
+
+    /// What this key of a statistic did in the last minute, hour and day; `None` if it never counted.
+    pub(crate) fn item(&self, statistic: Statistic, key: &str) -> Option<[SpanSum; 3]> {
+        let state = self.lock();
+        let item = state.items.get(&statistic)?.get(key)?;
+        Some([item.sum(0), item.sum(1), item.sum(2)])
+    }
+
+    /// Messages of `topic` that `group` got per second in the last minute.
+    pub(crate) fn group_get_tps(&self, group: &str, topic: &str) -> f64 {
+        self.item(Statistic::GroupGetNums, &format!("{topic}@{group}")).map_or(0.0, |[minute, ..]| minute.tps)
+    }
+
+    /// Forgets a deleted topic.
+    pub(crate) fn topic_deleted(&self, topic: &str) {
+        let mut state = self.lock();
+        for items in state.items.values_mut() {
+            items.retain(|key, _| key.split('@').next() != Some(topic));
+        }
+    }
+
+    /// Forgets a deleted consumer group.
+    pub(crate) fn group_deleted(&self, group: &str) {
+        let mut state = self.lock();
+        for items in state.items.values_mut() {
+            items.retain(|key, _| key.split_once('@').is_none_or(|(_, of)| of != group));
+        }
+    }
+}
+
+/// Ms that this share of the counted put times stayed below, interpolated within its range.
+fn quantile(counts: &[u64; PUT_TIMES.len()], share: f64) -> f64 {
+    let wanted = counts.iter().sum::<u64>() as f64 * share;
+    let mut passed = 0.0;
+    let mut lower = 0;
+    for ((upper, _), count) in PUT_TIMES.iter().zip(counts) {
+        let count = *count as f64;
+        if count > 0.0 && wanted <= passed + count {
+            let width = if *upper == u64::MAX { 0 } else { upper - lower };
+            return lower as f64 + width as f64 * (wanted - passed) / count;
+        }
+        passed += count;
+        lower = *upper;
+    }
+    0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rates are over 10, 60 and 600 seconds and never blank, which old tools cannot split.
+    #[test]
+    fn rates_slide() {
+        let stats = Stats::new("c", 0, 0);
+        assert_eq!(stats.rates(Rate::Put), "0.0 0.0 0.0");
+        for second in 1..=20 {
+            stats.put("t", 10, 1000);
+            stats.tick(second * 1000, 0);
+        }
+        assert_eq!(stats.rates(Rate::Put), "10.0 10.0 10.0");
+        for second in 21..=30 {
+            stats.tick(second * 1000, 0);
+        }
+        assert!(stats.rates(Rate::Put).starts_with("0.0 6.66"));
+        stats.got("g", "t", 5, 50);
+        stats.get_missed();
+        stats.tick(31_000, 0);
+        assert!(stats.rates(Rate::GetTotal).starts_with("0.2 "));
+        assert!(stats.rates(Rate::Transferred).starts_with("0.5 "));
+    }
+
+    /// A statistic shows sums for minute, hour and day, is unknown before its first value, and goes with its
+    /// topic or group.
+    #[test]
+    fn named_statistics() {
+        let stats = Stats::new("c", 0, 0);
+        assert_eq!(Statistic::from_name("TOPIC_PUT_NUMS"), Some(Statistic::TopicPutNums));
+        assert_eq!(Statistic::from_name("COMMERCIAL_SEND_TIMES"), None);
+        assert_eq!(stats.item(Statistic::TopicPutNums, "t"), None);
+        stats.put("t", 30, 300);
+        stats.tick(10_000, 0);
+        let [minute, hour, day] = stats.item(Statistic::TopicPutNums, "t").unwrap();
+        assert_eq!(minute, SpanSum { sum: 30, tps: 3.0, avgpt: 30.0 });
+        assert_eq!((hour.sum, day.sum), (30, 30));
+        stats.got("g", "t", 20, 1);
+        stats.got("g", "t2", 20, 1);
+        stats.tick(20_000, 0);
+        assert_eq!(stats.group_get_tps("g", "t"), 2.0);
+        stats.topic_deleted("t");
+        assert_eq!(stats.item(Statistic::TopicPutNums, "t"), None);
+        assert_eq!(stats.group_get_tps("g", "t"), 0.0);
+        assert_eq!(stats.group_get_tps("g", "t2"), 2.0);
+        stats.group_deleted("g");
+        assert_eq!(stats.item(Statistic::GroupGetNums, "t2@g"), None);
+        assert_eq!(stats.item(Statistic::BrokerPutNums, "c").map(|sums| sums[0].sum), Some(30));
+    }
+
+    /// Totals of the mornings move when the local day changes; put times are shown for the last full minute.
+    #[test]
+    fn days_and_put_times() {
+        let stats = Stats::new("c", 0, 7);
+        stats.put("t", 3, 1);
+        for took_ms in [0, 5, 5, 20_000] {
+            stats.put_took(took_ms);
+        }
+        assert!(stats.summary().put_distribution.starts_with("[<=0ms]:0 "));
+        stats.tick(60_000, 8);
+        stats.put("t", 4, 1);
+        let summary = stats.summary();
+        assert_eq!((summary.today_morning.put_times, summary.now.put_times), (3, 7));
+        assert!(summary.put_distribution.starts_with("[<=0ms]:1 [0~10ms]:2 "));
+        assert!(summary.put_distribution.ends_with("[10s~]:1 "));
+        assert_eq!(summary.put_time_max_ms, 20_000);
+        assert_eq!(summary.put_latency_99_ms, 10_000.0);
+        stats.tick(61_000, 9);
+        assert_eq!(stats.summary().yesterday_morning.put_times, 3);
+    }
+}
