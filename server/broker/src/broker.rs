@@ -1,1 +1,1 @@
-//! To come.
+//! The Broker: what its handlers share, and how it starts and stops.
