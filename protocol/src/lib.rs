@@ -1,8 +1,10 @@
 //! RocketMQ's remoting protocol and disk records: bytes to typed values and back.
 //!
 //! No I/O, no clock, no async. [`frame`] and [`command`] are the envelope, [`requests`] is the table of all
-//! requests, [`body`] holds the JSON bodies and [`message`] the stored record.
+//! requests, [`body`] holds the JSON bodies and [`message`] the stored record. [`settings`] is the vocabulary of
+//! a process's settings.
 
+pub mod batch;
 pub mod body;
 pub mod command;
 pub mod compression;
@@ -16,6 +18,7 @@ pub mod properties;
 pub mod requests;
 pub mod response_code;
 mod rocketmq_header;
+pub mod settings;
 
 pub use command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
 pub use message::{MessageRecord, RecordView};
