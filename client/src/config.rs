@@ -1,0 +1,196 @@
+//! The settings of a client and how it is built.
+//!
+//! Names and defaults are Java's (`ClientConfig`, `NettyClientConfig`), in Rust's case. What concerns
+//! producers and consumers is set where they are built.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use ferrocket_protocol::{LanguageCode, SerializeType};
+use ferrocket_remoting::RemotingConfig;
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Where Java and this client look for NameServers that the program does not name.
+const NAMESRV_ADDR_VARIABLE: &str = "NAMESRV_ADDR";
+/// An address of a range that is reserved for documentation: no packet ever goes there.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+
+/// What a client was built with.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientConfig {
+    pub(crate) namesrv_addr: String,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) instance_name: Option<String>,
+    pub(crate) unit_name: Option<String>,
+    pub(crate) poll_name_server_interval: Duration,
+    pub(crate) heartbeat_broker_interval: Duration,
+    pub(crate) mq_client_api_timeout: Duration,
+    pub(crate) language: LanguageCode,
+    pub(crate) serialize_type: SerializeType,
+    pub(crate) in_flight_max: usize,
+    pub(crate) in_flight_bytes_max: usize,
+    pub(crate) remoting: RemotingConfig,
+}
+
+/// Sets up a [`Client`]. Obtained from [`Client::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ClientBuilder {
+    namesrv_addr: String,
+    client_ip: Option<IpAddr>,
+    config: ClientConfig,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(namesrv_addr: &str) -> Self {
+        let config = ClientConfig {
+            namesrv_addr: String::new(),
+            client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            instance_name: None,
+            unit_name: None,
+            poll_name_server_interval: Duration::from_secs(30),
+            heartbeat_broker_interval: Duration::from_secs(30),
+            mq_client_api_timeout: Duration::from_secs(3),
+            language: LanguageCode::JAVA,
+            serialize_type: SerializeType::Json,
+            in_flight_max: 10_000,
+            in_flight_bytes_max: 100 << 20,
+            remoting: RemotingConfig::default(),
+        };
+        Self { namesrv_addr: namesrv_addr.to_owned(), client_ip: None, config }
+    }
+
+    /// `clientIP`: the address in the client id and in message ids. Default: that of the interface which
+    /// leads to the first NameServer.
+    pub fn client_ip(mut self, ip: IpAddr) -> Self {
+        self.client_ip = Some(ip);
+        self
+    }
+
+    /// `instanceName`: the part of the client id after `@`. Default: process id and start time.
+    ///
+    /// Brokers tell clients apart by their id: two clients of one group must not share it.
+    pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+        self.config.instance_name = Some(name.into());
+        self
+    }
+
+    /// `unitName`: appended to the client id. Default: none.
+    pub fn unit_name(mut self, name: impl Into<String>) -> Self {
+        self.config.unit_name = Some(name.into());
+        self
+    }
+
+    /// `pollNameServerInterval`: time between two refreshes of all routes. Default 30 s.
+    pub fn poll_name_server_interval(mut self, interval: Duration) -> Self {
+        self.config.poll_name_server_interval = interval;
+        self
+    }
+
+    /// `heartbeatBrokerInterval`: time between two heartbeats to all brokers. Default 30 s.
+    pub fn heartbeat_broker_interval(mut self, interval: Duration) -> Self {
+        self.config.heartbeat_broker_interval = interval;
+        self
+    }
+
+    /// `mqClientApiTimeout`: how long one call takes at most, other than sends and pulls. Default 3 s.
+    pub fn mq_client_api_timeout(mut self, timeout: Duration) -> Self {
+        self.config.mq_client_api_timeout = timeout;
+        self
+    }
+
+    /// `language`: what brokers are told the client is written in. Default `JAVA`: Java brokers before
+    /// 4.9.2 do not know `RUST`, and fail on it in some of their tools.
+    pub fn language(mut self, language: LanguageCode) -> Self {
+        self.config.language = language;
+        self
+    }
+
+    /// How headers are written. Default JSON, as in Java; the binary form is shorter.
+    pub fn serialize_type(mut self, serialize_type: SerializeType) -> Self {
+        self.config.serialize_type = serialize_type;
+        self
+    }
+
+    /// `backPressureForAsyncSendNum`: most messages under way at once, over all producers of the client;
+    /// further sends wait. Default 10,000.
+    pub fn in_flight_max(mut self, messages: usize) -> Self {
+        self.config.in_flight_max = messages;
+        self
+    }
+
+    /// `backPressureForAsyncSendSize`: most bytes of messages under way at once, over all producers of the
+    /// client; further sends wait. Default 100 MiB.
+    pub fn in_flight_bytes_max(mut self, bytes: usize) -> Self {
+        self.config.in_flight_bytes_max = bytes;
+        self
+    }
+
+    /// Limits and times of the connections, see [`RemotingConfig`].
+    pub fn remoting(mut self, remoting: RemotingConfig) -> Self {
+        self.config.remoting = remoting;
+        self
+    }
+
+    /// The client. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, and for an empty list of
+    /// NameServers without the environment variable `NAMESRV_ADDR`.
+    pub fn build(self) -> Result<Client> {
+        let Self { mut namesrv_addr, client_ip, mut config } = self;
+        if namesrv_addr.trim().is_empty() {
+            namesrv_addr = std::env::var(NAMESRV_ADDR_VARIABLE).unwrap_or_default();
+        }
+        let positive = [
+            ("poll_name_server_interval", config.poll_name_server_interval.is_zero()),
+            ("heartbeat_broker_interval", config.heartbeat_broker_interval.is_zero()),
+            ("mq_client_api_timeout", config.mq_client_api_timeout.is_zero()),
+            ("in_flight_max", config.in_flight_max == 0),
+            ("in_flight_bytes_max", config.in_flight_bytes_max == 0),
+        ];
+        if let Some((name, _)) = positive.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Error::new(ErrorKind::Config, format!("{name} is 0, it must be more")));
+        }
+        // A frame that finds no room waits outside the connection's queue, where order is lost. What producers
+        // may have under way fits therefore always; header text can be somewhat longer than what it encodes.
+        let room = config.in_flight_bytes_max.saturating_mul(2);
+        config.remoting.write_pending_max = config.remoting.write_pending_max.max(room);
+        config.client_ip = client_ip.unwrap_or_else(|| local_ip(&namesrv_addr));
+        config.namesrv_addr = namesrv_addr;
+        Client::from_config(config)
+    }
+}
+
+/// The address of the interface that leads to the first NameServer, or anywhere; nothing is sent.
+fn local_ip(namesrv_addr: &str) -> IpAddr {
+    let first = namesrv_addr.split([';', ',']).next().and_then(|addr| addr.trim().parse().ok());
+    let towards = |to: SocketAddr| {
+        let from: IpAddr = if to.is_ipv6() { [0u16; 8].into() } else { [0u8; 4].into() };
+        let socket = UdpSocket::bind((from, 0)).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_unspecified())
+    };
+    first.and_then(towards).or_else(|| towards(NOWHERE)).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What cannot work is refused when the client is built, by name.
+    #[test]
+    fn settings_are_checked() {
+        let error = ClientBuilder::new("ns:9876").in_flight_max(0).build().unwrap_err();
+        assert_eq!((error.kind(), error.to_string().contains("in_flight_max")), (ErrorKind::Config, true));
+        assert_eq!(ClientBuilder::new("no port").build().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    /// The client's address is one that peers on the NameServer's network can see.
+    #[test]
+    fn the_local_address_leads_to_the_name_server() {
+        assert_eq!(local_ip("127.0.0.1:9876;10.0.0.1:9876"), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+}

@@ -1,0 +1,245 @@
+//! What can go wrong for a caller, and whether another try helps.
+//!
+//! One type for the whole crate: a small [`ErrorKind`] to branch on, the server's code and remark as they
+//! came, the address that was talked to, the cause, and, for sends, the messages that were not sent.
+//! Java counterparts: `MQClientException`, `MQBrokerException`, `RemotingException` and its children.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ferrocket_protocol::{RemotingCommand, ResponseCode};
+use ferrocket_remoting::CallError;
+
+use crate::message::Message;
+
+/// The result of everything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of fault an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting, a group or a topic name that cannot work. Trying again does not help.
+    Config,
+    /// The client, producer or consumer was shut down.
+    Closed,
+    /// No NameServer knows a route for the topic.
+    NoRoute,
+    /// The route names a broker that has no master address at present.
+    NoBroker,
+    /// No connection to the address.
+    Connect,
+    /// No answer in time. A message may have been stored nevertheless.
+    Timeout,
+    /// A limit of this client is reached, or the server asked to slow down.
+    FlowControl,
+    /// The server answered with an error code.
+    Broker,
+    /// The message breaks a rule and was not sent.
+    InvalidMessage,
+    /// An answer that cannot be read.
+    Protocol,
+    /// A local file.
+    Io,
+}
+
+/// An error with all that is known about it. Cheap to move; clones share the cause.
+#[derive(Clone)]
+pub struct Error(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
+    kind: ErrorKind,
+    text: String,
+    code: Option<ResponseCode>,
+    remark: Option<String>,
+    addr: Option<String>,
+    unsent: Vec<Message>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            text: text.into(),
+            code: None,
+            remark: None,
+            addr: None,
+            unsent: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// The server at `addr` refused with this code.
+    pub(crate) fn broker(code: ResponseCode, remark: Option<&str>, addr: &str) -> Self {
+        let kind = match code {
+            ResponseCode::FLOW_CONTROL | ResponseCode::SYSTEM_BUSY => ErrorKind::FlowControl,
+            _ => ErrorKind::Broker,
+        };
+        // Java's MQBrokerException says: CODE: n  DESC: remark BROKER: addr.
+        let mut error =
+            Self::new(kind, format!("{addr} answered code {code}: {}", remark.unwrap_or("no remark")));
+        error.0.code = Some(code);
+        error.0.remark = remark.map(str::to_owned);
+        error.0.addr = Some(addr.to_owned());
+        error
+    }
+
+    /// A reply of `addr` that does not read as it should.
+    pub(crate) fn protocol(what: impl fmt::Display, addr: &str) -> Self {
+        let mut error = Self::new(ErrorKind::Protocol, format!("an answer of {addr} cannot be read: {what}"));
+        error.0.addr = Some(addr.to_owned());
+        error
+    }
+
+    pub(crate) fn closed(what: &str) -> Self {
+        Self::new(ErrorKind::Closed, format!("{what} is shut down"))
+    }
+
+    pub(crate) fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same error with the code and remark of the answer that says so.
+    pub(crate) fn with_answer(mut self, reply: &RemotingCommand, addr: &str) -> Self {
+        self.0.code = Some(reply.response_code());
+        self.0.remark = reply.remark.as_ref().map(ToString::to_string);
+        self.0.addr = Some(addr.to_owned());
+        self
+    }
+
+    /// The same error in the words of the operation that failed because of it.
+    pub(crate) fn with_context(mut self, context: impl fmt::Display) -> Self {
+        self.0.text = format!("{context}: {}", self.0.text);
+        self
+    }
+
+    pub(crate) fn with_unsent(mut self, messages: Vec<Message>) -> Self {
+        self.0.unsent = messages;
+        self
+    }
+
+    /// The kind of fault.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The server's response code, if a server answered.
+    pub fn code(&self) -> Option<i32> {
+        self.0.code.map(|code| code.0)
+    }
+
+    /// The server's remark, word for word.
+    pub fn remark(&self) -> Option<&str> {
+        self.0.remark.as_deref()
+    }
+
+    /// The address that was talked to.
+    pub fn addr(&self) -> Option<&str> {
+        self.0.addr.as_deref()
+    }
+
+    /// The messages of a failed send as the caller handed them in; several for a batch.
+    ///
+    /// After [`ErrorKind::Timeout`] and a lost connection a broker may have stored them all the same.
+    pub fn unsent(&self) -> &[Message] {
+        &self.0.unsent
+    }
+
+    /// Takes the unsent messages out.
+    pub fn into_unsent(self) -> Vec<Message> {
+        self.0.unsent
+    }
+
+    /// Whether the same call may succeed later without any change by the caller.
+    pub fn is_retryable(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::NoRoute
+            | ErrorKind::NoBroker
+            | ErrorKind::Connect
+            | ErrorKind::Timeout
+            | ErrorKind::FlowControl => true,
+            ErrorKind::Broker => self.0.code.is_some_and(|code| {
+                matches!(
+                    code,
+                    ResponseCode::SYSTEM_ERROR
+                        | ResponseCode::SERVICE_NOT_AVAILABLE
+                        | ResponseCode::TOPIC_NOT_EXIST
+                        | ResponseCode::NOT_IN_CURRENT_UNIT
+                        | ResponseCode::GO_AWAY
+                )
+            }),
+            ErrorKind::Config
+            | ErrorKind::Closed
+            | ErrorKind::InvalidMessage
+            | ErrorKind::Protocol
+            | ErrorKind::Io => false,
+        }
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(fault: CallError) -> Self {
+        let kind = match &fault {
+            CallError::Connect { .. } | CallError::Closed { .. } => ErrorKind::Connect,
+            CallError::Timeout { .. } => ErrorKind::Timeout,
+            CallError::Busy { .. } => ErrorKind::FlowControl,
+            CallError::TooLarge { .. } => ErrorKind::InvalidMessage,
+        };
+        let mut error = Self::new(kind, fault.to_string());
+        error.0.addr = Some(fault.addr().to_owned());
+        error.with_source(fault)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` prints errors this way: the sentence comes first, bodies of messages never.
+        write!(f, "{} ({:?}", self.0.text, self.0.kind)?;
+        if !self.0.unsent.is_empty() {
+            write!(f, ", {} message(s) unsent", self.0.unsent.len())?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The broker's words reach the caller untouched, and the code decides whether to try again.
+    #[test]
+    fn broker_answers_keep_code_and_remark() {
+        let error = Error::broker(ResponseCode::NO_PERMISSION, Some("no right"), "10.0.0.1:10911");
+        assert_eq!(
+            (error.kind(), error.code(), error.remark()),
+            (ErrorKind::Broker, Some(16), Some("no right"))
+        );
+        assert_eq!(error.to_string(), "10.0.0.1:10911 answered code 16 NO_PERMISSION: no right");
+        assert!(!error.is_retryable());
+        assert!(Error::broker(ResponseCode::SERVICE_NOT_AVAILABLE, None, "a:1").is_retryable());
+        assert_eq!(Error::broker(ResponseCode::SYSTEM_BUSY, None, "a:1").kind(), ErrorKind::FlowControl);
+    }
+
+    /// A failed send gives the message back.
+    #[test]
+    fn unsent_messages_come_back() {
+        let error = Error::closed("producer p").with_unsent(vec![Message::new("T", "body")]);
+        assert_eq!(error.unsent().len(), 1);
+        assert_eq!(error.into_unsent().remove(0).topic(), "T");
+    }
+}

@@ -1,0 +1,518 @@
+//! Sending messages.
+//!
+//! ```text
+//! send → Parcel (checked, id, compressed) → route → SendPlan: queue → Client::call → SendResult
+//!                                                       ▲    │ failed: another broker, while time is left
+//!                                                       └────┘
+//! ```
+//!
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: transactions, request-reply,
+//! message traces, hooks.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::message_queue::MessageQueue;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::client::{Client, Template};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fault::Faults;
+use crate::in_flight::Share;
+use crate::message::Message;
+use crate::message_ids::now_ms;
+use crate::route::TopicRoute;
+use crate::send_result::SendResult;
+use crate::validate::check_group;
+
+mod parcel;
+mod plan;
+
+use parcel::{Packing, Parcel};
+use plan::{SendPlan, choose_queue, hash_index, tries_again};
+
+/// The group of the client's own producer, which sends messages back that brokers did not take back.
+const INNER_GROUP: &str = "CLIENT_INNER_PRODUCER";
+/// Largest body that can be set as the limit: it has to fit a frame of 16 MiB with its header.
+const MESSAGE_LEN_MAX: usize = 15 << 20;
+
+/// Sets up a [`Producer`]. Obtained from [`Client::producer`]. Names and defaults are Java's.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ProducerBuilder {
+    client: Client,
+    group: String,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    create_topic_key: String,
+    default_topic_queue_nums: i32,
+    send_msg_timeout: Duration,
+    compress_msg_body_over_howmuch: usize,
+    retry_times_when_send_failed: u32,
+    retry_another_broker_when_not_store_ok: bool,
+    max_message_size: usize,
+    send_latency_fault_enable: bool,
+}
+
+impl ProducerBuilder {
+    pub(crate) fn new(client: Client, group: &str) -> Self {
+        let settings = Settings {
+            create_topic_key: "TBW102".into(),
+            default_topic_queue_nums: 4,
+            send_msg_timeout: Duration::from_secs(3),
+            compress_msg_body_over_howmuch: 4_096,
+            retry_times_when_send_failed: 2,
+            retry_another_broker_when_not_store_ok: false,
+            max_message_size: 4 << 20,
+            send_latency_fault_enable: false,
+        };
+        Self { client, group: group.to_owned(), settings }
+    }
+
+    /// `retryTimesWhenSendFailed`: how often a failed send is tried again, on another broker where there is
+    /// one. Default 2.
+    pub fn retries(mut self, times: u32) -> Self {
+        self.settings.retry_times_when_send_failed = times;
+        self
+    }
+
+    /// `sendMsgTimeout`: how long a send takes at most, all attempts together. Default 3 s.
+    pub fn send_msg_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.send_msg_timeout = timeout;
+        self
+    }
+
+    /// `compressMsgBodyOverHowmuch`: bodies of this many bytes and more are compressed. Default 4,096.
+    pub fn compress_msg_body_over_howmuch(mut self, bytes: usize) -> Self {
+        self.settings.compress_msg_body_over_howmuch = bytes;
+        self
+    }
+
+    /// `maxMessageSize`: largest body, and largest batch, in bytes. Default 4 MiB; brokers have their own limit.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.settings.max_message_size = bytes;
+        self
+    }
+
+    /// `retryAnotherBrokerWhenNotStoreOK`: whether a message that was stored with another status than
+    /// `SEND_OK` is sent to another broker as well. Default no.
+    pub fn retry_another_broker_when_not_store_ok(mut self, retry: bool) -> Self {
+        self.settings.retry_another_broker_when_not_store_ok = retry;
+        self
+    }
+
+    /// `sendLatencyFaultEnable`: whether brokers that were slow or failing are avoided for a while.
+    /// Default no: a failed attempt only keeps its own next attempt away.
+    pub fn send_latency_fault_enable(mut self, enable: bool) -> Self {
+        self.settings.send_latency_fault_enable = enable;
+        self
+    }
+
+    /// `createTopicKey`: the topic whose settings a topic takes over that its first message creates.
+    /// Default `TBW102`.
+    pub fn create_topic_key(mut self, topic: impl Into<String>) -> Self {
+        self.settings.create_topic_key = topic.into();
+        self
+    }
+
+    /// `defaultTopicQueueNums`: queues per broker of a topic that its first message creates. Default 4.
+    pub fn default_topic_queue_nums(mut self, queues: i32) -> Self {
+        self.settings.default_topic_queue_nums = queues;
+        self
+    }
+
+    /// Starts the producer. Brokers hear of it with the first heartbeat after they are known from a route.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a group that cannot be one or that has a producer in this client already;
+    /// [`ErrorKind::Closed`] after the client's shutdown.
+    pub async fn start(self) -> Result<Producer> {
+        check_group(&self.group)?;
+        let settings = &self.settings;
+        if settings.send_msg_timeout.is_zero() || settings.default_topic_queue_nums < 1 {
+            let text = "send_msg_timeout and default_topic_queue_nums must be more than 0";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        if settings.max_message_size > MESSAGE_LEN_MAX {
+            let text = format!(
+                "max_message_size is {}, at most {MESSAGE_LEN_MAX} fit a frame",
+                settings.max_message_size
+            );
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        self.client.register_producer(&self.group.as_str().into())?;
+        Ok(self.producer())
+    }
+
+    fn producer(self) -> Producer {
+        let Self { client, group, settings } = self;
+        let packing = Packing {
+            group: group.into(),
+            template: Template {
+                topic: settings.create_topic_key.as_str().into(),
+                queue_nums: settings.default_topic_queue_nums,
+            },
+            compress_from: settings.compress_msg_body_over_howmuch,
+            message_len_max: settings.max_message_size,
+        };
+        let faults = settings.send_latency_fault_enable.then(Mutex::default);
+        Producer {
+            shared: Arc::new(Shared { client, packing, settings, faults, closed: AtomicBool::new(false) }),
+        }
+    }
+}
+
+/// Sends messages in the name of a producer group. Cheap to clone; all methods take `&self`.
+#[derive(Clone)]
+pub struct Producer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    packing: Packing,
+    settings: Settings,
+    /// How brokers did lately; `None` while avoidance is off. Held for one choice or one entry.
+    faults: Option<Mutex<Faults>>,
+    closed: AtomicBool,
+}
+
+impl Producer {
+    /// The client's own producer, which is not part of heartbeats.
+    pub(crate) fn inner(client: Client) -> Self {
+        ProducerBuilder::new(client, INNER_GROUP).producer()
+    }
+
+    /// Sends one message and waits for the broker's receipt. After a failure another broker is tried, while
+    /// time is left.
+    ///
+    /// # Errors
+    /// What the last attempt met; the message comes back in [`Error::unsent`]. After
+    /// [`ErrorKind::Timeout`] and [`ErrorKind::Connect`] it may have been stored all the same, and sending it
+    /// again stores it twice, with the same `msg_id`.
+    pub async fn send(&self, message: Message) -> Result<SendResult> {
+        let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
+        self.shared.deliver(parcel).await
+    }
+
+    /// Sends several messages of one topic as one request: stored next to each other in one queue, all or
+    /// none. Never compressed; together at most `max_message_size`.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub async fn send_batch(&self, messages: Vec<Message>) -> Result<SendResult> {
+        let parcel = Parcel::batch(messages, &self.shared.packing, &self.shared.client)?;
+        self.shared.deliver(parcel).await
+    }
+
+    /// Queues a message: when this returns, its bytes are in line for the broker, behind those of all earlier
+    /// calls for the same broker. The receipt is awaited later, or never. Failed attempts are repeated as in
+    /// [`Producer::send`], then out of line.
+    ///
+    /// Waits while as much is under way as the client may have (`in_flight_max`, `in_flight_bytes_max`).
+    ///
+    /// # Errors
+    /// What can be known before sending: bad messages, no route, no room within the send timeout.
+    pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
+        let shared = &self.shared;
+        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
+        let mut journey = shared.depart(parcel).await?;
+        // Everything that could make the first attempt wait comes before it, so that the order of calls is the
+        // order of bytes.
+        let queue = match shared.choose(&journey.plan, &journey.route) {
+            Some(queue) => queue,
+            None => return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages())),
+        };
+        if let (Some(addr), Some(left)) =
+            (shared.client.master_addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
+        {
+            // A failure shows again in the attempt itself.
+            let _ = tokio::time::timeout(millis(left), shared.client.dialer().connection(&addr)).await;
+        }
+        journey.first = Some(queue);
+        let (outcome, receipt) = oneshot::channel();
+        let owner = Arc::clone(shared);
+        let mut sending = Box::pin(async move {
+            let result = owner.travel(journey).await;
+            // Nobody may be waiting any more.
+            let _ = outcome.send(result);
+        });
+        if poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending() {
+            tokio::spawn(sending);
+        }
+        Ok(PendingSend { receipt })
+    }
+
+    /// Sends a message and waits for nothing but room in the connection. It may get lost.
+    ///
+    /// # Errors
+    /// What can be known before the bytes leave: bad messages, no route, no connection.
+    pub async fn send_oneway(&self, message: Message) -> Result<()> {
+        let shared = &self.shared;
+        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
+        let journey = shared.depart(parcel).await?;
+        let sent = match shared.choose(&journey.plan, &journey.route) {
+            Some(queue) => shared.oneway(&journey, &queue).await,
+            None => Err(no_queue(journey.parcel.topic())),
+        };
+        sent.map_err(|error| error.with_unsent(journey.parcel.into_messages()))
+    }
+
+    /// Sends a message to this queue. Tried once.
+    ///
+    /// # Errors
+    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics.
+    pub async fn send_to(&self, message: Message, queue: &MessageQueue) -> Result<SendResult> {
+        if message.topic() != &*queue.topic {
+            let error = Error::new(ErrorKind::InvalidMessage, "message's topic not equal mq's topic");
+            return Err(error.with_unsent(vec![message]));
+        }
+        self.send_with(message, |_, _| Some(queue.clone())).await
+    }
+
+    /// Sends a message to the queue that all messages with this key go to, so that they keep their order:
+    /// the queue that Java's `SelectMessageQueueByHash` picks for the same text. Tried once.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub async fn send_ordered(&self, message: Message, key: &str) -> Result<SendResult> {
+        self.send_with(message, |queues, _| queues.get(hash_index(key, queues.len())?).cloned()).await
+    }
+
+    /// Sends a message to the queue that `select` picks among those that can be written, which are ordered
+    /// by broker and queue id. Tried once. Java: `MessageQueueSelector`.
+    ///
+    /// # Errors
+    /// As [`Producer::send`]; [`ErrorKind::Config`] when `select` picks none.
+    pub async fn send_with(
+        &self,
+        message: Message,
+        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
+    ) -> Result<SendResult> {
+        let shared = &self.shared;
+        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
+        let mut journey = shared.depart(parcel).await?;
+        let picked =
+            journey.parcel.message().and_then(|message| select(journey.route.publish_queues(), message));
+        let Some(queue) = picked else {
+            let error = Error::new(ErrorKind::Config, "select message queue return null.");
+            return Err(error.with_unsent(journey.parcel.into_messages()));
+        };
+        journey.plan.only_once();
+        journey.first = Some(queue);
+        shared.travel(journey).await
+    }
+
+    /// The queues that messages of `topic` can be sent to. Java: `fetchPublishMessageQueues`.
+    ///
+    /// # Errors
+    /// As [`Client::fetch_queues`].
+    pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        self.shared.client.fetch_queues(topic).await
+    }
+
+    /// The group.
+    pub fn group(&self) -> &str {
+        &self.shared.packing.group
+    }
+
+    /// Ends this producer: further sends are refused, those under way finish by themselves, brokers are told.
+    /// The client and its other producers and consumers go on. Further calls have no effect.
+    pub async fn shutdown(&self) {
+        if !self.shared.closed.swap(true, Ordering::AcqRel) {
+            self.shared.client.unregister_producer(&self.shared.packing.group).await;
+        }
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("group", &self.group()).finish_non_exhaustive()
+    }
+}
+
+/// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
+#[derive(Debug)]
+#[must_use = "without awaiting it nobody learns whether the message was stored"]
+pub struct PendingSend {
+    receipt: oneshot::Receiver<Result<SendResult>>,
+}
+
+impl Future for PendingSend {
+    type Output = Result<SendResult>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // The sender goes without a word only when the runtime is torn down.
+        let outcome = ready!(Pin::new(&mut self.receipt).poll(cx));
+        Poll::Ready(outcome.unwrap_or_else(|_| Err(Error::closed("the runtime"))))
+    }
+}
+
+/// A parcel that has its share of the budget and its route, and is about to be tried.
+struct Journey {
+    parcel: Parcel,
+    plan: SendPlan,
+    route: Arc<TopicRoute>,
+    /// The queue of the first attempt, if it was chosen before.
+    first: Option<MessageQueue>,
+    started: Instant,
+    _share: Share,
+}
+
+impl Shared {
+    /// Milliseconds of a clock that tests can move: differences of it are all that counts.
+    fn now_ms(&self) -> i64 {
+        Instant::now().duration_since(self.client.epoch()).as_millis() as i64
+    }
+
+    async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
+        let journey = self.depart(parcel).await?;
+        self.travel(journey).await
+    }
+
+    /// Takes a share of the budget and finds the route.
+    async fn depart(&self, parcel: Parcel) -> Result<Journey> {
+        let timeout = self.settings.send_msg_timeout;
+        let started = Instant::now();
+        let plan = SendPlan::new(
+            self.settings.retry_times_when_send_failed,
+            self.now_ms(),
+            timeout.as_millis() as i64,
+        );
+        let ready = async {
+            if self.closed.load(Ordering::Acquire) || self.client.is_closing() {
+                return Err(Error::closed(&format!("producer {}", self.packing.group)));
+            }
+            let share = self.client.in_flight().take(parcel.weight(), timeout).await?;
+            let route = self.client.publish_route(parcel.topic(), &self.packing.template);
+            match tokio::time::timeout(timeout, route).await {
+                Ok(route) => Ok((share, route?)),
+                Err(_) => {
+                    let text = format!("no NameServer answered about {} within {timeout:?}", parcel.topic());
+                    Err(Error::new(ErrorKind::Timeout, text))
+                }
+            }
+        };
+        match ready.await {
+            Ok((share, route)) => Ok(Journey { parcel, plan, route, first: None, started, _share: share }),
+            Err(error) => Err(error.with_unsent(parcel.into_messages())),
+        }
+    }
+
+    /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
+    async fn travel(&self, mut journey: Journey) -> Result<SendResult> {
+        let mut sent: Option<SendResult> = None;
+        let mut last: Option<Error> = None;
+        let mut brokers: Vec<Text> = Vec::new();
+        while journey.plan.has_attempt() {
+            let chosen = journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route));
+            let Some(queue) = chosen else { break };
+            let now = self.now_ms();
+            let Some(left) = journey.plan.remaining_ms(now) else {
+                last.get_or_insert_with(|| Error::new(ErrorKind::Timeout, "the time for this send is up"));
+                break;
+            };
+            journey.plan.attempt(&queue.broker_name);
+            brokers.push(queue.broker_name.clone());
+            let result = self.attempt(&journey.parcel, &queue, millis(left)).await;
+            self.record(&queue.broker_name, now, result.is_err());
+            match result {
+                Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
+                    return Ok(result);
+                }
+                Ok(result) => sent = Some(result),
+                Err(error) => {
+                    tracing::debug!(topic = %journey.parcel.topic(), %queue, %error, "send failed");
+                    let again = tries_again(&error);
+                    last = Some(error);
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        // Stored somewhere, if less safely than hoped.
+        if let Some(sent) = sent {
+            return Ok(sent);
+        }
+        let error = last.unwrap_or_else(|| no_queue(journey.parcel.topic()));
+        let cost = journey.started.elapsed().as_millis();
+        let error = match brokers.len() {
+            0 | 1 => error,
+            times => error.with_context(format_args!(
+                "Send [{times}] times, still failed, cost [{cost}]ms, Topic: {}, BrokersSent: [{}]",
+                journey.parcel.topic(),
+                brokers.join(", ")
+            )),
+        };
+        Err(error.with_unsent(journey.parcel.into_messages()))
+    }
+
+    fn choose(&self, plan: &SendPlan, route: &TopicRoute) -> Option<MessageQueue> {
+        let mut faults =
+            self.faults.as_ref().map(|faults| faults.lock().unwrap_or_else(PoisonError::into_inner));
+        choose_queue(route, plan.last_broker(), faults.as_deref_mut(), self.now_ms(), || {
+            self.client.next_turn()
+        })
+    }
+
+    fn record(&self, broker: &Text, began_ms: i64, failed: bool) {
+        if let Some(faults) = &self.faults {
+            let now = self.now_ms();
+            faults.lock().unwrap_or_else(PoisonError::into_inner).record(broker, now - began_ms, failed, now);
+        }
+    }
+
+    async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
+        let addr = self.master(parcel.topic(), queue, timeout).await?;
+        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        let reply = self.client.call(&addr, request, timeout).await?;
+        SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())
+    }
+
+    async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
+        let parcel = &journey.parcel;
+        let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
+        let addr = self.master(parcel.topic(), queue, left).await?;
+        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Timeout, format!("{addr} took no more bytes within {left:?}")))
+            }
+        }
+    }
+
+    /// The address to send to; asks NameServers once more when none is known.
+    async fn master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
+        if let Some(addr) = self.client.master_addr(&queue.broker_name) {
+            return Ok(addr);
+        }
+        let fetch = self.client.fetch_route(topic, Some(&self.packing.template));
+        if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
+            fetched?;
+        }
+        self.client.master_addr(&queue.broker_name).ok_or_else(|| {
+            let text = format!("The broker[{}] not exist", queue.broker_name);
+            Error::new(ErrorKind::NoBroker, text)
+        })
+    }
+}
+
+fn millis(left: i64) -> Duration {
+    Duration::from_millis(u64::try_from(left).unwrap_or(0))
+}
+
+fn no_queue(topic: &Text) -> Error {
+    Error::new(ErrorKind::NoRoute, format!("No route info of this topic: {topic}"))
+}

@@ -1,0 +1,279 @@
+//! One send, packed once for all its attempts.
+//!
+//! Java counterparts: `sendKernelImpl`, `tryToCompressMessage`, `MessageBatch`, `MessageClientIDSetter.setUniqID`.
+
+use bytes::Bytes;
+use ferrocket_protocol::batch::{self, BatchMessage};
+use ferrocket_protocol::body::message_queue::MessageQueue;
+use ferrocket_protocol::message::sys_flag;
+use ferrocket_protocol::properties::{Properties, names};
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::send::SendMessageHeader;
+use ferrocket_protocol::{RemotingCommand, RequestCode, Text, compression};
+
+use crate::client::{Client, Template};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Message, RETRY_TOPIC_PREFIX};
+use crate::validate::{check_batch, check_message};
+
+/// Between the ids of a batch.
+const ID_SEPARATOR: &str = ",";
+/// Java's kind bits for zlib, next to the bit that says "compressed".
+const ZLIB: i32 = sys_flag::COMPRESSED | (3 << 8);
+/// Java's zlib level (`rocketmq.message.compressLevel`).
+const COMPRESS_LEVEL: u32 = 5;
+
+/// What a producer's settings say about packing.
+#[derive(Clone, Debug)]
+pub(crate) struct Packing {
+    pub(crate) group: Text,
+    pub(crate) template: Template,
+    /// Bodies of this many bytes and more are compressed.
+    pub(crate) compress_from: usize,
+    pub(crate) message_len_max: usize,
+}
+
+/// Messages that travel together, with everything that attempts have in common.
+#[derive(Debug)]
+pub(crate) struct Parcel {
+    /// As the caller gave them, each with its unique key.
+    messages: Vec<Message>,
+    is_batch: bool,
+    topic: Text,
+    flag: i32,
+    sys_flag: i32,
+    properties: Text,
+    body: Bytes,
+    reconsume_times: i32,
+    max_reconsume_times: Option<i32>,
+}
+
+impl Parcel {
+    /// Packs one message; gives it back with the error when it breaks a rule.
+    pub(crate) fn single(mut message: Message, packing: &Packing, client: &Client) -> Result<Self> {
+        if let Err(error) = check_message(&message, packing.message_len_max) {
+            return Err(error.with_unsent(vec![message]));
+        }
+        set_unique_key(&mut message, client);
+        let (mut properties, mut reconsume_times, mut max_reconsume_times) = (None, 0, None);
+        if message.topic().starts_with(RETRY_TOPIC_PREFIX) {
+            // Counts of a message that is tried again travel in the header, not with the message.
+            let mut bare = message.clone();
+            let mut number = |name| bare.remove_property(name).and_then(|text| text.parse::<i32>().ok());
+            reconsume_times = number(names::RECONSUME_TIME).unwrap_or(0);
+            max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
+            properties = Some(bare.properties_text());
+        }
+        let (body, sys_flag) = if message.body().len() >= packing.compress_from {
+            (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
+        } else {
+            (message.body().clone(), 0)
+        };
+        Ok(Self {
+            is_batch: false,
+            topic: message.topic_text().clone(),
+            flag: message.flag_value(),
+            sys_flag,
+            properties: properties.unwrap_or_else(|| message.properties_text()),
+            body,
+            reconsume_times,
+            max_reconsume_times,
+            messages: vec![message],
+        })
+    }
+
+    /// Packs several messages as one; gives them back with the error when they cannot travel together.
+    pub(crate) fn batch(mut messages: Vec<Message>, packing: &Packing, client: &Client) -> Result<Self> {
+        if let Err(error) = check_batch(&messages, packing.message_len_max) {
+            return Err(error.with_unsent(messages));
+        }
+        let entries: Vec<_> = messages
+            .iter_mut()
+            .map(|message| {
+                set_unique_key(message, client);
+                BatchMessage {
+                    flag: message.flag_value(),
+                    body: message.body().clone(),
+                    properties: message.properties_text(),
+                }
+            })
+            .collect();
+        let body = batch::encode(&entries);
+        if body.len() > packing.message_len_max {
+            let text = format!("the message body size over max value, MAX: {}", packing.message_len_max);
+            return Err(Error::new(ErrorKind::InvalidMessage, text).with_unsent(messages));
+        }
+        let first = messages.first();
+        let waits = first.is_none_or(Message::waits_for_store);
+        let properties: Properties = [(names::WAIT_STORE_MSG_OK, waits.to_string())].into_iter().collect();
+        Ok(Self {
+            is_batch: true,
+            topic: first.map(|first| first.topic_text().clone()).unwrap_or_default(),
+            flag: 0,
+            sys_flag: 0,
+            properties: properties.to_text(),
+            body,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            messages,
+        })
+    }
+
+    /// The topic of all messages.
+    pub(crate) fn topic(&self) -> &Text {
+        &self.topic
+    }
+
+    /// The message, or the first one of a batch.
+    pub(crate) fn message(&self) -> Option<&Message> {
+        self.messages.first()
+    }
+
+    /// Bytes the parcel holds while it is under way.
+    pub(crate) fn weight(&self) -> usize {
+        self.messages.iter().map(Message::weight).sum()
+    }
+
+    /// The unique keys, comma separated.
+    pub(crate) fn msg_id(&self) -> String {
+        let id = |message: &Message| {
+            message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(str::to_owned)
+        };
+        self.messages.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR)
+    }
+
+    /// The request that stores the parcel in `queue`.
+    pub(crate) fn request(
+        &self,
+        queue: &MessageQueue,
+        packing: &Packing,
+        client: &Client,
+        now_ms: i64,
+    ) -> RemotingCommand {
+        let header = SendMessageHeader {
+            producer_group: packing.group.clone(),
+            topic: self.topic.clone(),
+            default_topic: packing.template.topic.clone(),
+            default_topic_queue_nums: packing.template.queue_nums,
+            queue_id: queue.queue_id,
+            sys_flag: self.sys_flag,
+            born_timestamp: now_ms,
+            flag: self.flag,
+            properties: Some(self.properties.clone()),
+            reconsume_times: Some(self.reconsume_times),
+            unit_mode: Some(false),
+            batch: Some(self.is_batch),
+            max_reconsume_times: self.max_reconsume_times,
+        };
+        let code = if self.is_batch { RequestCode::SendBatchMessage } else { RequestCode::SendMessageV2 };
+        let mut request = client.request(code, &Empty).with_body(self.body.clone());
+        header.encode_v2(&mut request.ext_fields);
+        // Java 4.9.8 names the broker, too; 5.x proxies go by it.
+        request.ext_fields.push("n", queue.broker_name.clone());
+        request
+    }
+
+    /// The messages, for an error that gives them back.
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        self.messages
+    }
+}
+
+/// Gives a message its id unless it has one: a message sent again keeps it.
+fn set_unique_key(message: &mut Message, client: &Client) {
+    if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
+        message.set_property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX, client.next_message_id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ferrocket_protocol::properties;
+
+    use super::*;
+
+    fn packing() -> Packing {
+        let template = Template { topic: "TBW102".into(), queue_nums: 4 };
+        Packing { group: "g".into(), template, compress_from: 4_096, message_len_max: 4 << 20 }
+    }
+
+    fn client() -> Client {
+        Client::builder("127.0.0.1:9876").build().unwrap()
+    }
+
+    fn header(request: &RemotingCommand) -> SendMessageHeader {
+        SendMessageHeader::decode_v2(&request.ext_fields).unwrap()
+    }
+
+    fn request(parcel: &Parcel) -> RemotingCommand {
+        parcel.request(&MessageQueue::new("T", "a", 2), &packing(), &client(), 5)
+    }
+
+    /// The short header says what Java's says, and the message has got its id.
+    #[test]
+    fn a_single_message() {
+        let message = Message::new("T", "hello").tags("x").flag(3);
+        let parcel = Parcel::single(message, &packing(), &client()).unwrap();
+        let request = request(&parcel);
+        let names: Vec<_> = request.ext_fields.iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names.join(""), "abcdefghijkmn");
+        assert_eq!(request.code, 310);
+        let header = header(&request);
+        assert_eq!((&*header.topic, header.queue_id, header.flag, header.sys_flag), ("T", 2, 3, 0));
+        assert_eq!((&*header.default_topic, header.batch), ("TBW102", Some(false)));
+        let text = header.properties.unwrap();
+        assert_eq!(properties::get(&text, "UNIQ_KEY"), Some(&*parcel.msg_id()));
+        assert_eq!(parcel.msg_id().len(), 32);
+        assert_eq!(parcel.into_messages()[0].property_value("TAGS"), Some("x"));
+    }
+
+    /// From 4 KiB on the body travels compressed; what the caller gets back is not.
+    #[test]
+    fn large_bodies_are_compressed() {
+        for (len, compressed) in [(4_095, false), (4_096, true)] {
+            let parcel = Parcel::single(Message::new("T", vec![b'a'; len]), &packing(), &client()).unwrap();
+            let request = request(&parcel);
+            assert_eq!(header(&request).sys_flag, if compressed { 0x301 } else { 0 });
+            if compressed {
+                assert_eq!(compression::unzlib(&request.body, len).unwrap(), vec![b'a'; len]);
+            }
+            assert_eq!(parcel.into_messages()[0].body().len(), len);
+        }
+    }
+
+    /// A batch has one id per message inside, its own code and field m, and is never compressed.
+    #[test]
+    fn a_batch() {
+        let messages = vec![Message::new("T", vec![b'a'; 5_000]), Message::new("T", "b").tags("y")];
+        let parcel = Parcel::batch(messages, &packing(), &client()).unwrap();
+        let request = request(&parcel);
+        assert_eq!((request.code, header(&request).batch, header(&request).sys_flag), (320, Some(true), 0));
+        let entries = batch::decode(request.body).unwrap();
+        assert_eq!(entries[1].body, "b");
+        assert_eq!(properties::get(&entries[1].properties, "TAGS"), Some("y"));
+        let ids: Vec<_> = entries.iter().filter_map(|e| properties::get(&e.properties, "UNIQ_KEY")).collect();
+        assert_eq!(ids.join(","), parcel.msg_id());
+    }
+
+    /// A refused batch gives all its messages back; the limit counts the encoded batch.
+    #[test]
+    fn refused_batches_come_back() {
+        let packing = Packing { message_len_max: 1_000, ..packing() };
+        let messages = vec![Message::new("T", vec![0; 600]); 2];
+        let error = Parcel::batch(messages, &packing, &client()).unwrap_err();
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::InvalidMessage, 2));
+    }
+
+    /// The counts of a message on its way to a retry topic move into the header.
+    #[test]
+    fn retry_counts_travel_in_the_header() {
+        let message = Message::new("%RETRY%g", "a")
+            .property(names::RECONSUME_TIME, "3")
+            .property(names::MAX_RECONSUME_TIMES, "16");
+        let header = header(&request(&Parcel::single(message, &packing(), &client()).unwrap()));
+        assert_eq!((header.reconsume_times, header.max_reconsume_times), (Some(3), Some(16)));
+        let text = header.properties.unwrap();
+        assert_eq!(properties::get(&text, names::RECONSUME_TIME), None);
+        assert_eq!(properties::get(&text, names::MAX_RECONSUME_TIMES), None);
+    }
+}
