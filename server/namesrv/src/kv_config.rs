@@ -1,0 +1,124 @@
+//! The NameServer's key-value table, the only thing it keeps over a restart.
+//!
+//! The file is Java's `kvConfig.json`: `{"configTable":{"NAMESPACE":{"key":"value"}}}`.
+//!
+//! Java counterpart: `KVConfigManager`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ferrocket_protocol::body::register::{KVConfig, KVTable};
+use ferrocket_protocol::fastjson;
+
+/// The namespace whose keys are topics and whose values are their order configs.
+pub(crate) const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
+/// Most bytes of all keys and values.
+pub(crate) const LEN_MAX: usize = 64 * 1024 * 1024;
+
+/// The table and its file.
+#[derive(Debug)]
+pub(crate) struct KvConfig {
+    path: PathBuf,
+    /// Held only to look up and to change entries, never while the file is written.
+    table: Mutex<KVConfig>,
+    /// Held while the file is written, so that an older state never replaces a newer one.
+    file: Mutex<()>,
+}
+
+/// The table has no room for an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl KvConfig {
+    /// Reads the file; a missing one is an empty table.
+    pub(crate) fn load(path: PathBuf) -> io::Result<Self> {
+        let table = match read(&path)? {
+            None => KVConfig::default(),
+            Some(text) => fastjson::from_slice(&text)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
+        };
+        Ok(Self { path, table: Mutex::new(table), file: Mutex::default() })
+    }
+
+    pub(crate) fn get(&self, namespace: &str, key: &str) -> Option<String> {
+        self.table().config_table.get(namespace)?.get(key).cloned()
+    }
+
+    /// All keys of a namespace; `None` if nothing was ever put into it.
+    pub(crate) fn namespace(&self, namespace: &str) -> Option<KVTable> {
+        Some(KVTable { table: self.table().config_table.get(namespace)?.clone() })
+    }
+
+    /// Sets a value in memory; [`KvConfig::persist`] makes it last.
+    pub(crate) fn put(&self, namespace: String, key: String, value: String) -> Result<(), Full> {
+        let mut table = self.table();
+        let len: usize =
+            table.config_table.values().flatten().map(|(key, value)| key.len() + value.len()).sum();
+        if len + namespace.len() + key.len() + value.len() > LEN_MAX {
+            return Err(Full);
+        }
+        tracing::info!(namespace, key, value, "key-value config put");
+        table.config_table.entry(namespace).or_default().insert(key, value);
+        Ok(())
+    }
+
+    /// Removes a value in memory, if there is one; the namespace stays, as in Java.
+    pub(crate) fn delete(&self, namespace: &str, key: &str) {
+        let removed = self.table().config_table.get_mut(namespace).and_then(|keys| keys.remove(key));
+        tracing::info!(namespace, key, value = removed, "key-value config deleted");
+    }
+
+    /// Writes the current state to the file. Blocks.
+    pub(crate) fn persist(&self) -> io::Result<()> {
+        let _writing = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = fastjson::to_vec(&*self.table());
+        replace(&self.path, &text)
+    }
+
+    fn table(&self) -> MutexGuard<'_, KVConfig> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file's bytes, or those of its backup when Java stopped between removing and renaming it.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    for candidate in [path, &with_suffix(path, ".bak")] {
+        match std::fs::read(candidate) {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => return Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Replaces a file as a whole: after a crash there is the old or the new one. Keeps the old text in `.bak`,
+/// as Java does (`MixAll.string2File`).
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    match std::fs::read(path) {
+        Ok(old) => write(&with_suffix(path, ".bak"), &old)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    write(path, text)?;
+    File::open(folder)?.sync_all()
+}
+
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let temporary = with_suffix(path, ".tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

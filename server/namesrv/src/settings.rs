@@ -1,0 +1,137 @@
+//! The NameServer's settings.
+//!
+//! Java counterparts: `NamesrvConfig` and `NettyServerConfig`.
+
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ferrocket_protocol::settings::{Setting, SettingError, Settings};
+use ferrocket_remoting::RemotingConfig;
+
+/// Keys that a runtime update may not even name. Java: `DefaultRequestProcessor.initConfigBlackList`.
+const NEVER_UPDATED: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
+
+const TABLE: &[Setting] = &[
+    Setting::text("bindAddress", "0.0.0.0", "The address to listen on.").important(),
+    Setting::int("listenPort", "9876", 0, 65_535, "The port to listen on; 0 takes any free one.").important(),
+    Setting::text("rocketmqHome", "", "RocketMQ's folder; nothing here needs it."),
+    Setting::text("kvConfigPath", "", "The file of the key-value table; by default ~/namesrv/kvConfig.json.")
+        .important(),
+    Setting::text(
+        "configStorePath",
+        "",
+        "The file that runtime updates are saved to; by default ~/namesrv/namesrv.properties.",
+    )
+    .important(),
+    Setting::text("productEnvName", "center", "The environment's name; only told to who asks."),
+    Setting::boolean(
+        "orderMessageEnable",
+        false,
+        "Whether routes carry the order configs of the key-value table, from which producers build queues.",
+    )
+    .hot(),
+    Setting::text(
+        "configBlackList",
+        "configBlackList;configStorePath;kvConfigPath",
+        "Keys that runtime updates may not name, besides those that can never be updated.",
+    ),
+    Setting::int(
+        "serverChannelMaxIdleTimeSeconds",
+        "120",
+        1,
+        86_400,
+        "Seconds of silence after which a connection is closed.",
+    ),
+    Setting::int("serverSocketBacklog", "1024", 1, 65_535, "Connections the system holds until accepted."),
+    Setting::int("serverSocketSndBufSize", "0", 0, 1 << 30, "The send buffer in bytes; 0 is the system's."),
+    Setting::int(
+        "serverSocketRcvBufSize",
+        "0",
+        0,
+        1 << 30,
+        "The receive buffer in bytes; 0 is the system's.",
+    ),
+];
+
+/// The settings of a NameServer; [`Default`] is Java's defaults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesrvSettings(Settings);
+
+impl Default for NamesrvSettings {
+    fn default() -> Self {
+        let mut settings = Self(Settings::from_table(TABLE));
+        let home = std::env::var("HOME").unwrap_or_else(|_| ".".to_owned());
+        for (key, name) in [("kvConfigPath", "kvConfig.json"), ("configStorePath", "namesrv.properties")] {
+            // Both rows take any text.
+            let _ = settings.0.set(key, &format!("{home}/namesrv/{name}"));
+        }
+        settings
+    }
+}
+
+impl NamesrvSettings {
+    /// Takes the values of a properties file. Returns what has no effect, in words.
+    ///
+    /// # Errors
+    /// Names the key, the value and what is allowed; nothing is changed then.
+    pub fn load(&mut self, text: &str) -> Result<Vec<String>, SettingError> {
+        Ok(self.0.load(text)?.iter().map(ToString::to_string).collect())
+    }
+
+    /// Sets one value.
+    ///
+    /// # Errors
+    /// As [`NamesrvSettings::load`], and for a key that there is not.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        self.0.set(key, value)
+    }
+
+    /// `key=value` lines of all settings: what `-p` prints.
+    pub fn print_all(&self) -> String {
+        self.0.print_all()
+    }
+
+    /// `key=value` lines of the important settings: what `-m` prints.
+    pub fn print_important(&self) -> String {
+        self.0.print_important()
+    }
+
+    /// The settings as a properties file.
+    pub(crate) fn text(&self) -> String {
+        self.0.properties_text()
+    }
+
+    /// Sets one value while the server runs.
+    pub(crate) fn update(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
+        self.0.set_hot(key, value)
+    }
+
+    /// Whether a runtime update may not name this key.
+    pub(crate) fn is_black(&self, key: &str) -> bool {
+        NEVER_UPDATED.contains(&key) || self.0.get_str("configBlackList").split(';').any(|black| black == key)
+    }
+
+    pub(crate) fn order_message_enable(&self) -> bool {
+        self.0.get_bool("orderMessageEnable")
+    }
+
+    pub(crate) fn path(&self, key: &str) -> std::path::PathBuf {
+        self.0.get_str(key).into()
+    }
+
+    pub(crate) fn listen_addr(&self) -> Result<SocketAddr, AddrParseError> {
+        let ip: IpAddr = self.0.get_str("bindAddress").parse()?;
+        Ok(SocketAddr::new(ip, self.0.get_i32("listenPort") as u16))
+    }
+
+    pub(crate) fn remoting(&self) -> RemotingConfig {
+        let buffer = |key| Some(self.0.get_usize(key)).filter(|len| *len > 0);
+        RemotingConfig {
+            idle_timeout: Duration::from_secs(self.0.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
+            backlog: self.0.get_i32("serverSocketBacklog"),
+            send_buffer: buffer("serverSocketSndBufSize"),
+            receive_buffer: buffer("serverSocketRcvBufSize"),
+            ..RemotingConfig::default()
+        }
+    }
+}
