@@ -108,10 +108,14 @@ pub fn missing(buffer: &[u8], at_most: usize) -> usize {
 /// If the frame would exceed [`FRAME_LEN_MAX`]: callers bound bodies long before.
 pub fn encode_head(command: &RemotingCommand, out: &mut BytesMut) {
     let start = out.len();
+    // Codes of the pop family do not fit the binary header's 16 bits: such frames are JSON whatever is asked.
+    let fits = i16::try_from(command.code).is_ok() && i16::try_from(command.version).is_ok();
+    let binary = command.serialize_type == SerializeType::RocketMq && fits;
     out.put_u64(0);
-    match command.serialize_type {
-        SerializeType::Json => json_header::encode(command, out),
-        SerializeType::RocketMq => rocketmq_header::encode(command, out),
+    if binary {
+        rocketmq_header::encode(command, out);
+    } else {
+        json_header::encode(command, out);
     }
     let header_len = out.len() - start - 8;
     let len = 4 + header_len + command.body.len();
@@ -119,7 +123,7 @@ pub fn encode_head(command: &RemotingCommand, out: &mut BytesMut) {
     assert!(header_len < 1 << 24, "a header of {header_len} bytes does not fit its 24-bit length");
     out[start..start + 4].copy_from_slice(&(len as u32).to_be_bytes());
     out[start + 4..start + 8].copy_from_slice(&(header_len as u32).to_be_bytes());
-    if command.serialize_type == SerializeType::RocketMq {
+    if binary {
         out[start + 4] = 1;
     }
 }
@@ -171,6 +175,14 @@ mod tests {
             assert_eq!(decode(&mut buffer).unwrap(), Some(command));
             assert!(buffer.is_empty());
         }
+    }
+
+    /// A code beyond 16 bits survives although the binary header has no room for it.
+    #[test]
+    fn large_codes_travel_as_json() {
+        let command = RemotingCommand { code: 200_050, ..sample(SerializeType::RocketMq) };
+        let decoded = decode(&mut BytesMut::from(&to_bytes(&command)[..])).unwrap();
+        assert_eq!(decoded, Some(RemotingCommand { serialize_type: SerializeType::Json, ..command }));
     }
 
     /// A reply takes opaque and serialization from its request.

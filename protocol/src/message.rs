@@ -36,6 +36,8 @@ pub const QUEUE_OFFSET_AT: usize = 20;
 pub const PHYSICAL_OFFSET_AT: usize = 28;
 /// Longest topic that a V1 record holds, in bytes.
 pub const TOPIC_LEN_MAX: usize = 127;
+/// Longest topic that a V2 record holds, in bytes.
+pub const TOPIC_V2_LEN_MAX: usize = 255;
 /// Longest properties text, in bytes.
 pub const PROPERTIES_LEN_MAX: usize = 32_767;
 
@@ -295,12 +297,19 @@ impl<'a> RecordView<'a> {
         let body_len = cursor.i32("body")?;
         let body =
             cursor.take("body", usize::try_from(body_len).map_err(|_| RecordError::Length("body"))?)?;
-        let topic_len = match magic {
-            MAGIC_V1 => usize::from(cursor.take("topic", 1)?[0]),
-            _ => usize::from(cursor.u16("topic")?),
+        // Java reads lengths as signed numbers: what exceeds their positive half is broken.
+        let (topic_len, topic_len_max) = match magic {
+            MAGIC_V1 => (usize::from(cursor.array::<1>("topic")?[0]), TOPIC_LEN_MAX),
+            _ => (usize::from(cursor.u16("topic")?), TOPIC_V2_LEN_MAX),
         };
+        if topic_len > topic_len_max {
+            return Err(RecordError::Length("topic"));
+        }
         let topic = cursor.text("topic", topic_len)?;
         let properties_len = usize::from(cursor.u16("properties")?);
+        if properties_len > PROPERTIES_LEN_MAX {
+            return Err(RecordError::Length("properties"));
+        }
         let properties = cursor.text("properties", properties_len)?;
         if !cursor.rest.is_empty() {
             return Err(RecordError::Length("properties"));
@@ -423,6 +432,18 @@ mod tests {
                 broken[at] = value;
                 let _ = RecordView::parse(&broken);
             }
+        }
+        for (topic_len, accepted) in [(TOPIC_LEN_MAX, true), (TOPIC_LEN_MAX + 1, false)] {
+            // The encoder refuses such a topic, so its length is patched in.
+            let mut long = record();
+            (long.topic, long.body) = ("".into(), Bytes::new());
+            let mut bytes = Vec::new();
+            long.encode(&mut bytes);
+            bytes[88] = topic_len as u8;
+            bytes.splice(89..89, vec![b'x'; topic_len]);
+            let len = bytes.len() as i32;
+            bytes[..4].copy_from_slice(&len.to_be_bytes());
+            assert_eq!(RecordView::parse(&bytes).is_ok(), accepted, "{topic_len}");
         }
         bytes[84..88].copy_from_slice(&i32::MAX.to_be_bytes());
         assert_eq!(RecordView::parse(&bytes), Err(RecordError::Length("body")));

@@ -144,12 +144,10 @@ pub mod names {
 
 /// The properties of a text in written order, broken entries left out.
 pub fn iter(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    // A value may hold further separator bytes: only the first one separates.
     text.split(PROPERTY_SEPARATOR)
         .filter_map(|entry| entry.split_once(NAME_VALUE_SEPARATOR))
-        // Java takes what stands between the first and the second separator byte, and no more.
-        .filter(|(name, value)| {
-            !name.is_empty() && !value.is_empty() && !value.contains(NAME_VALUE_SEPARATOR)
-        })
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
 }
 
 /// The value of `name`, the last one if it occurs twice.
@@ -238,5 +236,6 @@ mod tests {
         assert_eq!(iter(text).collect::<Vec<_>>(), [("a", "1"), ("TAGS", "TagA"), ("a", "2")]);
         assert_eq!(get(text, "a"), Some("2"));
         assert_eq!(&*Properties::parse(text).to_text(), "a\u{1}2\u{2}TAGS\u{1}TagA");
+        assert_eq!(get("k\u{1}v\u{1}w\u{2}", "k"), Some("v\u{1}w"));
     }
 }

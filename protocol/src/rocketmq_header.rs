@@ -11,7 +11,7 @@
 //! 17+R    4+E   length of the fields, then each: key length 2, key, value length 4, value
 //! ```
 //!
-//! Java counterpart: `RocketMQSerializable`. Codes above 32,767 do not fit: the pop family needs JSON.
+//! Java counterpart: `RocketMQSerializable`. Codes above 32,767 do not fit: [`crate::frame`] writes those as JSON.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

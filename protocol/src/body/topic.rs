@@ -74,7 +74,8 @@ pub struct TopicConfig {
     pub perm: i32,
     /// Queues that consumers read.
     pub read_queue_nums: i32,
-    /// How many tags a message may have; nothing depends on it.
+    /// How many tags a message may have; nothing depends on it, and what is unknown counts as one.
+    #[serde(deserialize_with = "known_filter_type")]
     pub topic_filter_type: TopicFilterType,
     /// The name.
     pub topic_name: String,
@@ -82,6 +83,17 @@ pub struct TopicConfig {
     pub topic_sys_flag: i32,
     /// Queues that producers write.
     pub write_queue_nums: i32,
+}
+
+/// A Java NameServer fails on a name it does not know, so none is passed on.
+fn known_filter_type<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TopicFilterType, D::Error> {
+    TopicFilterType::deserialize(deserializer).map(TopicFilterType::or_single_tag)
+}
+
+impl TopicFilterType {
+    fn or_single_tag(self) -> Self {
+        if self == Self::Unknown { Self::SingleTag } else { self }
+    }
 }
 
 impl Default for TopicConfig {
@@ -128,7 +140,7 @@ impl TopicConfig {
         let name = words.next().filter(|name| !name.is_empty())?;
         let mut number = || words.next()?.parse().ok();
         let mut config = Self::new(name, number()?, number()?, number()?);
-        config.topic_filter_type = TopicFilterType::from_name(words.next()?);
+        config.topic_filter_type = TopicFilterType::from_name(words.next()?).or_single_tag();
         if let Some(attributes) = words.next() {
             config.attributes = Some(crate::fastjson::from_slice(attributes.as_bytes()).ok()?);
         }

@@ -235,7 +235,7 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
                 number => match (number.parse::<i64>(), number.parse::<u64>(), number.parse::<f64>()) {
                     (Ok(value), ..) => visitor.visit_i64(value),
                     (_, Ok(value), _) => visitor.visit_u64(value),
-                    (.., Ok(value)) => visitor.visit_f64(value),
+                    (.., Ok(value)) if value.is_finite() => visitor.visit_f64(value),
                     _ => fault("a value expected"),
                 },
             },
@@ -259,9 +259,9 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        match self.scalar("a number expected")?.trim().parse() {
-            Ok(value) => visitor.visit_f64(value),
-            Err(_) => fault("a number expected"),
+        match self.scalar("a number expected")?.trim().parse::<f64>() {
+            Ok(value) if value.is_finite() => visitor.visit_f64(value),
+            _ => fault("a number expected"),
         }
     }
 
