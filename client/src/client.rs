@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::body::route::{MASTER_ID, TopicRouteData};
+use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::UnregisterClientHeader;
 use ferrocket_protocol::requests::route::GetRouteInfoHeader;
@@ -29,7 +29,7 @@ use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
 use crate::producer::ProducerBuilder;
-use crate::route::{BrokerAddr, RouteTable, TopicRoute};
+use crate::route::{BrokerAddr, MASTER_ID, RouteTable, TopicRoute};
 use crate::validate::check_topic;
 
 /// Two heartbeats that nobody scheduled are at least this far apart.

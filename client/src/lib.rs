@@ -22,6 +22,7 @@
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
 //! namespaces, TLS, access keys, message traces, transactions, request-reply, pop consumption.
 
+pub mod allocate;
 mod callbacks;
 mod client;
 mod config;
@@ -32,6 +33,8 @@ mod in_flight;
 mod message;
 mod message_ids;
 mod name_servers;
+mod offset_store;
+mod process_queue;
 mod producer;
 mod route;
 mod send_result;

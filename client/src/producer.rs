@@ -38,8 +38,6 @@ mod plan;
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, tries_again};
 
-/// The group of the client's own producer, which sends messages back that brokers did not take back.
-const INNER_GROUP: &str = "CLIENT_INNER_PRODUCER";
 /// Largest body that can be set as the limit: it has to fit a frame of 16 MiB with its header.
 const MESSAGE_LEN_MAX: usize = 15 << 20;
 
@@ -188,11 +186,6 @@ struct Shared {
 }
 
 impl Producer {
-    /// The client's own producer, which is not part of heartbeats.
-    pub(crate) fn inner(client: Client) -> Self {
-        ProducerBuilder::new(client, INNER_GROUP).producer()
-    }
-
     /// Sends one message and waits for the broker's receipt. After a failure another broker is tried, while
     /// time is left.
     ///

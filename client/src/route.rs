@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::body::route::{MASTER_ID, TopicRouteData};
+pub(crate) use ferrocket_protocol::body::route::MASTER_ID;
+use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -72,11 +73,6 @@ impl TopicRoute {
         Self { is_template: true, ..Self::new(topic, data) }
     }
 
-    /// The topic.
-    pub(crate) fn topic(&self) -> &Text {
-        &self.topic
-    }
-
     /// Queues to write to, ordered by broker name and queue id.
     pub(crate) fn publish_queues(&self) -> &[MessageQueue] {
         &self.publish
@@ -91,11 +87,6 @@ impl TopicRoute {
     pub(crate) fn write_queue_nums(&self, broker_name: &str) -> Option<i32> {
         let mut writable = self.data.queue_datas.iter().filter(|queues| queues.perm & PERM_WRITE != 0);
         writable.find(|queues| queues.broker_name == broker_name).map(|queues| queues.write_queue_nums)
-    }
-
-    /// The broker names of the route.
-    pub(crate) fn broker_names(&self) -> impl Iterator<Item = &str> {
-        self.data.broker_datas.iter().map(|broker| broker.broker_name.as_str())
     }
 
     /// Whether the topic does not exist yet.

@@ -1,0 +1,8 @@
+//! The client against small servers of our own making: what it sends, and what it does when they fail.
+//!
+//! Real servers are the business of `interop-tests`.
+
+mod callbacks;
+mod cluster;
+mod producer;
+mod routes;
