@@ -122,3 +122,57 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.push(suffix);
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    /// What is put lasts, in Java's format; the file before is the backup.
+    #[test]
+    fn lasts() {
+        let folder = folder();
+        let path = folder.path().join("deeper").join("kvConfig.json");
+        let kv = KvConfig::load(path.clone()).unwrap();
+        for value in ["a:4", "a:8;b:8"] {
+            kv.put("NS".into(), "T".into(), value.into()).unwrap();
+            kv.persist().unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, r#"{"configTable":{"NS":{"T":"a:8;b:8"}}}"#);
+        let backup = std::fs::read_to_string(with_suffix(&path, ".bak")).unwrap();
+        assert_eq!(backup, r#"{"configTable":{"NS":{"T":"a:4"}}}"#);
+        let again = KvConfig::load(path.clone()).unwrap();
+        assert_eq!(again.get("NS", "T").as_deref(), Some("a:8;b:8"));
+        again.delete("NS", "T");
+        again.delete("nowhere", "T");
+        again.persist().unwrap();
+        let again = KvConfig::load(path).unwrap();
+        assert_eq!((again.get("NS", "T"), again.namespace("NS")), (None, Some(KVTable::default())));
+        assert_eq!(again.namespace("nowhere"), None);
+    }
+
+    /// The backup stands in for a missing file; a broken file is an error, not an empty table.
+    #[test]
+    fn damaged_files() {
+        let folder = folder();
+        let path = folder.path().join("kvConfig.json");
+        std::fs::write(with_suffix(&path, ".bak"), r#"{"configTable":{"NS":{"k":"v"}}}"#).unwrap();
+        assert_eq!(KvConfig::load(path.clone()).unwrap().get("NS", "k").as_deref(), Some("v"));
+        std::fs::write(&path, "{\"configTable\":{").unwrap();
+        assert_eq!(KvConfig::load(path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    }
+
+    /// The table has a limit.
+    #[test]
+    fn has_a_limit() {
+        let kv = KvConfig::load(folder().path().join("kvConfig.json")).unwrap();
+        let half = "x".repeat(LEN_MAX / 2);
+        kv.put("NS".into(), "a".into(), half.clone()).unwrap();
+        assert_eq!(kv.put("NS".into(), "b".into(), half), Err(Full));
+        assert_eq!(kv.get("NS", "b"), None);
+    }
+}

@@ -103,7 +103,6 @@ pub struct NameServer {
     local_addr: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
-    expiring: JoinHandle<()>,
 }
 
 impl NameServer {
@@ -129,20 +128,18 @@ impl NameServer {
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let handler = Arc::new(Dispatch(shared.clone()));
-        let serving = tokio::spawn(listener.serve(handler, async {
-            // Also when the NameServer is dropped.
-            let _ = stopped.await;
-        }));
-        let expiring = tokio::spawn(async move {
-            let mut tick = tokio::time::interval(EXPIRE_EVERY);
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tick.tick().await;
-                shared.routes().expire(shared.now_ms());
+        let serving = tokio::spawn(async move {
+            let serve = listener.serve(handler, async {
+                // Also when the NameServer is dropped.
+                let _ = stopped.await;
+            });
+            tokio::select! {
+                () = serve => {}
+                () = expire(&shared) => {}
             }
         });
         tracing::info!(%local_addr, "the NameServer listens");
-        Ok(Self { local_addr, stop, serving, expiring })
+        Ok(Self { local_addr, stop, serving })
     }
 
     /// The address it listens on, with the real port.
@@ -152,9 +149,18 @@ impl NameServer {
 
     /// Stops accepting, writes the answers that wait, and closes all connections.
     pub async fn shutdown(self) {
-        self.expiring.abort();
         let _ = self.stop.send(());
         // It fails only if serving panicked, which the log has told already.
         let _ = self.serving.await;
+    }
+}
+
+/// Forgets silent brokers, for ever.
+async fn expire(shared: &Shared) {
+    let mut tick = tokio::time::interval(EXPIRE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        shared.routes().expire(shared.now_ms());
     }
 }

@@ -371,3 +371,249 @@ impl RouteTable {
         TopicList { broker_addr: None, topic_list: topics.map(|(topic, _)| topic.clone()).collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLUSTER: &str = "DefaultCluster";
+
+    /// The clock that tests turn, and what brokers send.
+    #[derive(Default)]
+    struct World {
+        table: RouteTable,
+        now_ms: i64,
+    }
+
+    fn version(counter: i64) -> DataVersion {
+        DataVersion { counter, state_version: 0, timestamp: 1_700_000_000_000 }
+    }
+
+    fn registration(name: &str, id: i64, addr: &str, counter: i64, topics: &[&str]) -> Registration {
+        let table = topics.iter().map(|topic| ((*topic).to_owned(), TopicConfig::new(*topic, 4, 4, 6)));
+        Registration {
+            cluster: CLUSTER.into(),
+            broker_name: name.into(),
+            broker_addr: addr.into(),
+            broker_id: id,
+            ha_server_addr: format!("ha-of-{addr}"),
+            topics: TopicConfigSerializeWrapper {
+                data_version: version(counter),
+                topic_config_table: table.collect(),
+            },
+            connection: 1,
+            ..Registration::default()
+        }
+    }
+
+    impl World {
+        fn register(&mut self, registration: Registration) -> Registered {
+            self.table.register(registration, self.now_ms).unwrap()
+        }
+
+        fn topics(&self) -> Vec<String> {
+            self.table.topics().topic_list.into_iter().collect()
+        }
+
+        fn addrs(&self, name: &str) -> Vec<(i64, &str)> {
+            let broker = self.table.broker(name);
+            broker.iter().flat_map(|it| &it.broker_addrs).map(|(id, addr)| (*id, &**addr)).collect()
+        }
+
+        fn perm(&self, topic: &str) -> i32 {
+            self.table.route(topic).unwrap().queue_datas[0].perm
+        }
+    }
+
+    /// A registration with some of a broker's topics changes those and keeps the others.
+    #[test]
+    fn partial_registrations_are_merged() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        let mut partial = registration("a", 0, "a:1", 2, &["T2"]);
+        partial.topics.topic_config_table.get_mut("T2").unwrap().perm = 4;
+        world.register(partial);
+        assert_eq!(world.topics(), ["T1", "T2"]);
+        assert_eq!((world.perm("T1"), world.perm("T2")), (6, 4));
+        assert_eq!(world.table.data_version("a:1"), Some(version(2)));
+    }
+
+    /// A single topic of a broker that is not registered is refused and leaves no trace, so that the whole
+    /// table, which comes later with the same DataVersion, is taken.
+    #[test]
+    fn partial_registration_of_an_unknown_broker() {
+        let mut world = World::default();
+        let partial = registration("a", 0, "a:1", 3, &["T"]);
+        assert_eq!(world.table.register(partial.clone(), 0), Err(Unregistered::Partial));
+        assert_eq!(world.table.data_version("a:1"), None);
+        assert!(world.table.cluster_info().cluster_addr_table.is_empty());
+        // A name that only a slave has registered is not enough.
+        world.register(registration("a", 1, "a:2", 3, &["T", "TBW102"]));
+        assert_eq!(world.table.register(partial, 0), Err(Unregistered::Partial));
+        world.register(registration("a", 0, "a:1", 3, &["T", "TBW102"]));
+        assert_eq!(world.topics(), ["T", "TBW102"]);
+    }
+
+    /// With an equal DataVersion, topics that are missing are added and those that are there stay as they
+    /// were changed here; with another one the broker's word counts.
+    #[test]
+    fn equal_data_version() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        assert_eq!(world.table.wipe_write_perm("a"), 2);
+        assert_eq!(world.perm("T1"), 4);
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2", "T3"]));
+        assert_eq!((world.perm("T1"), world.perm("T3")), (4, 6));
+        world.table.delete_topic("T2", None);
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2", "T3"]));
+        assert_eq!((world.topics().len(), world.perm("T2")), (3, 6));
+        world.register(registration("a", 0, "a:1", 2, &["T1", "T2", "T3"]));
+        assert_eq!(world.perm("T1"), 6);
+        assert_eq!(world.table.add_write_perm("a"), 3);
+        assert_eq!((world.table.wipe_write_perm("nobody"), world.table.add_write_perm("nobody")), (0, 0));
+    }
+
+    /// Queues come from masters only; a slave learns its master's addresses once there is one.
+    #[test]
+    fn slaves_learn_their_master() {
+        let mut world = World::default();
+        let learnt = world.register(registration("a", 1, "a:2", 1, &["T1", "T2"]));
+        assert_eq!((learnt, world.topics().len()), (Registered::default(), 0));
+        let learnt = world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        assert_eq!(learnt, Registered::default());
+        let learnt = world.register(registration("a", 1, "a:2", 1, &["T1", "T2"]));
+        let expected =
+            Registered { master_addr: Some("a:1".into()), ha_server_addr: Some("ha-of-a:1".into()) };
+        assert_eq!(learnt, expected);
+        // The slave becomes the master: one address, one number.
+        world.register(registration("a", 0, "a:2", 1, &["T1", "T2"]));
+        assert_eq!(world.addrs("a"), [(0, "a:2")]);
+    }
+
+    /// Only the connection of a broker's last registration takes the broker with it; a dead master's queues
+    /// stay while a slave lives.
+    #[test]
+    fn closing_connections() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        world.register(Registration { connection: 2, ..registration("a", 0, "a:1", 1, &["T1", "T2"]) });
+        world.register(Registration { connection: 3, ..registration("a", 1, "a:2", 1, &["T1", "T2"]) });
+        world.table.connection_closed(1);
+        assert_eq!(world.addrs("a"), [(0, "a:1"), (1, "a:2")]);
+        world.table.connection_closed(2);
+        assert_eq!(world.addrs("a"), [(1, "a:2")]);
+        let route = world.table.route("T1").unwrap();
+        assert_eq!(route.queue_datas[0].broker_name, "a");
+        assert_eq!(route.broker_datas[0].broker_addrs, BTreeMap::from([(1, "a:2".to_owned())]));
+        world.table.connection_closed(3);
+        assert!(world.topics().is_empty() && world.table.route("T1").is_none());
+        assert!(world.table.cluster_info().cluster_addr_table.is_empty());
+    }
+
+    /// A farewell removes its own address only: the late one of an old process leaves the new one alone.
+    #[test]
+    fn farewells_remove_their_own_address() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "old:1", 1, &["T1", "T2"]));
+        world.register(registration("a", 0, "new:1", 1, &["T1", "T2"]));
+        world.table.unregister("a", "old:1");
+        assert_eq!(world.addrs("a"), [(0, "new:1")]);
+        world.table.unregister("b", "new:1");
+        assert_eq!((world.addrs("a").len(), world.topics().len()), (1, 2));
+        world.table.unregister("a", "new:1");
+        assert!(world.topics().is_empty());
+    }
+
+    /// A silent broker is forgotten after its time, not before; asking for its version counts as a word.
+    #[test]
+    fn silent_brokers_expire() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        world.register(Registration {
+            timeout_ms: Some(10_000),
+            ..registration("b", 0, "b:1", 1, &["T1", "T3"])
+        });
+        assert_eq!(world.table.expire(10_000), 0);
+        assert_eq!(world.table.expire(10_001), 1);
+        assert_eq!(world.topics(), ["T1", "T2"]);
+        assert!(world.table.is_changed("b:1", &version(1)) && !world.table.is_changed("a:1", &version(1)));
+        world.table.heard("a:1", 60_000);
+        assert_eq!(world.table.expire(60_000 + BROKER_TIMEOUT_MS), 0);
+        assert_eq!(world.table.expire(60_001 + BROKER_TIMEOUT_MS), 1);
+        assert!(world.topics().is_empty());
+        world.register(Registration { timeout_ms: Some(i64::MAX), ..registration("c", 0, "c:1", 1, &[]) });
+        assert_eq!(world.table.expire(i64::MAX), 0);
+    }
+
+    /// Topics are deleted everywhere or in one cluster.
+    #[test]
+    fn deletes_topics() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        world.register(Registration {
+            cluster: "Other".into(),
+            ..registration("b", 0, "b:1", 1, &["T1", "T2"])
+        });
+        world.table.delete_topic("T1", Some("Other"));
+        assert_eq!(world.table.route("T1").unwrap().queue_datas.len(), 1);
+        world.table.delete_topic("T1", Some("Nowhere"));
+        world.table.delete_topic("T1", Some(CLUSTER));
+        assert!(world.table.route("T1").is_none());
+        world.table.delete_topic("T2", None);
+        world.table.delete_topic("T2", None);
+        assert!(world.topics().is_empty());
+        assert!(world.table.topics_of_cluster(CLUSTER).topic_list.is_empty());
+    }
+
+    /// The lists of topics.
+    #[test]
+    fn lists_topics() {
+        let mut world = World::default();
+        let mut first = registration("a", 0, "a:1", 1, &["T0", "T1", "T2", "T3"]);
+        for (flags, config) in first.topics.topic_config_table.values_mut().enumerate() {
+            config.topic_sys_flag = flags as i32;
+        }
+        world.register(first);
+        world.register(Registration {
+            cluster: "Other".into(),
+            ..registration("b", 0, "b:1", 1, &["X", "Y"])
+        });
+        let list = |list: TopicList| list.topic_list.into_iter().collect::<Vec<_>>();
+        assert_eq!(list(world.table.unit_topics()), ["T1", "T3"]);
+        assert_eq!(list(world.table.unit_sub_topics()), ["T2", "T3"]);
+        assert_eq!(list(world.table.unit_sub_ununit_topics()), ["T2"]);
+        assert_eq!(list(world.table.topics_of_cluster("Other")), ["X", "Y"]);
+        assert!(list(world.table.topics_of_cluster("Nowhere")).is_empty());
+        let system = world.table.system_topics();
+        assert_eq!(system.broker_addr.as_deref(), Some("a:1"));
+        assert_eq!(list(system), [CLUSTER, "Other", "a", "b"]);
+    }
+
+    /// Queues of a single topic (5.x) are taken from registered brokers only.
+    #[test]
+    fn registers_single_topics() {
+        let mut world = World::default();
+        let queues = |name: &str| QueueData { broker_name: name.into(), perm: 6, ..QueueData::default() };
+        assert!(!world.table.register_topic("S", vec![queues("a")]));
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        assert!(!world.table.register_topic("S", vec![queues("a"), queues("b")]));
+        assert!(!world.table.register_topic("S", vec![]));
+        assert!(world.table.route("S").is_none());
+        assert!(world.table.register_topic("S", vec![queues("a")]));
+        assert_eq!(world.perm("S"), 6);
+    }
+
+    /// A broker that moves to another cluster leaves the old one; filter servers show in routes.
+    #[test]
+    fn moves_between_clusters() {
+        let mut world = World::default();
+        world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        let servers = vec!["f:1".to_owned()];
+        let moved = registration("a", 0, "a:1", 1, &["T1", "T2"]);
+        world.register(Registration { cluster: "Other".into(), filter_servers: servers.clone(), ..moved });
+        let clusters = world.table.cluster_info().cluster_addr_table;
+        assert_eq!(clusters.into_keys().collect::<Vec<_>>(), ["Other"]);
+        let route = world.table.route("T1").unwrap();
+        assert_eq!(route.filter_server_table, BTreeMap::from([("a:1".to_owned(), servers)]));
+    }
+}
