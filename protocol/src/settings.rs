@@ -220,7 +220,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The values of a table's settings.
+/// The values of a table's settings, as texts. Getters search the table: take values out once, not per request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     table: &'static [Setting],

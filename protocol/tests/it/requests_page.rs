@@ -39,7 +39,12 @@ fn page() -> String {
     );
     for (receiver, title, intro) in [
         (Receiver::NameServer, "Requests to the NameServer", ""),
-        (Receiver::Broker, "Requests to the Broker", ""),
+        (
+            Receiver::Broker,
+            "Requests to the Broker",
+            "`SEND_MESSAGE_V2`, `SEND_BATCH_MESSAGE` and `SEND_REPLY_MESSAGE_V2` carry their fields under the names\n\
+             `a` to `k`, `m` and `l`, in the order given here.\n\n",
+        ),
         (Receiver::Client, "Requests from the Broker to a client", ""),
         (
             Receiver::BrokerAndClient,
