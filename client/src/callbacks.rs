@@ -3,7 +3,6 @@
 //! Java counterpart: `ClientRemotingProcessor`. Left out: transaction checks (39) and replies to requests
 //! (326), which are refused like every request that is not known.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -14,12 +13,11 @@ use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
 use ferrocket_protocol::requests::offset::{GetConsumerStatusHeader, ResetOffsetHeader};
-use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use ferrocket_remoting::{Connection, Handler};
 use tokio::sync::Semaphore;
 
 use crate::client::{Client, Shared};
-use crate::consumer_handle::ConsumerHandle;
 use crate::message::MessageExt;
 
 /// Most messages that administrators have consumed directly at once; beyond it they are told to wait.

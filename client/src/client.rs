@@ -9,16 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::body::route::TopicRouteData;
-use ferrocket_protocol::requests::Empty;
-use ferrocket_protocol::requests::client::UnregisterClientHeader;
-use ferrocket_protocol::requests::route::GetRouteInfoHeader;
-use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
 use ferrocket_remoting::Dialer;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::callbacks::Callbacks;
@@ -29,11 +23,15 @@ use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
 use crate::producer::ProducerBuilder;
-use crate::route::{BrokerAddr, MASTER_ID, RouteTable, TopicRoute};
+use crate::route::{RouteTable, TopicRoute};
 use crate::validate::check_topic;
 
-/// Two heartbeats that nobody scheduled are at least this far apart.
-const HEARTBEAT_SPACING: Duration = Duration::from_secs(1);
+mod membership;
+mod routing;
+
+use membership::heartbeater;
+use routing::refresher;
+
 /// How long a shutdown waits for sends under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -261,294 +259,6 @@ impl Client {
         }
     }
 
-    /// Asks the NameServer in use, and the others in turn when it fails. Answers with its address.
-    async fn call_name_server(&self, request: RemotingCommand) -> Result<(RemotingCommand, String)> {
-        let timeout = self.shared.config.mq_client_api_timeout;
-        let mut last = None;
-        let candidates: Vec<String> = self.shared.name_servers.candidates().map(str::to_owned).collect();
-        for addr in candidates {
-            match self.call(&addr, request.clone(), timeout).await {
-                Ok(reply) => {
-                    self.shared.name_servers.keep(&addr);
-                    return Ok((reply, addr));
-                }
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%addr, %error, "NameServer does not answer");
-                    if error.kind() == ErrorKind::Timeout {
-                        // The connection may lead nowhere: the next call dials anew.
-                        self.shared.dialer.forget(&addr);
-                    }
-                    last = Some(error);
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Config, "No name server address, please set it.")))
-    }
-
-    /// What NameServers say about a topic.
-    async fn query_route(&self, topic: &Text) -> Result<TopicRouteData> {
-        // Java 4.9.8 does not ask for standard JSON: NameServers go by the version.
-        let header = GetRouteInfoHeader { topic: topic.clone(), ..Default::default() };
-        let request = self.request(RequestCode::GetRouteinfoByTopic, &header);
-        let (reply, addr) = self.call_name_server(request).await?;
-        match reply.response_code() {
-            ResponseCode::SUCCESS => {
-                fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))
-            }
-            ResponseCode::TOPIC_NOT_EXIST => {
-                let text = format!("No route info of this topic: {topic}");
-                Err(Error::new(ErrorKind::NoRoute, text).with_answer(&reply, &addr))
-            }
-            code => Err(Error::broker(code, reply.remark.as_deref(), &addr)),
-        }
-    }
-
-    /// Asks NameServers for a route and keeps it; those who ask at the same time share one question.
-    pub(crate) async fn fetch_route(
-        &self,
-        topic: &Text,
-        template: Option<&Template>,
-    ) -> Result<Arc<TopicRoute>> {
-        self.start_background()?;
-        let key = (topic.clone(), template.is_some());
-        let mut fetched = {
-            let mut state = self.lock();
-            match state.fetches.get(&key) {
-                Some(fetched) => fetched.clone(),
-                None => {
-                    let (outcome, fetched) = watch::channel(None);
-                    state.fetches.insert(key.clone(), fetched.clone());
-                    let (client, template) = (self.clone(), template.cloned());
-                    // A task of its own: who gives up must not take the others' answer along.
-                    tokio::spawn(async move {
-                        let result = client.fetch_and_keep(&key.0, template).await;
-                        client.lock().fetches.remove(&key);
-                        outcome.send_replace(Some(result));
-                    });
-                    fetched
-                }
-            }
-        };
-        let outcome = fetched.wait_for(Option::is_some).await.ok().and_then(|outcome| (*outcome).clone());
-        outcome.unwrap_or_else(|| Err(Error::closed("the client")))
-    }
-
-    async fn fetch_and_keep(&self, topic: &Text, template: Option<Template>) -> Result<Arc<TopicRoute>> {
-        let route = match (self.query_route(topic).await, template) {
-            (Ok(data), _) => TopicRoute::new(topic.clone(), data),
-            (Err(error), Some(template)) if error.kind() == ErrorKind::NoRoute => {
-                // The error about the topic itself says more than one about the template.
-                let data = self.query_route(&template.topic).await.map_err(|_| error)?;
-                TopicRoute::from_template(topic.clone(), data, template.queue_nums)
-            }
-            (Err(error), _) => return Err(error),
-        };
-        let route = Arc::new(route);
-        let (change, consumers) = {
-            let mut state = self.lock();
-            let change = state.routes.put(Arc::clone(&route))?;
-            (change, if change.changed { state.consumers.clone() } else { Vec::new() })
-        };
-        if change.changed {
-            tracing::debug!(%topic, queues = route.publish_queues().len(), "route changed");
-        }
-        if change.new_addrs {
-            self.shared.heartbeat_wanted.notify_one();
-        }
-        for consumer in consumers {
-            consumer.route_changed(topic, route.subscribe_queues());
-        }
-        Ok(route)
-    }
-
-    /// The route of a topic that exists, from memory or from NameServers.
-    pub(crate) async fn route(&self, topic: &Text) -> Result<Arc<TopicRoute>> {
-        let known = self.lock().routes.get(topic).filter(|route| !route.is_template()).cloned();
-        match known {
-            Some(route) => Ok(route),
-            None => self.fetch_route(topic, None).await,
-        }
-    }
-
-    /// The route to publish by, from memory if it has queues to write; a topic that does not exist gets one
-    /// from the template. Java: `tryToFindTopicPublishInfo`.
-    pub(crate) async fn publish_route(&self, topic: &Text, template: &Template) -> Result<Arc<TopicRoute>> {
-        let known = self.lock().routes.get(topic).filter(|route| !route.publish_queues().is_empty()).cloned();
-        let route = match known {
-            Some(route) => route,
-            None => self.fetch_route(topic, Some(template)).await?,
-        };
-        if route.publish_queues().is_empty() {
-            let text = format!("no queue of topic {topic} can be written at present");
-            return Err(Error::new(ErrorKind::NoRoute, text));
-        }
-        Ok(route)
-    }
-
-    /// The address of the master with this name, as last heard.
-    pub(crate) fn master_addr(&self, broker_name: &str) -> Option<Text> {
-        self.lock().routes.master_addr(broker_name)
-    }
-
-    /// The address to pull from, as last heard. Java: `findBrokerAddressInSubscribe`.
-    pub(crate) fn broker_addr(&self, broker_name: &str, id: i64, only_this: bool) -> Option<BrokerAddr> {
-        self.lock().routes.broker_addr(broker_name, id, only_this)
-    }
-
-    /// A broker that knows the consumers of a topic. Java: `findBrokerAddrByTopic`.
-    pub(crate) fn any_broker_of(&self, topic: &str) -> Option<Text> {
-        let turn = self.next_turn();
-        self.lock().routes.any_broker_of(topic, turn)
-    }
-
-    /// Registers a producer group; one client has one producer of a group.
-    pub(crate) fn register_producer(&self, group: &Text) -> Result<()> {
-        self.start_background()?;
-        if self.is_closing() {
-            return Err(Error::closed("the client"));
-        }
-        if !self.lock().producers.insert(group.clone()) {
-            let text =
-                format!("The producer group[{group}] has been created before, specify another name please.");
-            return Err(Error::new(ErrorKind::Config, text));
-        }
-        self.shared.heartbeat_wanted.notify_one();
-        Ok(())
-    }
-
-    /// Takes a producer group out and tells the brokers.
-    pub(crate) async fn unregister_producer(&self, group: &Text) {
-        if self.lock().producers.remove(group) {
-            self.unregister(Some(group), None).await;
-        }
-    }
-
-    /// Registers a consumer: from now on it is part of heartbeats and hears of routes and brokers' requests.
-    pub(crate) fn register_consumer(&self, consumer: Arc<dyn ConsumerHandle>) -> Result<()> {
-        self.start_background()?;
-        if self.is_closing() {
-            return Err(Error::closed("the client"));
-        }
-        let mut state = self.lock();
-        if state.consumers.iter().any(|known| known.group() == consumer.group()) {
-            let group = consumer.group();
-            let text =
-                format!("The consumer group[{group}] has been created before, specify another name please.");
-            return Err(Error::new(ErrorKind::Config, text));
-        }
-        state.consumers.push(consumer);
-        Ok(())
-    }
-
-    /// Takes a consumer out and tells the brokers.
-    pub(crate) async fn unregister_consumer(&self, group: &Text) {
-        let known = {
-            let mut state = self.lock();
-            let before = state.consumers.len();
-            state.consumers.retain(|consumer| consumer.group() != group);
-            state.consumers.len() < before
-        };
-        if known {
-            self.unregister(None, Some(group)).await;
-        }
-    }
-
-    /// The registered consumer of a group.
-    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<dyn ConsumerHandle>> {
-        self.lock().consumers.iter().find(|consumer| **consumer.group() == *group).cloned()
-    }
-
-    async fn unregister(&self, producer_group: Option<&Text>, consumer_group: Option<&Text>) {
-        let header = UnregisterClientHeader {
-            client_id: self.shared.client_id.clone(),
-            producer_group: producer_group.cloned(),
-            consumer_group: consumer_group.cloned(),
-        };
-        let request = self.request(RequestCode::UnregisterClient, &header);
-        let addrs: BTreeSet<Text> = self.lock().routes.addrs().map(|(_, addr)| addr.clone()).collect();
-        // Brokers we have no connection to do not know us.
-        let connected = addrs.into_iter().filter(|addr| self.shared.dialer.existing(addr).is_some());
-        self.call_each(connected, request, "unregister").await;
-    }
-
-    /// Tells all brokers who is here: masters, and slaves too if there are consumers.
-    pub(crate) async fn heartbeat(&self) {
-        let (producers, consumers, addrs) = {
-            let mut state = self.lock();
-            for addr in state.routes.drop_offline() {
-                tracing::info!(%addr, "broker is in no route any more");
-                self.shared.dialer.forget(&addr);
-            }
-            let all = !state.consumers.is_empty();
-            let addrs: BTreeSet<Text> = state
-                .routes
-                .addrs()
-                .filter(|(id, _)| all || *id == MASTER_ID)
-                .map(|(_, addr)| addr.clone())
-                .collect();
-            (state.producers.clone(), state.consumers.clone(), addrs)
-        };
-        if producers.is_empty() && consumers.is_empty() {
-            return;
-        }
-        let producer = |group: Text| ProducerData { group_name: group.to_string() };
-        let data = HeartbeatData {
-            client_id: self.shared.client_id.to_string(),
-            producer_data_set: producers.into_iter().map(producer).collect(),
-            consumer_data_set: consumers.iter().map(|consumer| consumer.consumer_data()).collect(),
-            ..Default::default()
-        };
-        let request = self.request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&data));
-        self.call_each(addrs, request, "heartbeat").await;
-    }
-
-    /// Sends one request to many at once and waits for all; failures are only worth a line.
-    async fn call_each(
-        &self,
-        addrs: impl IntoIterator<Item = Text>,
-        request: RemotingCommand,
-        what: &'static str,
-    ) {
-        let mut calls = JoinSet::new();
-        for addr in addrs {
-            let (client, request) = (self.clone(), request.clone());
-            calls.spawn(async move {
-                if let Err(error) = client.call_ok(&addr, request).await {
-                    tracing::info!(%addr, %error, "{what} failed");
-                }
-            });
-        }
-        calls.join_all().await;
-    }
-
-    /// A heartbeat soon, but not more often than once a second.
-    pub(crate) fn want_heartbeat(&self) {
-        self.shared.heartbeat_wanted.notify_one();
-    }
-
-    /// Asks NameServers again about every topic in use.
-    async fn refresh_routes(&self) {
-        let (mut topics, consumers) = {
-            let state = self.lock();
-            (state.routes.topics().cloned().collect::<BTreeSet<_>>(), state.consumers.clone())
-        };
-        topics.extend(consumers.iter().flat_map(|consumer| consumer.topics()));
-        for topic in topics {
-            match self.fetch_route(&topic, None).await {
-                Ok(_) => {}
-                // Kept as it was: brokers still have the topic while NameServers learn of it again.
-                Err(error) if error.kind() == ErrorKind::NoRoute => {
-                    tracing::debug!(%topic, "no NameServer has a route");
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "routes could not be refreshed");
-                    return;
-                }
-            }
-        }
-    }
-
     /// Starts the tasks that refresh routes and send heartbeats, once.
     fn start_background(&self) -> Result<()> {
         if self.shared.background.get().is_some() {
@@ -559,8 +269,10 @@ impl Client {
         })?;
         self.shared.background.get_or_init(|| {
             let weak = Arc::downgrade(&self.shared);
-            runtime
-                .spawn(until(self.shared.stop.subscribe(), refresher(weak.clone(), self.config().clone())));
+            runtime.spawn(until(
+                self.shared.stop.subscribe(),
+                refresher(weak.clone(), self.config().poll_name_server_interval),
+            ));
             let wanted = Arc::clone(&self.shared.heartbeat_wanted);
             let interval = self.config().heartbeat_broker_interval;
             runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
@@ -575,34 +287,6 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
         () = task => {}
         // An error is the sender's end: as good as a stop.
         _ = stop.wait_for(|stop| *stop) => {}
-    }
-}
-
-async fn refresher(shared: Weak<Shared>, config: ClientConfig) {
-    let interval = config.poll_name_server_interval;
-    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(client) = Client::upgrade(&shared) else { return };
-        client.refresh_routes().await;
-    }
-}
-
-async fn heartbeater(shared: Weak<Shared>, wanted: Arc<Notify>, interval: Duration) {
-    // Java sends the first one a second after the start.
-    let mut next = Instant::now() + HEARTBEAT_SPACING.min(interval);
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep_until(next) => {}
-            () = wanted.notified() => {
-                // Several changes in a row, or connections that open because of it, make one heartbeat.
-                tokio::time::sleep(HEARTBEAT_SPACING.min(interval)).await;
-            }
-        }
-        let Some(client) = Client::upgrade(&shared) else { return };
-        client.heartbeat().await;
-        next = Instant::now() + interval;
     }
 }
 

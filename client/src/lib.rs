@@ -16,7 +16,8 @@
 //! }
 //! ```
 //!
-//! [`Client`] is the connection to a cluster, shared by all [`Producer`]s of a program.
+//! [`Client`] is the connection to a cluster, shared by all [`Producer`]s and [`PushConsumer`]s of a
+//! program.
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
@@ -36,6 +37,8 @@ mod name_servers;
 mod offset_store;
 mod process_queue;
 mod producer;
+mod push_consumer;
+mod rebalance;
 mod route;
 mod send_result;
 mod validate;
@@ -48,4 +51,8 @@ pub use ferrocket_protocol::{LanguageCode, SerializeType};
 pub use ferrocket_remoting::RemotingConfig;
 pub use message::{Message, MessageExt};
 pub use producer::{PendingSend, Producer, ProducerBuilder};
+pub use push_consumer::{
+    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, IntoConsumeOrderlyResult, IntoConsumeResult,
+    MessageModel, PushConsumer, PushConsumerBuilder,
+};
 pub use send_result::{SendResult, SendStatus};

@@ -388,7 +388,8 @@ impl Shared {
             }
             let share = self.client.in_flight().take(parcel.weight(), timeout).await?;
             let route = self.client.publish_route(parcel.topic(), &self.packing.template);
-            match tokio::time::timeout(timeout, route).await {
+            let left = millis(plan.remaining_ms(self.now_ms()).unwrap_or(0));
+            match tokio::time::timeout(left, route).await {
                 Ok(route) => Ok((share, route?)),
                 Err(_) => {
                     let text = format!("no NameServer answered about {} within {timeout:?}", parcel.topic());

@@ -82,10 +82,12 @@ pub(crate) fn check_message(message: &Message, message_len_max: usize) -> Result
         return invalid(format!("the message body size over max value, MAX: {message_len_max}"));
     }
     // Java sends such names and values, and the broker then reads other properties than were meant.
-    let separates = |text: &str| text.contains([NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR]);
+    let separates = |text: &str| text.contains(['\0', NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR]);
     for (name, value) in message.properties() {
         if name.is_empty() || value.is_empty() || separates(name) || separates(value) {
-            return invalid(format!("property {name:?} is empty or contains a separator (0x01, 0x02)"));
+            return invalid(format!(
+                "property {name:?} is empty or contains a control character (0x00 to 0x02)"
+            ));
         }
     }
     Ok(())

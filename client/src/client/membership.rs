@@ -1,0 +1,172 @@
+//! Who is part of this client, and telling brokers so.
+//!
+//! Java counterparts: `registerProducer`, `registerConsumer`, `sendHeartbeatToAllBroker`, `unregisterClient`,
+//! `cleanOfflineBroker` of `MQClientInstance`.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::client::UnregisterClientHeader;
+use ferrocket_protocol::{RemotingCommand, RequestCode, Text, fastjson};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::{Client, Shared};
+use crate::consumer_handle::ConsumerHandle;
+use crate::error::{Error, ErrorKind, Result};
+use crate::route::MASTER_ID;
+
+/// Two heartbeats that nobody scheduled are at least this far apart.
+const HEARTBEAT_SPACING: Duration = Duration::from_secs(1);
+
+impl Client {
+    /// Registers a producer group; one client has one producer of a group.
+    pub(crate) fn register_producer(&self, group: &Text) -> Result<()> {
+        self.start_background()?;
+        if self.is_closing() {
+            return Err(Error::closed("the client"));
+        }
+        if !self.lock().producers.insert(group.clone()) {
+            let text =
+                format!("The producer group[{group}] has been created before, specify another name please.");
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        self.shared.heartbeat_wanted.notify_one();
+        Ok(())
+    }
+
+    /// Takes a producer group out and tells the brokers.
+    pub(crate) async fn unregister_producer(&self, group: &Text) {
+        if self.lock().producers.remove(group) {
+            self.unregister(Some(group), None).await;
+        }
+    }
+
+    /// Registers a consumer: from now on it is part of heartbeats and hears of routes and brokers' requests.
+    pub(crate) fn register_consumer(&self, consumer: Arc<dyn ConsumerHandle>) -> Result<()> {
+        self.start_background()?;
+        if self.is_closing() {
+            return Err(Error::closed("the client"));
+        }
+        let mut state = self.lock();
+        if state.consumers.iter().any(|known| known.group() == consumer.group()) {
+            let group = consumer.group();
+            let text =
+                format!("The consumer group[{group}] has been created before, specify another name please.");
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        state.consumers.push(consumer);
+        Ok(())
+    }
+
+    /// Takes a consumer out and tells the brokers.
+    pub(crate) async fn unregister_consumer(&self, group: &Text) {
+        let known = {
+            let mut state = self.lock();
+            let before = state.consumers.len();
+            state.consumers.retain(|consumer| consumer.group() != group);
+            state.consumers.len() < before
+        };
+        if known {
+            self.unregister(None, Some(group)).await;
+        }
+    }
+
+    /// The registered consumer of a group.
+    pub(crate) fn consumer(&self, group: &str) -> Option<Arc<dyn ConsumerHandle>> {
+        self.lock().consumers.iter().find(|consumer| **consumer.group() == *group).cloned()
+    }
+
+    async fn unregister(&self, producer_group: Option<&Text>, consumer_group: Option<&Text>) {
+        let header = UnregisterClientHeader {
+            client_id: self.shared.client_id.clone(),
+            producer_group: producer_group.cloned(),
+            consumer_group: consumer_group.cloned(),
+        };
+        let request = self.request(RequestCode::UnregisterClient, &header);
+        let addrs: BTreeSet<Text> = self.lock().routes.addrs().map(|(_, addr)| addr.clone()).collect();
+        // Brokers we have no connection to do not know us.
+        let connected = addrs.into_iter().filter(|addr| self.shared.dialer.existing(addr).is_some());
+        self.call_each(connected, request, "unregister").await;
+    }
+
+    /// Tells all brokers who is here: masters, and slaves too if there are consumers.
+    pub(crate) async fn heartbeat(&self) {
+        let (producers, consumers, addrs) = {
+            let mut state = self.lock();
+            for addr in state.routes.drop_offline() {
+                tracing::info!(%addr, "broker is in no route any more");
+                self.shared.dialer.forget(&addr);
+            }
+            let all = !state.consumers.is_empty();
+            let addrs: BTreeSet<Text> = state
+                .routes
+                .addrs()
+                .filter(|(id, _)| all || *id == MASTER_ID)
+                .map(|(_, addr)| addr.clone())
+                .collect();
+            (state.producers.clone(), state.consumers.clone(), addrs)
+        };
+        if producers.is_empty() && consumers.is_empty() {
+            return;
+        }
+        let producer = |group: Text| ProducerData { group_name: group.to_string() };
+        let data = HeartbeatData {
+            client_id: self.shared.client_id.to_string(),
+            producer_data_set: producers.into_iter().map(producer).collect(),
+            consumer_data_set: consumers.iter().map(|consumer| consumer.consumer_data()).collect(),
+            ..Default::default()
+        };
+        let request = self.request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&data));
+        self.call_each(addrs, request, "heartbeat").await;
+    }
+
+    /// Sends one request to many at once and waits for all; failures are only worth a line.
+    async fn call_each(
+        &self,
+        addrs: impl IntoIterator<Item = Text>,
+        request: RemotingCommand,
+        what: &'static str,
+    ) {
+        let mut calls = JoinSet::new();
+        for addr in addrs {
+            let (client, request) = (self.clone(), request.clone());
+            calls.spawn(async move {
+                let Err(error) = client.call_ok(&addr, request).await else { return };
+                tracing::info!(%addr, %error, "{what} failed");
+                if error.kind() == ErrorKind::Timeout {
+                    // The connection may lead nowhere, which sends alone would take many minutes to notice.
+                    client.dialer().forget(&addr);
+                }
+            });
+        }
+        calls.join_all().await;
+    }
+
+    /// A heartbeat soon, but not more often than once a second.
+    pub(crate) fn want_heartbeat(&self) {
+        self.shared.heartbeat_wanted.notify_one();
+    }
+}
+
+/// Sends heartbeats for ever, while the client is there.
+pub(super) async fn heartbeater(shared: Weak<Shared>, wanted: Arc<Notify>, interval: Duration) {
+    // Java sends the first one a second after the start.
+    let mut next = Instant::now() + HEARTBEAT_SPACING.min(interval);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(next) => {}
+            () = wanted.notified() => {
+                // Several changes in a row, or connections that open because of it, make one heartbeat.
+                tokio::time::sleep(HEARTBEAT_SPACING.min(interval)).await;
+            }
+        }
+        let Some(client) = Client::upgrade(&shared) else { return };
+        client.heartbeat().await;
+        next = Instant::now() + interval;
+    }
+}
