@@ -1,0 +1,152 @@
+//! Consumption in any order: many messages of a queue are handled at once.
+//!
+//! Java counterpart: `ConsumeMessageConcurrentlyService`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handler::{self, ConsumeResult, Failure, Handler};
+use super::stats::Event;
+use super::{Assigned, Consumer};
+use crate::message::MessageExt;
+use crate::message_ids::now_ms;
+
+/// Delay level of a message whose handler ran for too long.
+const EXPIRED_DELAY_LEVEL: i32 = 3;
+/// Pause before a message that could not be given back to the broker is handled here again.
+const LOCAL_RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Puts the messages with these offsets to work, in runs of the handler's batch size.
+pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets: &[i64]) {
+    let runs = offsets.chunks(consumer.settings.consume_message_batch_max_size);
+    consumer.workers.submit(runs.map(|run| {
+        let (consumer, assigned, run) = (Arc::clone(consumer), Arc::clone(assigned), run.to_vec());
+        Box::pin(async move { handle(consumer, assigned, &run).await }) as _
+    }));
+}
+
+/// How many messages from the front are done, and the delay level of the others.
+fn done(answer: ConsumeResult, messages: usize) -> (usize, i32) {
+    match answer {
+        ConsumeResult::Success => (messages, 0),
+        ConsumeResult::SuccessOf(done) => (done.min(messages), 0),
+        ConsumeResult::ReconsumeLater => (0, 0),
+        ConsumeResult::ReconsumeAfterLevel(level) => (0, level),
+    }
+}
+
+async fn handle(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offsets: &[i64]) {
+    let Handler::Concurrent(handle) = &consumer.handler else { return };
+    let started = now_ms();
+    let messages = assigned.process().start(offsets, started);
+    if messages.is_empty() {
+        return;
+    }
+    let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
+    let topic = assigned.queue().topic.clone();
+    let answer = handler::call(handle, messages).await;
+    consumer.count(&topic, Event::Handled { ms: (now_ms() - started).max(0) as u64 });
+    if let Err(failure) = &answer {
+        log_failure(&consumer, &assigned, failure);
+    }
+    let (done, level) = done(answer.unwrap_or(ConsumeResult::ReconsumeLater), handled.len());
+    let event = Event::Consumed { ok: done as u64, failed: (handled.len() - done) as u64 };
+    consumer.count(&topic, event);
+    settle(&consumer, &assigned, &handled, done, level).await;
+    assigned.handled.notify_waiters();
+}
+
+pub(super) fn log_failure(consumer: &Consumer, assigned: &Assigned, failure: &Failure) {
+    tracing::warn!(group = %consumer.calls.group, queue = %assigned.queue(), %failure, "the handler failed");
+}
+
+/// Takes the first `done` messages out, gives the others back to the broker, and commits.
+async fn settle(
+    consumer: &Arc<Consumer>,
+    assigned: &Arc<Assigned>,
+    handled: &[i64],
+    done: usize,
+    level: i32,
+) {
+    let (done, failed) = handled.split_at(done.min(handled.len()));
+    let mut settled = done.to_vec();
+    let mut again = Vec::new();
+    if !consumer.is_clustering() {
+        // Nobody else waits for these messages: broadcasting tries once.
+        settled.extend(failed);
+    } else {
+        for offset in failed {
+            let message = {
+                let process = assigned.process();
+                // Whoever gets the queue next gets these messages, too.
+                if process.is_dropped() {
+                    return;
+                }
+                process.get(*offset).cloned()
+            };
+            // One that is gone ran for too long and was given back already.
+            let Some(message) = message else { continue };
+            match consumer.calls.send_back(&message, level, consumer.reconsume_times_max()).await {
+                Ok(()) => settled.push(*offset),
+                Err(error) => {
+                    tracing::warn!(group = %consumer.calls.group, message = %message.msg_id, %error, "the message is handled here again in {LOCAL_RETRY_PAUSE:?}");
+                    assigned.process().try_again(*offset);
+                    again.push(*offset);
+                }
+            }
+        }
+    }
+    let offset = assigned.process().remove(settled, now_ms());
+    if let Some(offset) = offset {
+        // Void if the queue was revoked meanwhile.
+        consumer.offsets.table().advance(&assigned.hold, offset);
+    }
+    if !again.is_empty() {
+        let (consumer, assigned) = (Arc::clone(consumer), Arc::clone(assigned));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = assigned.gone.raised() => {}
+                () = tokio::time::sleep(LOCAL_RETRY_PAUSE) => submit(&consumer, &assigned, &again),
+            }
+        });
+    }
+}
+
+/// Gives messages back whose handlers run for too long, so that others can try them.
+pub(crate) async fn expire(consumer: &Consumer) {
+    let timeout_ms = i64::try_from(consumer.settings.consume_timeout.as_millis()).unwrap_or(i64::MAX);
+    let queues: Vec<Arc<Assigned>> = consumer.queues().values().cloned().collect();
+    for assigned in queues {
+        let stuck: Vec<MessageExt> = assigned.process().expired(timeout_ms, now_ms());
+        for message in stuck {
+            let level = EXPIRED_DELAY_LEVEL;
+            if let Err(error) =
+                consumer.calls.send_back(&message, level, consumer.reconsume_times_max()).await
+            {
+                tracing::warn!(group = %consumer.calls.group, message = %message.msg_id, %error, "a stuck message cannot be given back");
+                break;
+            }
+            tracing::info!(group = %consumer.calls.group, message = %message.msg_id, "a message whose handler is stuck was given back");
+            let offset = assigned.process().remove([message.queue_offset], now_ms());
+            if let Some(offset) = offset {
+                consumer.offsets.table().advance(&assigned.hold, offset);
+            }
+        }
+        assigned.handled.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partial success counts from the front and never beyond the batch.
+    #[test]
+    fn answers_split_the_batch() {
+        assert_eq!(done(ConsumeResult::Success, 3), (3, 0));
+        assert_eq!(done(ConsumeResult::SuccessOf(2), 3), (2, 0));
+        assert_eq!(done(ConsumeResult::SuccessOf(9), 3), (3, 0));
+        assert_eq!(done(ConsumeResult::ReconsumeLater, 3), (0, 0));
+        assert_eq!(done(ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
+    }
+}

@@ -1,0 +1,229 @@
+//! Pulls one queue: one task each, from assignment to revocation.
+//!
+//! ```text
+//! wait for room -> pull (held by the broker up to 15 s) -> filter -> process queue -> work -> pull ...
+//! ```
+//!
+//! Java counterparts: `DefaultMQPushConsumerImpl.pullMessage`, `PullMessageService`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ferrocket_protocol::body::heartbeat::SubscriptionData;
+use ferrocket_protocol::properties::names;
+use ferrocket_protocol::{ResponseCode, Text};
+
+use super::calls::{Pull, PullStatus, Pulled};
+use super::stats::Event;
+use super::{Assigned, Consumer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
+use crate::message_ids::now_ms;
+use crate::rebalance::Command;
+
+/// Pause while a queue is beyond a threshold; an answering handler ends it early.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+/// Pause after the broker asked to slow down.
+const BROKER_FLOW_CONTROL_PAUSE: Duration = Duration::from_millis(20);
+/// Pause while the consumer is suspended.
+const SUSPENDED_PAUSE: Duration = Duration::from_secs(1);
+/// How long after an illegal offset the corrected one is stored: what is being handled may finish.
+const CORRECTION_DELAY: Duration = Duration::from_secs(10);
+/// One log line for so many pauses.
+const LOG_EVERY: u64 = 1000;
+
+/// Pulls from `offset` on until the queue is gone.
+pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset: i64) {
+    let mut puller = Puller { consumer: &consumer, assigned: &assigned, next: offset, full_times: 0 };
+    tokio::select! {
+        () = assigned.gone.raised() => {}
+        () = consumer.stop.raised() => {}
+        () = puller.run() => {}
+    }
+}
+
+struct Puller<'a> {
+    consumer: &'a Arc<Consumer>,
+    assigned: &'a Arc<Assigned>,
+    /// The offset of the next pull.
+    next: i64,
+    full_times: u64,
+}
+
+impl Puller<'_> {
+    async fn run(&mut self) {
+        loop {
+            self.assigned.process().note_pull(now_ms());
+            if self.consumer.is_paused() {
+                tokio::time::sleep(SUSPENDED_PAUSE).await;
+                continue;
+            }
+            if !self.has_room().await {
+                continue;
+            }
+            match self.pull().await {
+                Ok(true) => {
+                    let interval = self.consumer.settings.pull_interval;
+                    if !interval.is_zero() {
+                        tokio::time::sleep(interval).await;
+                    }
+                }
+                Ok(false) => return,
+                Err(error) => self.pause_after(&error).await,
+            }
+        }
+    }
+
+    /// Whether another pull is allowed now; if not, waits a little.
+    async fn has_room(&mut self) -> bool {
+        if self.consumer.is_locking() && !self.assigned.process().is_locked(now_ms()) {
+            tokio::time::sleep(self.consumer.settings.pull_delay_on_failure).await;
+            return false;
+        }
+        let thresholds = self.consumer.thresholds();
+        // Before the look at the queue: an answer in between wakes it.
+        let handled = self.assigned.handled.notified();
+        let Some(full) = self.assigned.process().full(&thresholds) else { return true };
+        if self.full_times.is_multiple_of(LOG_EVERY) {
+            tracing::info!(queue = %self.assigned.queue(), ?full, times = self.full_times, "pulling pauses: too much in memory");
+        }
+        self.full_times += 1;
+        let _ = tokio::time::timeout(FULL_PAUSE, handled).await;
+        false
+    }
+
+    /// One pull. Answers whether pulling goes on.
+    async fn pull(&mut self) -> Result<bool> {
+        let (consumer, queue) = (self.consumer, self.assigned.queue());
+        let subscription = consumer.subscriptions().get(&queue.topic).cloned().ok_or_else(|| {
+            Error::new(ErrorKind::Config, format!("topic {} is not subscribed any more", queue.topic))
+        })?;
+        let commit = match consumer.is_clustering() {
+            true => consumer.offsets.table().get(queue).filter(|offset| *offset > 0),
+            false => None,
+        };
+        let expression = consumer
+            .settings
+            .post_subscription_when_pull
+            .then(|| Text::from(subscription.data.sub_string.as_str()));
+        let pull = Pull {
+            queue,
+            offset: self.next,
+            count_max: consumer.settings.pull_batch_size,
+            broker_id: self.assigned.pull_from.load(Ordering::Relaxed),
+            commit,
+            expression,
+            expression_type: subscription.data.expression_type.as_str().into(),
+            sub_version: subscription.pull_version,
+        };
+        let begin = now_ms();
+        let pulled = consumer.calls.pull(pull).await?;
+        self.assigned.pull_from.store(pulled.reply.suggest_which_broker_id, Ordering::Relaxed);
+        match pulled.status {
+            PullStatus::Found => {
+                let next = pulled.reply.next_begin_offset;
+                let (end, count_ms) = (pulled.reply.max_offset, (now_ms() - begin).max(0) as u64);
+                let messages = self.read(pulled, &subscription.data)?;
+                self.next = next;
+                if messages.is_empty() {
+                    return Ok(true);
+                }
+                let event = Event::Pulled { messages: messages.len() as u64, ms: count_ms };
+                consumer.count(&queue.topic, event);
+                let put = self.assigned.process().put(messages, end);
+                consumer.submit(self.assigned, &put.fresh, put.start);
+            }
+            PullStatus::NoNewMsg | PullStatus::NoMatchedMsg => {
+                self.next = pulled.reply.next_begin_offset;
+                // Nothing in memory: what the filter passed over is consumed.
+                if self.assigned.process().count() == 0 {
+                    consumer.offsets.table().advance(&self.assigned.hold, self.next);
+                }
+            }
+            PullStatus::OffsetIllegal => {
+                let offset = pulled.reply.next_begin_offset;
+                tracing::warn!(%queue, wrong = self.next, right = offset, "the offset is outside the queue, it is corrected");
+                self.assigned.correcting.store(true, Ordering::Release);
+                self.assigned.process().drop_queue();
+                tokio::time::sleep(CORRECTION_DELAY).await;
+                consumer.command(Command::Correct { assigned: Arc::clone(self.assigned), offset });
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The messages of an answer that the group really wants.
+    fn read(&self, pulled: Pulled, subscription: &SubscriptionData) -> Result<Vec<MessageExt>> {
+        let queue = self.assigned.queue();
+        let mut messages = MessageExt::decode_all(pulled.body, &queue.broker_name)?;
+        messages.retain(|message| matches(subscription, message.tags()));
+        let min_offset = Text::from(pulled.reply.min_offset.to_string());
+        let max_offset = Text::from(pulled.reply.max_offset.to_string());
+        let is_retry = queue.topic.starts_with(RETRY_TOPIC_PREFIX);
+        for message in &mut messages {
+            message.set_property(Text::from_static(names::MIN_OFFSET), min_offset.clone());
+            message.set_property(Text::from_static(names::MAX_OFFSET), max_offset.clone());
+            if is_retry {
+                restore_topic(message);
+            }
+        }
+        Ok(messages)
+    }
+
+    async fn pause_after(&self, error: &Error) {
+        let queue = self.assigned.queue();
+        let code = error.code().map(ResponseCode);
+        match code {
+            // Routine around starts and changes: the broker has not heard of the group yet.
+            Some(
+                ResponseCode::SUBSCRIPTION_NOT_EXIST
+                | ResponseCode::SUBSCRIPTION_NOT_LATEST
+                | ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            ) => {
+                tracing::debug!(%queue, %error, "the broker does not know the subscription yet");
+                self.consumer.calls.client.want_heartbeat();
+            }
+            _ if queue.topic.starts_with(RETRY_TOPIC_PREFIX) => {
+                tracing::debug!(%queue, %error, "pull failed");
+            }
+            _ => tracing::warn!(%queue, %error, "pull failed"),
+        }
+        let pause = match code {
+            Some(ResponseCode::FLOW_CONTROL) => BROKER_FLOW_CONTROL_PAUSE,
+            _ => self.consumer.settings.pull_delay_on_failure,
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Gives a message of the retry topic its first topic back.
+pub(crate) fn restore_topic(message: &mut MessageExt) {
+    if let Some(topic) = message.property(names::RETRY_TOPIC).map(Text::from) {
+        message.topic = topic;
+    }
+}
+
+/// Whether the broker, which compares hashes only, was right about a message with these tags.
+fn matches(subscription: &SubscriptionData, tags: Option<&str>) -> bool {
+    subscription.tags_set.is_empty()
+        || subscription.class_filter_mode
+        || tags.is_some_and(|tags| subscription.tags_set.contains(tags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two tags with one hash pass the broker's filter and are told apart here; without tags nothing is.
+    #[test]
+    fn equal_hashes_are_told_apart() {
+        let wanted = SubscriptionData::tags("T", "Aa || C", 0).unwrap();
+        assert!(wanted.matches_tags_code(ferrocket_protocol::message::tags_code(Some("BB"))));
+        assert!(matches(&wanted, Some("Aa")) && matches(&wanted, Some("C")));
+        assert!(!matches(&wanted, Some("BB")));
+        assert!(!matches(&wanted, None));
+        assert!(matches(&SubscriptionData::tags("T", "*", 0).unwrap(), None));
+    }
+}

@@ -1,0 +1,175 @@
+//! The consumer as the client core and, through it, brokers and administrators see it.
+//!
+//! Java counterpart: the `MQConsumerInner` part of `DefaultMQPushConsumerImpl`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::group::{
+    CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo, ProcessQueueInfo, running_info,
+};
+use ferrocket_protocol::body::heartbeat::{ConsumeType, ConsumerData};
+use ferrocket_protocol::body::message_queue::MessageQueue;
+
+use super::handler::{self, ConsumeOrderlyResult, ConsumeResult, Failure, Handler};
+use super::pull::restore_topic;
+use super::{Assigned, Consumer};
+use crate::consumer_handle::{BoxFuture, ConsumerHandle};
+use crate::message::MessageExt;
+use crate::message_ids::now_ms;
+use crate::rebalance::Command;
+
+/// The consumer in the client's list.
+pub(crate) struct Registered(pub(crate) Arc<Consumer>);
+
+impl ConsumerHandle for Registered {
+    fn group(&self) -> &Text {
+        &self.0.calls.group
+    }
+
+    fn consumer_data(&self) -> ConsumerData {
+        let subscriptions = self.0.subscriptions();
+        ConsumerData {
+            consume_from_where: self.0.settings.consume_from_where,
+            consume_type: ConsumeType::Passively,
+            group_name: self.0.calls.group.to_string(),
+            message_model: self.0.settings.message_model,
+            subscription_data_set: subscriptions.values().map(|known| known.data.clone()).collect(),
+            unit_mode: false,
+        }
+    }
+
+    fn topics(&self) -> Vec<Text> {
+        self.0.topics()
+    }
+
+    fn route_changed(&self, topic: &Text, _queues: &[MessageQueue]) {
+        // The keeper reads the queues from the client's table; it only has to look sooner.
+        if self.0.subscriptions().contains_key(topic) {
+            self.0.wake.notify_one();
+        }
+    }
+
+    fn consumer_ids_changed(&self) {
+        self.0.wake.notify_one();
+    }
+
+    fn reset_offset(&self, topic: &Text, offsets: Vec<(MessageQueue, i64)>) {
+        self.0.command(Command::Reset { topic: topic.clone(), offsets });
+    }
+
+    fn consumer_status(&self, topic: &str) -> Vec<(MessageQueue, i64)> {
+        let mut pending = self.0.offsets.table().pending();
+        pending.retain(|(queue, _)| *queue.topic == *topic);
+        pending
+    }
+
+    fn running_info(&self) -> ConsumerRunningInfo {
+        let consumer = &self.0;
+        let settings = &consumer.settings;
+        let queues: Vec<Arc<Assigned>> = consumer.queues().values().cloned().collect();
+        let mq_table =
+            queues.iter().map(|queue| (queue.queue().clone(), queue_info(consumer, queue))).collect();
+        let subscriptions: Vec<_> =
+            consumer.subscriptions().values().map(|known| known.data.clone()).collect();
+        let status_table = {
+            let stats = consumer.stats.lock().unwrap_or_else(PoisonError::into_inner);
+            let topics = subscriptions.iter().map(|data| data.topic.clone());
+            topics.map(|topic| (topic.clone(), stats.rates(&topic, now_ms()))).collect()
+        };
+        let property = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
+        let properties = BTreeMap::from([
+            property(running_info::CONSUME_ORDERLY, &consumer.handler.is_orderly()),
+            property(running_info::THREADPOOL_CORE_SIZE, &settings.concurrency),
+            property(running_info::CONSUMER_START_TIMESTAMP, &consumer.started_ms),
+            property(running_info::CONSUME_TYPE, &ConsumeType::Passively.name()),
+            property("consumerGroup", &consumer.calls.group),
+            property("messageModel", &settings.message_model.name()),
+            property("consumeFromWhere", &settings.consume_from_where.name()),
+            property("consumeThreadMin", &settings.concurrency),
+            property("consumeThreadMax", &settings.concurrency),
+            property("pullBatchSize", &settings.pull_batch_size),
+            property("consumeMessageBatchMaxSize", &settings.consume_message_batch_max_size),
+            property("pullThresholdForQueue", &settings.pull_threshold_for_queue),
+            property("pullThresholdSizeForQueue", &settings.pull_threshold_size_for_queue),
+            property("consumeConcurrentlyMaxSpan", &settings.consume_concurrently_max_span),
+            property("maxReconsumeTimes", &settings.max_reconsume_times.unwrap_or(-1)),
+        ]);
+        ConsumerRunningInfo {
+            mq_table,
+            properties,
+            status_table,
+            subscription_set: subscriptions,
+            ..ConsumerRunningInfo::default()
+        }
+    }
+
+    fn consume_directly(&self, message: MessageExt) -> BoxFuture<ConsumeMessageDirectlyResult> {
+        let consumer = Arc::clone(&self.0);
+        Box::pin(async move { consume_directly(&consumer, message).await })
+    }
+
+    fn shutdown(&self) -> BoxFuture<()> {
+        let consumer = Arc::clone(&self.0);
+        Box::pin(async move { consumer.shutdown().await })
+    }
+}
+
+fn queue_info(consumer: &Consumer, assigned: &Assigned) -> ProcessQueueInfo {
+    let count = |messages: usize| i32::try_from(messages).unwrap_or(i32::MAX);
+    let commit_offset = consumer.offsets.table().get(assigned.queue()).unwrap_or(-1);
+    let info = assigned.process().info();
+    ProcessQueueInfo {
+        cached_msg_count: count(info.fetched_count),
+        cached_msg_max_offset: info.fetched.1,
+        cached_msg_min_offset: info.fetched.0,
+        cached_msg_size_in_mi_b: count(info.size_mib),
+        commit_offset,
+        droped: info.dropped,
+        last_consume_timestamp: info.last_consume_ms,
+        last_lock_timestamp: info.last_lock_ms,
+        last_pull_timestamp: info.last_pull_ms,
+        locked: info.locked,
+        transaction_msg_count: count(info.taken_count),
+        transaction_msg_max_offset: info.taken.1,
+        transaction_msg_min_offset: info.taken.0,
+        try_unlock_times: info.unlock_refused,
+    }
+}
+
+async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> ConsumeMessageDirectlyResult {
+    if message.topic == consumer.calls.retry_topic() {
+        restore_topic(&mut message);
+    }
+    let begin = now_ms();
+    let messages = vec![message];
+    let answer = match &consumer.handler {
+        Handler::Concurrent(handle) => handler::call(handle, messages).await.map(|answer| match answer {
+            ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => CMResult::Success,
+            ConsumeResult::SuccessOf(_)
+            | ConsumeResult::ReconsumeLater
+            | ConsumeResult::ReconsumeAfterLevel(_) => CMResult::Later,
+        }),
+        Handler::Orderly(handle) => handler::call(handle, messages).await.map(|answer| match answer {
+            ConsumeOrderlyResult::Success => CMResult::Success,
+            ConsumeOrderlyResult::Commit => CMResult::Commit,
+            ConsumeOrderlyResult::Rollback => CMResult::Rollback,
+            ConsumeOrderlyResult::SuspendCurrentQueueAMoment
+            | ConsumeOrderlyResult::SuspendCurrentQueueFor(_) => CMResult::Later,
+        }),
+    };
+    let (consume_result, remark) = match answer {
+        Ok(result) => (result, None),
+        Err(failure @ (Failure::Error(_) | Failure::Panic(_))) => {
+            (CMResult::ThrowException, Some(failure.to_string()))
+        }
+    };
+    ConsumeMessageDirectlyResult {
+        auto_commit: consumer.settings.auto_commit,
+        consume_result,
+        order: consumer.handler.is_orderly(),
+        remark,
+        spent_time_mills: now_ms() - begin,
+    }
+}

@@ -1,0 +1,554 @@
+//! The keeper of a consumer: divides queues, stores offsets, corrects and resets them.
+//!
+//! One task per consumer does all of it in turn, so that two writes of one queue's offset cannot overtake each
+//! other, and a queue that was given up is not stored again. Renewing the locks of orderly consumption is a
+//! task of its own, because a slow broker must not cost the locks of the others.
+//!
+//! ```text
+//! give a queue up:  stop its pulling -> (orderly: its handler ends) -> store its offset -> void its hold
+//!                   -> forget it -> (orderly: unlock)
+//! take a queue:     (orderly: lock) -> find its offset -> hold -> pull
+//! ```
+//!
+//! Java counterparts: `RebalanceImpl`, `RebalancePushImpl`, `RebalanceService`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::message_queue::MessageQueue;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::RETRY_TOPIC_PREFIX;
+use crate::message_ids::now_ms;
+use crate::offset_store::Place;
+use crate::push_consumer::{Assigned, ConsumeFromWhere, Consumer, MessageModel};
+
+/// First pause before another try when something was missing; doubles up to the usual interval.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long giving a queue up waits for its orderly handler.
+const HANDLER_WAIT: Duration = Duration::from_secs(1);
+/// Time between two renewals of the locks, and before the first.
+const LOCK_INTERVAL: Duration = Duration::from_secs(20);
+const LOCK_FIRST: Duration = Duration::from_secs(1);
+
+/// What others ask of the keeper.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// The broker says that the offset of a queue is wrong: store this one and take the queue anew.
+    Correct {
+        /// The queue, no longer pulled.
+        assigned: Arc<Assigned>,
+        /// The offset that is right.
+        offset: i64,
+    },
+    /// An administrator sets the offsets of a topic.
+    Reset {
+        /// The topic.
+        topic: Text,
+        /// The new offsets.
+        offsets: Vec<(MessageQueue, i64)>,
+    },
+}
+
+/// Runs the keeper until the consumer stops.
+pub(crate) async fn keep(consumer: Arc<Consumer>, commands: mpsc::Receiver<Command>) {
+    tokio::select! {
+        () = consumer.stop.raised() => {}
+        () = keep_on(&consumer, commands) => {}
+    }
+}
+
+async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>) {
+    let settings = &consumer.settings;
+    let every = |period: Duration| {
+        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks
+    };
+    let mut persist = every(settings.persist_interval);
+    let mut expire = every(settings.consume_timeout);
+    let mut retry_pause = RETRY_PAUSE;
+    let mut next_division = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            Some(command) = commands.recv() => match command {
+                Command::Correct { assigned, offset } => consumer.correct(&assigned, offset).await,
+                Command::Reset { topic, offsets } => consumer.reset(&topic, offsets).await,
+            },
+            _ = persist.tick() => {
+                let pending = consumer.offsets.table().pending();
+                consumer.store_offsets(pending, false).await;
+            }
+            () = consumer.wake.notified() => {
+                retry_pause = RETRY_PAUSE;
+                next_division = Instant::now();
+            }
+            () = tokio::time::sleep_until(next_division) => {
+                let pause = match consumer.rebalance().await {
+                    true => {
+                        retry_pause = RETRY_PAUSE;
+                        settings.rebalance_interval
+                    }
+                    false => {
+                        let pause = retry_pause.min(settings.rebalance_interval);
+                        retry_pause = retry_pause.saturating_mul(2);
+                        pause
+                    }
+                };
+                next_division = Instant::now() + pause;
+            }
+            _ = expire.tick(), if !consumer.handler.is_orderly() && consumer.is_clustering() => {
+                let consumer = Arc::clone(consumer);
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = consumer.stop.raised() => {}
+                        () = consumer.expire() => {}
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Renews the broker's locks on all queues until the consumer stops.
+pub(crate) async fn keep_locks(consumer: Arc<Consumer>) {
+    let renewals = async {
+        let mut ticks = tokio::time::interval_at(Instant::now() + LOCK_FIRST, LOCK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            consumer.renew_locks().await;
+        }
+    };
+    tokio::select! {
+        () = consumer.stop.raised() => {}
+        () = renewals => {}
+    }
+}
+
+/// Runs a piece of disk work where it may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(std::io::Error::other(error)),
+    }
+}
+
+/// Which of the queues at hand have to go, and which have to come. Pure.
+#[derive(Debug, PartialEq, Eq)]
+struct Division {
+    release: Vec<MessageQueue>,
+    take: Vec<MessageQueue>,
+}
+
+/// State of a queue at hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct AtHand {
+    /// No longer pulled, although it is still listed.
+    dropped: bool,
+    /// On its way to another offset; whoever corrects it releases it.
+    correcting: bool,
+    /// Not pulled for so long that something must be broken.
+    idle: bool,
+}
+
+fn divide(at_hand: &BTreeMap<MessageQueue, AtHand>, assigned: &BTreeSet<MessageQueue>) -> Division {
+    let release: Vec<MessageQueue> = at_hand
+        .iter()
+        .filter(|(queue, state)| {
+            !assigned.contains(queue) || (!state.correcting && (state.dropped || state.idle))
+        })
+        .map(|(queue, _)| queue.clone())
+        .collect();
+    let take = assigned
+        .iter()
+        .filter(|queue| !at_hand.contains_key(queue) || release.contains(queue))
+        .cloned()
+        .collect();
+    Division { release, take }
+}
+
+/// Where a group without a stored offset begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    Zero,
+    Max,
+    Time,
+}
+
+fn begin(from: ConsumeFromWhere, is_retry: bool) -> Begin {
+    match from {
+        ConsumeFromWhere::FirstOffset => Begin::Zero,
+        // Java: what is to be consumed again was stored after the group began.
+        ConsumeFromWhere::Timestamp if is_retry => Begin::Max,
+        ConsumeFromWhere::Timestamp => Begin::Time,
+        _ if is_retry => Begin::Zero,
+        _ => Begin::Max,
+    }
+}
+
+impl Consumer {
+    /// Divides the queues of all topics. Answers whether nothing was missing.
+    async fn rebalance(self: &Arc<Self>) -> bool {
+        if self.is_paused() {
+            return true;
+        }
+        let (mut balanced, mut changed) = (true, Vec::new());
+        let topics = self.topics();
+        for topic in &topics {
+            match self.rebalance_topic(topic).await {
+                Ok((is_balanced, is_changed)) => {
+                    balanced &= is_balanced;
+                    if is_changed {
+                        changed.push(topic.clone());
+                    }
+                }
+                Err(error) => {
+                    balanced = false;
+                    if topic.starts_with(RETRY_TOPIC_PREFIX) {
+                        tracing::debug!(group = %self.calls.group, %topic, %error, "queues cannot be divided");
+                    } else {
+                        tracing::warn!(group = %self.calls.group, %topic, %error, "queues cannot be divided");
+                    }
+                }
+            }
+        }
+        let given_up: Vec<Arc<Assigned>> =
+            self.queues().values().filter(|queue| !topics.contains(&queue.queue().topic)).cloned().collect();
+        for queue in given_up {
+            balanced &= self.give_up(&queue).await;
+        }
+        if !changed.is_empty() {
+            self.announce(&changed).await;
+        }
+        balanced
+    }
+
+    /// Tells the brokers that subscriptions have a new version, as Java does after every change: brokers then
+    /// compare what the members of the group say. Pulls carry the new version only afterwards.
+    async fn announce(&self, topics: &[Text]) {
+        let version = now_ms();
+        for topic in topics {
+            if let Some(subscription) = self.subscriptions().get_mut(topic) {
+                subscription.data.sub_version = version.max(subscription.data.sub_version);
+            }
+        }
+        self.calls.client.heartbeat().await;
+        for topic in topics {
+            if let Some(subscription) = self.subscriptions().get_mut(topic) {
+                subscription.pull_version = subscription.data.sub_version;
+            }
+        }
+    }
+
+    /// Answers whether nothing was missing, and whether anything changed.
+    async fn rebalance_topic(self: &Arc<Self>, topic: &Text) -> Result<(bool, bool)> {
+        let client = &self.calls.client;
+        let mut queues = client.route(topic).await?.subscribe_queues().to_vec();
+        queues.sort();
+        let assigned: BTreeSet<MessageQueue> = match self.settings.message_model {
+            MessageModel::Broadcasting => queues.into_iter().collect(),
+            _ => {
+                let mut ids = self.calls.consumer_ids(topic).await?;
+                ids.sort();
+                let strategy = &self.settings.strategy;
+                let share = strategy.allocate(&self.calls.group, client.client_id(), &queues, &ids);
+                let share = share.map_err(|error| {
+                    let name = strategy.name();
+                    Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}"))
+                        .with_source(error)
+                })?;
+                share.into_iter().collect()
+            }
+        };
+        let at_hand: BTreeMap<MessageQueue, AtHand> = {
+            let now = now_ms();
+            let table = self.queues();
+            let of_topic = table.iter().filter(|(queue, _)| queue.topic == *topic);
+            of_topic.map(|(queue, assigned)| (queue.clone(), assigned.at_hand(now))).collect()
+        };
+        let Division { release, take } = divide(&at_hand, &assigned);
+        let (mut balanced, mut changed) = (true, false);
+        for queue in release {
+            let Some(assigned) = self.queues().get(&queue).cloned() else { continue };
+            let released = self.give_up(&assigned).await;
+            balanced &= released;
+            changed |= released;
+        }
+        // A broker that does not answer once is not asked about its other queues in this round.
+        let mut silent = BTreeSet::new();
+        for queue in take {
+            if self.queues().contains_key(&queue) || silent.contains(&queue.broker_name) {
+                balanced = false;
+                continue;
+            }
+            match self.take(&queue).await {
+                Ok(true) => changed = true,
+                Ok(false) => balanced = false,
+                Err(error) => {
+                    tracing::warn!(group = %self.calls.group, %queue, %error, "the queue cannot be taken yet");
+                    silent.insert(queue.broker_name.clone());
+                    balanced = false;
+                }
+            }
+        }
+        Ok((balanced, changed))
+    }
+
+    /// Takes a queue and pulls it. Answers false if another consumer has it locked still.
+    async fn take(self: &Arc<Self>, queue: &MessageQueue) -> Result<bool> {
+        if self.is_locking() {
+            let locked = self.calls.lock(BTreeSet::from([queue.clone()])).await?;
+            if !locked.contains(queue) {
+                tracing::info!(group = %self.calls.group, %queue, "the queue is locked by another consumer still");
+                return Ok(false);
+            }
+        }
+        let stored = self.stored_offset(queue).await?;
+        let offset = match stored {
+            Some(offset) => offset,
+            None => {
+                let is_retry = queue.topic.starts_with(RETRY_TOPIC_PREFIX);
+                match begin(self.settings.consume_from_where, is_retry) {
+                    Begin::Zero => 0,
+                    Begin::Max => self.calls.max_offset(queue).await?,
+                    Begin::Time => {
+                        self.calls.search_offset(queue, self.settings.consume_timestamp_ms).await?
+                    }
+                }
+            }
+        };
+        let hold = self.offsets.table().hold(queue.clone());
+        if let Some(offset) = stored {
+            self.offsets.table().advance(&hold, offset);
+        }
+        let assigned = Arc::new(Assigned::new(hold, now_ms()));
+        if self.is_locking() {
+            assigned.process().lock(now_ms());
+        }
+        self.queues().insert(queue.clone(), Arc::clone(&assigned));
+        tracing::info!(group = %self.calls.group, %queue, offset, "the queue is ours");
+        tokio::spawn(self.pull(assigned, offset));
+        Ok(true)
+    }
+
+    /// Gives a queue up. Answers false if its orderly handler still runs: then it is tried again.
+    async fn give_up(&self, assigned: &Arc<Assigned>) -> bool {
+        let queue = assigned.queue();
+        assigned.process().drop_queue();
+        assigned.gone.raise();
+        if self.is_locking() && !assigned.handler_ended(HANDLER_WAIT).await {
+            tracing::warn!(group = %self.calls.group, %queue, "the queue is given up once its handler answers");
+            assigned.process().note_unlock_refused();
+            return false;
+        }
+        // Stored before it is void: whoever stops us in between stores what is still pending.
+        let pending = self.offsets.table().get(queue);
+        if let Some(offset) = pending {
+            self.store_offsets(vec![(queue.clone(), offset)], true).await;
+        }
+        let last = self.offsets.table().revoke(&assigned.hold);
+        if let Some(offset) = last.filter(|_| last != pending) {
+            self.store_offsets(vec![(queue.clone(), offset)], true).await;
+        }
+        self.forget(assigned).await;
+        true
+    }
+
+    /// Takes a released queue out of the list and gives its lock back.
+    ///
+    /// Java waits 20 s with the lock when messages are left in memory. Here no handler runs any more and the
+    /// offset is stored, so the next consumer can go on at once.
+    async fn forget(&self, assigned: &Arc<Assigned>) {
+        let queue = assigned.queue();
+        {
+            let mut table = self.queues();
+            if table.get(queue).is_some_and(|known| Arc::ptr_eq(known, assigned)) {
+                table.remove(queue);
+            }
+        }
+        tracing::info!(group = %self.calls.group, %queue, "the queue is given up");
+        if self.is_locking()
+            && let Err(error) = self.calls.unlock(BTreeSet::from([queue.clone()])).await
+        {
+            tracing::info!(group = %self.calls.group, %queue, %error, "the lock is not given back, it runs out");
+        }
+    }
+
+    /// Stores another offset for a queue and takes it anew.
+    async fn correct(&self, assigned: &Arc<Assigned>, offset: i64) {
+        {
+            let mut table = self.offsets.table();
+            if !table.is_held(&assigned.hold) {
+                return;
+            }
+            table.revoke(&assigned.hold);
+        }
+        assigned.process().drop_queue();
+        assigned.gone.raise();
+        self.store_offsets(vec![(assigned.queue().clone(), offset)], true).await;
+        self.forget(assigned).await;
+        self.wake.notify_one();
+    }
+
+    /// Moves the offsets of queues that are ours; messages in memory are thrown away.
+    ///
+    /// Java waits 10 s for running handlers. Here their commits are void as soon as the queue is released.
+    async fn reset(&self, topic: &Text, offsets: Vec<(MessageQueue, i64)>) {
+        for (queue, offset) in offsets {
+            let assigned = self.queues().get(&queue).cloned();
+            let Some(assigned) = assigned.filter(|_| queue.topic == *topic) else { continue };
+            assigned.process().drop_and_clear();
+            tracing::info!(group = %self.calls.group, %queue, offset, "the offset is reset");
+            self.correct(&assigned, offset).await;
+        }
+    }
+
+    /// The group's stored offset of a queue.
+    async fn stored_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+        match self.offsets.place() {
+            Place::Broker => self.calls.query_offset(queue).await,
+            Place::File(file) => {
+                let file = file.clone();
+                let offsets = blocking(move || file.load()).await.map_err(|error| {
+                    Error::new(ErrorKind::Io, "the group's offset file is unreadable").with_source(error)
+                })?;
+                Ok(offsets.get(queue).copied())
+            }
+        }
+    }
+
+    /// Writes offsets down; with `wait` each write is confirmed. Only the keeper calls it, or the shutdown
+    /// after it. What fails is only worth a line: the messages come again.
+    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>, wait: bool) {
+        match self.offsets.place() {
+            Place::Broker => {
+                let mut silent = BTreeSet::new();
+                for (queue, offset) in pending {
+                    if silent.contains(&queue.broker_name) {
+                        continue;
+                    }
+                    if let Err(error) = self.calls.update_offset(&queue, offset, wait).await {
+                        tracing::warn!(group = %self.calls.group, %queue, offset, %error, "the offset is not stored");
+                        if error.kind() != ErrorKind::Broker {
+                            silent.insert(queue.broker_name);
+                        }
+                    }
+                }
+            }
+            Place::File(file) => {
+                if pending.is_empty() {
+                    return;
+                }
+                let file = file.clone();
+                if let Err(error) = blocking(move || file.store(&pending)).await {
+                    tracing::warn!(group = %self.calls.group, %error, "offsets are not stored");
+                }
+            }
+        }
+    }
+
+    /// Asks every broker to lock our queues on it again. What is refused is not consumed until it is granted.
+    async fn renew_locks(&self) {
+        let mut by_broker: BTreeMap<Text, BTreeSet<MessageQueue>> = BTreeMap::new();
+        for queue in self.queues().keys() {
+            by_broker.entry(queue.broker_name.clone()).or_default().insert(queue.clone());
+        }
+        for (broker, queues) in by_broker {
+            let asked_ms = now_ms();
+            let locked = match self.calls.lock(queues.clone()).await {
+                Ok(locked) => locked,
+                Err(error) => {
+                    tracing::warn!(group = %self.calls.group, %broker, %error, "locks are not renewed");
+                    continue;
+                }
+            };
+            for queue in queues {
+                let Some(assigned) = self.queues().get(&queue).cloned() else { continue };
+                if locked.contains(&queue) {
+                    // From the question on, not from the answer: the lease must not seem longer than it is.
+                    assigned.process().lock(asked_ms);
+                } else {
+                    tracing::warn!(group = %self.calls.group, %queue, "the lock is lost");
+                    assigned.process().unlock();
+                }
+            }
+        }
+    }
+}
+
+impl Assigned {
+    fn at_hand(&self, now_ms: i64) -> AtHand {
+        let process = self.process();
+        AtHand {
+            dropped: process.is_dropped(),
+            correcting: self.correcting.load(Ordering::Acquire),
+            idle: process.is_pull_idle(now_ms),
+        }
+    }
+
+    /// Waits until no orderly handler runs; false if one still does after `wait`.
+    async fn handler_ended(&self, wait: Duration) -> bool {
+        let ended = async {
+            loop {
+                let handled = self.handled.notified();
+                if !self.process().is_handling() {
+                    return;
+                }
+                handled.await;
+            }
+        };
+        tokio::time::timeout(wait, ended).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue(id: i32) -> MessageQueue {
+        MessageQueue::new("T", "broker-a", id)
+    }
+
+    const WELL: AtHand = AtHand { dropped: false, correcting: false, idle: false };
+
+    /// Foreign and broken queues go, missing and broken ones come, those being corrected stay while they
+    /// are ours.
+    #[test]
+    fn divisions_release_and_take() {
+        let at_hand = BTreeMap::from([
+            (queue(0), WELL),
+            (queue(1), AtHand { dropped: true, ..WELL }),
+            (queue(2), AtHand { idle: true, ..WELL }),
+            (queue(3), AtHand { dropped: true, correcting: true, ..WELL }),
+            (queue(4), WELL),
+            (queue(5), AtHand { dropped: true, correcting: true, ..WELL }),
+        ]);
+        let assigned = [0, 1, 2, 3, 6].map(queue).into_iter().collect();
+        let division = divide(&at_hand, &assigned);
+        assert_eq!(division.release, [1, 2, 4, 5].map(queue));
+        assert_eq!(division.take, [1, 2, 6].map(queue));
+    }
+
+    /// Where a new group begins, retry topics included.
+    #[test]
+    fn beginnings_as_in_java() {
+        use ConsumeFromWhere::{FirstOffset, LastOffset, MinOffset, Timestamp};
+        for (from, topic, retry) in [
+            (LastOffset, Begin::Max, Begin::Zero),
+            (MinOffset, Begin::Max, Begin::Zero),
+            (FirstOffset, Begin::Zero, Begin::Zero),
+            (Timestamp, Begin::Time, Begin::Max),
+        ] {
+            assert_eq!((begin(from, false), begin(from, true)), (topic, retry));
+        }
+    }
+}
