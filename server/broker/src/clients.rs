@@ -102,7 +102,11 @@ impl ClientTable {
     }
 
     /// A producer's heartbeat.
-    pub(crate) fn producer_heartbeat(&mut self, channel: &ClientChannel, group: &Text) -> Result<(), TooManyGroups> {
+    pub(crate) fn producer_heartbeat(
+        &mut self,
+        channel: &ClientChannel,
+        group: &Text,
+    ) -> Result<(), TooManyGroups> {
         if self.producers.len() >= GROUPS_MAX && !self.producers.contains_key(group) {
             return Err(TooManyGroups);
         }
@@ -218,7 +222,9 @@ impl State {
         &'a self,
         channels: impl IntoIterator<Item = &'a ClientChannel>,
     ) -> Vec<(ClientChannel, Connection)> {
-        let with = |channel: &ClientChannel| Some((channel.clone(), self.connections.get(&channel.connection_id)?.clone()));
+        let with = |channel: &ClientChannel| {
+            Some((channel.clone(), self.connections.get(&channel.connection_id)?.clone()))
+        };
         channels.into_iter().filter_map(with).collect()
     }
 }
@@ -289,7 +295,8 @@ impl Clients {
     pub(crate) fn scan(&self, now_ms: i64, notify: bool) {
         let mut state = self.lock();
         let Scan { silent, changed } = state.table.scan(now_ms);
-        let closing: Vec<Connection> = silent.iter().filter_map(|id| state.connections.get(id)).cloned().collect();
+        let closing: Vec<Connection> =
+            silent.iter().filter_map(|id| state.connections.get(id)).cloned().collect();
         drop(state);
         for connection in closing {
             tracing::warn!(peer = %connection.peer_addr(), "closing a connection: no heartbeat for {SILENCE_MAX_MS} ms");
@@ -312,7 +319,11 @@ impl Clients {
 
     /// Both that a pull has to know: `None` if nobody of the group is connected; else how the group consumes,
     /// and its subscription to `topic` if it has one.
-    pub(crate) fn for_pull(&self, group: &str, topic: &str) -> Option<(MessageModel, Option<Arc<SubscriptionData>>)> {
+    pub(crate) fn for_pull(
+        &self,
+        group: &str,
+        topic: &str,
+    ) -> Option<(MessageModel, Option<Arc<SubscriptionData>>)> {
         let state = self.lock();
         let group = state.table.consumers.get(group)?;
         Some((group.message_model, group.subscriptions.get(topic).cloned()))
@@ -329,7 +340,10 @@ impl Clients {
     }
 
     /// A group with its connections, `None` if nobody is connected.
-    pub(crate) fn consumer_group(&self, group: &str) -> Option<(ConsumerGroup, Vec<(ClientChannel, Connection)>)> {
+    pub(crate) fn consumer_group(
+        &self,
+        group: &str,
+    ) -> Option<(ConsumerGroup, Vec<(ClientChannel, Connection)>)> {
         let state = self.lock();
         let group = state.table.consumers.get(group)?;
         Some((group.clone(), state.with_connections(group.channels.values())))
@@ -368,7 +382,9 @@ impl Clients {
     pub(crate) fn producer(&self, client_id: &str) -> Option<Connection> {
         let state = self.lock();
         let channels = state.table.producers.values().flat_map(BTreeMap::values);
-        let newest = channels.filter(|channel| channel.client_id == *client_id).max_by_key(|channel| channel.last_seen_ms)?;
+        let newest = channels
+            .filter(|channel| channel.client_id == *client_id)
+            .max_by_key(|channel| channel.last_seen_ms)?;
         state.connections.get(&newest.connection_id).cloned()
     }
 }
@@ -377,7 +393,8 @@ impl Clients {
 fn notify_ids_changed(consumers: &[Connection], group: &str) {
     for connection in consumers {
         let header = NotifyConsumerIdsChangedHeader { consumer_group: group.into() };
-        if !connection.oneway_ready(RemotingCommand::request(RequestCode::NotifyConsumerIdsChanged, &header)) {
+        if !connection.oneway_ready(RemotingCommand::request(RequestCode::NotifyConsumerIdsChanged, &header))
+        {
             tracing::debug!(group, peer = %connection.peer_addr(), "could not tell a consumer to rebalance");
         }
     }

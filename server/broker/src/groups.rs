@@ -51,7 +51,10 @@ struct State {
 impl SubscriptionGroups {
     /// The groups that every broker has.
     pub(crate) fn new(now_ms: i64) -> Self {
-        let table = BUILT_IN.into_iter().map(|name| (Text::from_static(name), Arc::new(SubscriptionGroupConfig::new(name)))).collect();
+        let table = BUILT_IN
+            .into_iter()
+            .map(|name| (Text::from_static(name), Arc::new(SubscriptionGroupConfig::new(name))))
+            .collect();
         let version = DataVersion::new(now_ms);
         Self {
             state: Mutex::new(State { table, version }),
@@ -119,7 +122,12 @@ impl SubscriptionGroups {
 
     /// The settings of a group. An unknown one is created if `auto_create` (the setting
     /// `autoCreateSubscriptionGroup`) or if it is one of the system's. Java: `findSubscriptionGroupConfig`.
-    pub(crate) fn find(&self, group: &str, auto_create: bool, now_ms: i64) -> Option<Arc<SubscriptionGroupConfig>> {
+    pub(crate) fn find(
+        &self,
+        group: &str,
+        auto_create: bool,
+        now_ms: i64,
+    ) -> Option<Arc<SubscriptionGroupConfig>> {
         let mut state = self.lock();
         if let Some(there) = state.table.get(group) {
             return Some(there.clone());
@@ -142,7 +150,9 @@ impl SubscriptionGroups {
     pub(crate) fn update(&self, group: SubscriptionGroupConfig, now_ms: i64) -> Result<(), Refusal> {
         let mut state = self.lock();
         if state.table.len() >= GROUPS_MAX && !state.table.contains_key(&*group.group_name) {
-            return Err(Refusal::system_error(format!("the broker has {GROUPS_MAX} groups, which is its limit")));
+            return Err(Refusal::system_error(format!(
+                "the broker has {GROUPS_MAX} groups, which is its limit"
+            )));
         }
         tracing::info!(group = %group.group_name, "consumer group set");
         state.table.insert(Text::from(&*group.group_name), Arc::new(group));
@@ -192,7 +202,9 @@ mod tests {
     #[test]
     fn file_round_trip() {
         let first = SubscriptionGroups::new(1);
-        first.update(SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("g") }, 5).unwrap();
+        first
+            .update(SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("g") }, 5)
+            .unwrap();
         let second = SubscriptionGroups::new(2);
         second.load(&fastjson::to_pretty(&first.to_wrapper())).unwrap();
         assert_eq!(second.find("g", false, 3).map(|group| group.retry_max_times), Some(3));

@@ -86,7 +86,11 @@ impl ConsumerOffsets {
 
     /// The stored offset, [`NO_OFFSET`] if there is none.
     pub(crate) fn query(&self, group: &str, topic: &str, queue_id: i32) -> i64 {
-        self.lock().get(&pair(topic, group)).and_then(|queues| queues.get(&queue_id)).copied().unwrap_or(NO_OFFSET)
+        self.lock()
+            .get(&pair(topic, group))
+            .and_then(|queues| queues.get(&queue_id))
+            .copied()
+            .unwrap_or(NO_OFFSET)
     }
 
     /// All queues of one topic and group.
@@ -97,13 +101,23 @@ impl ConsumerOffsets {
     /// The topics of which `group` has offsets.
     pub(crate) fn topics_of(&self, group: &str) -> BTreeSet<String> {
         let table = self.lock();
-        table.keys().filter_map(|pair| split(pair)).filter(|(_, of)| *of == group).map(|(topic, _)| topic.to_owned()).collect()
+        table
+            .keys()
+            .filter_map(|pair| split(pair))
+            .filter(|(_, of)| *of == group)
+            .map(|(topic, _)| topic.to_owned())
+            .collect()
     }
 
     /// The groups that have offsets of `topic`.
     pub(crate) fn groups_of(&self, topic: &str) -> BTreeSet<String> {
         let table = self.lock();
-        table.keys().filter_map(|pair| split(pair)).filter(|(of, _)| *of == topic).map(|(_, group)| group.to_owned()).collect()
+        table
+            .keys()
+            .filter_map(|pair| split(pair))
+            .filter(|(of, _)| *of == topic)
+            .map(|(_, group)| group.to_owned())
+            .collect()
     }
 
     /// Gives `to` the offsets that `from` has of `topic`; nothing happens if it has none.
@@ -184,7 +198,9 @@ mod tests {
     #[test]
     fn file_round_trip() {
         let offsets = ConsumerOffsets::default();
-        offsets.load("{\n\t\"offsetTable\":{\n\t\t\"t@g\":{0:5,1:6\n\t\t},\"%RETRY%g@g\":{0:1}\n\t}\n}").unwrap();
+        offsets
+            .load("{\n\t\"offsetTable\":{\n\t\t\"t@g\":{0:5,1:6\n\t\t},\"%RETRY%g@g\":{0:1}\n\t}\n}")
+            .unwrap();
         assert_eq!((offsets.query("g", "t", 1), offsets.query("g", "%RETRY%g", 0)), (6, 1));
         let again = ConsumerOffsets::default();
         again.load(&fastjson::to_pretty(&offsets.to_table())).unwrap();

@@ -78,7 +78,12 @@ impl QueueLocks {
     }
 
     /// Gives back leases of `client_id`. Queues that another client holds stay its own.
-    pub(crate) fn unlock(&self, group: &str, client_id: &str, queues: impl IntoIterator<Item = MessageQueue>) {
+    pub(crate) fn unlock(
+        &self,
+        group: &str,
+        client_id: &str,
+        queues: impl IntoIterator<Item = MessageQueue>,
+    ) {
         let mut state = self.state();
         let State { groups, leases } = &mut *state;
         let Some(held) = groups.get_mut(group) else { return };
@@ -121,14 +126,20 @@ mod tests {
     #[test]
     fn leases_expire_after_60_seconds() {
         let (locks, group) = (QueueLocks::default(), Text::from("g"));
-        let lock = |client: &'static str, now_ms| locks.lock(&group, &client.into(), [queue(0), queue(1)], now_ms).len();
+        let lock = |client: &'static str, now_ms| {
+            locks.lock(&group, &client.into(), [queue(0), queue(1)], now_ms).len()
+        };
         assert_eq!(lock("a", 0), 2);
         assert_eq!(lock("b", 1), 0);
         assert_eq!(lock("a", 20_000), 2, "the owner renews");
         assert_eq!(lock("b", 80_000), 0, "the lease still holds in its sixtieth second");
         assert_eq!(lock("b", 80_001), 2);
         assert_eq!(lock("a", 80_002), 0);
-        assert_eq!(locks.lock(&"other".into(), &"a".into(), [queue(0)], 80_002).len(), 1, "groups do not share leases");
+        assert_eq!(
+            locks.lock(&"other".into(), &"a".into(), [queue(0)], 80_002).len(),
+            1,
+            "groups do not share leases"
+        );
     }
 
     /// Only the owner can give a queue back; unknown groups and queues are no error.

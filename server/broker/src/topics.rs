@@ -135,7 +135,11 @@ impl Topics {
         let mut topics = vec![
             config(SELF_TEST_TOPIC, 1, all),
             config(BENCHMARK_TOPIC, 1024, all),
-            config(&settings.cluster, DEFAULT_QUEUES, PERM_INHERIT | if settings.cluster_topic { all } else { 0 }),
+            config(
+                &settings.cluster,
+                DEFAULT_QUEUES,
+                PERM_INHERIT | if settings.cluster_topic { all } else { 0 },
+            ),
             config(&settings.broker, 1, PERM_INHERIT | if settings.broker_topic { all } else { 0 }),
             config(OFFSET_MOVED_EVENT, 1, all),
             config(SCHEDULE_TOPIC, SCHEDULE_QUEUES, all),
@@ -149,7 +153,10 @@ impl Topics {
         Self {
             system: system.map(str::to_owned).collect(),
             state: Mutex::new(State {
-                table: topics.into_iter().map(|topic| (Text::from(&*topic.topic_name), Arc::new(topic))).collect(),
+                table: topics
+                    .into_iter()
+                    .map(|topic| (Text::from(&*topic.topic_name), Arc::new(topic)))
+                    .collect(),
                 version: DataVersion::new(now_ms),
                 log: VecDeque::new(),
             }),
@@ -330,7 +337,9 @@ impl Topics {
 
     /// Creates or replaces a topic; answers the version's counter. Java: `updateTopicConfig`.
     pub(crate) fn update(&self, topic: TopicConfig, now_ms: i64) -> Result<i64, Refusal> {
-        for (what, queues) in [("readQueueNums", topic.read_queue_nums), ("writeQueueNums", topic.write_queue_nums)] {
+        for (what, queues) in
+            [("readQueueNums", topic.read_queue_nums), ("writeQueueNums", topic.write_queue_nums)]
+        {
             if !(0..=QUEUES_MAX).contains(&queues) {
                 let remark = format!("{what} is {queues}, allowed are 0 to {QUEUES_MAX}");
                 return Err(Refusal::system_error(remark));
@@ -338,7 +347,9 @@ impl Topics {
         }
         let mut state = self.lock();
         if state.table.len() >= TOPICS_MAX && !state.table.contains_key(&*topic.topic_name) {
-            return Err(Refusal::system_error(format!("the broker has {TOPICS_MAX} topics, which is its limit")));
+            return Err(Refusal::system_error(format!(
+                "the broker has {TOPICS_MAX} topics, which is its limit"
+            )));
         }
         let name = Text::from(&*topic.topic_name);
         tracing::info!(topic = %name, read = topic.read_queue_nums, write = topic.write_queue_nums, perm = topic.perm, "topic set");
@@ -469,7 +480,12 @@ mod tests {
         assert_eq!(shape("DefaultCluster_REPLY_TOPIC"), Some((1, 6)));
         assert_eq!(shape("RMQ_SYS_TRANS_HALF_TOPIC"), None);
         assert_eq!(topics.names().len(), 8);
-        let bare = TopicSettings { auto_create: false, cluster_topic: false, trace_topic: Some("trace".into()), ..settings() };
+        let bare = TopicSettings {
+            auto_create: false,
+            cluster_topic: false,
+            trace_topic: Some("trace".into()),
+            ..settings()
+        };
         let topics = Topics::new(&bare, 1);
         assert!(topics.get("TBW102").is_none() && topics.get("trace").is_some());
         assert_eq!(topics.get("DefaultCluster").map(|topic| topic.perm), Some(1));
@@ -482,7 +498,9 @@ mod tests {
     fn creation_follows_the_template() {
         let topics = topics();
         let create = |name: &str, template: &str, queues| {
-            topics.create_in_send(&name.into(), template, queues, 0, true, 2).map(|topic| (topic.write_queue_nums, topic.perm))
+            topics
+                .create_in_send(&name.into(), template, queues, 0, true, 2)
+                .map(|topic| (topic.write_queue_nums, topic.perm))
         };
         assert_eq!(create("a", "TBW102", 4), Some((4, 6)));
         assert_eq!(create("b", "TBW102", 40), Some((8, 6)));
@@ -543,7 +561,10 @@ mod tests {
         assert_eq!(second.get("mine"), first.get("mine"));
         let java = "{\n\t\"dataVersion\":{\n\t\t\"counter\":7,\n\t\t\"timestamp\":1700000000000\n\t},\n\t\"topicConfigTable\":{\n\t\t\"old\":{\n\t\t\t\"order\":false,\n\t\t\t\"perm\":6,\n\t\t\t\"readQueueNums\":4,\n\t\t\t\"topicFilterType\":\"SINGLE_TAG\",\n\t\t\t\"topicName\":\"old\",\n\t\t\t\"topicSysFlag\":0,\n\t\t\t\"writeQueueNums\":5\n\t\t}\n\t}\n}";
         second.load(java).unwrap();
-        assert_eq!(second.get("old").map(|topic| (topic.read_queue_nums, topic.write_queue_nums)), Some((4, 5)));
+        assert_eq!(
+            second.get("old").map(|topic| (topic.read_queue_nums, topic.write_queue_nums)),
+            Some((4, 5))
+        );
         assert_eq!((second.version().counter, second.get("mine").is_some()), (7, true));
     }
 
@@ -558,7 +579,10 @@ mod tests {
             Some("The specified topic contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$")
         );
         assert_eq!(remark(&"a".repeat(127)), None);
-        assert_eq!(remark(&"a".repeat(128)).as_deref(), Some("The specified topic is longer than topic max length."));
+        assert_eq!(
+            remark(&"a".repeat(128)).as_deref(),
+            Some("The specified topic is longer than topic max length.")
+        );
         let topics = topics();
         for system in ["TBW102", "DefaultCluster", "broker-a", "DefaultCluster_REPLY_TOPIC", "rmq_sys_x"] {
             assert_eq!(

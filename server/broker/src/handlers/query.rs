@@ -1,1 +1,118 @@
-//! Handlers of the query family.
+//! Messages by key, by id, and what a ConsumeQueue holds. Java counterpart: `QueryMessageProcessor`, and 321
+//! of `AdminBrokerProcessor`.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ferrocket_protocol::body::query::{ConsumeQueueData, QueryConsumeQueueResponseBody};
+use ferrocket_protocol::requests::query::{
+    QueryConsumeQueueHeader, QueryMessageHeader, QueryMessageReply, ViewMessageHeader,
+};
+use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
+use ferrocket_remoting::Connection;
+
+use super::Answer;
+use crate::broker::Shared;
+use crate::late;
+use crate::refusal::Refusal;
+
+/// The field that says a query is for a unique key (`MixAll.UNIQUE_MSG_QUERY_FLAG`).
+const UNIQUE_KEY_QUERY: &str = "_UNIQUE_KEY_QUERY";
+/// Most entries of a ConsumeQueue in one answer. Java answers as many as a file holds.
+const ENTRIES_MAX: i32 = 10_000;
+
+/// 12: messages by key, in the log's order. A miss still tells how far the index is.
+pub(crate) fn query_message(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let mut header = QueryMessageHeader::decode(&request.ext_fields)?;
+    if request.ext_fields.get(UNIQUE_KEY_QUERY).is_some_and(|flag| *flag == *"true") {
+        header.max_num = i32::try_from(broker.settings.now().default_query_max_num).unwrap_or(i32::MAX);
+    }
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        let QueryMessageHeader { topic, key, max_num, begin_timestamp, end_timestamp } = header;
+        let max_num = usize::try_from(max_num).unwrap_or(0);
+        let found = broker.store.query(&topic, &key, max_num, begin_timestamp, end_timestamp);
+        let mut reply = asked.reply_with(&QueryMessageReply {
+            index_last_update_timestamp: found.index_last_update_timestamp,
+            index_last_update_phyoffset: found.index_last_update_phyoffset,
+        });
+        if found.records.is_empty() {
+            reply.code = ResponseCode::QUERY_NOT_FOUND.0;
+            reply.remark = Some("can not find message, maybe time range not correct".into());
+        } else {
+            reply.body = joined(&found.records);
+        }
+        Ok(reply)
+    })
+}
+
+fn joined(records: &[Bytes]) -> Bytes {
+    let mut body = BytesMut::with_capacity(records.iter().map(Bytes::len).sum());
+    for record in records {
+        body.extend_from_slice(record);
+    }
+    body.freeze()
+}
+
+/// 33: the message at a place in the log.
+pub(crate) fn view_message_by_id(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let ViewMessageHeader { offset, .. } = Header::decode(&request.ext_fields)?;
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || match broker.store.record_at(offset) {
+        Some(record) => Ok(asked.reply(ResponseCode::SUCCESS).with_body(record)),
+        None => Err(Refusal::system_error(format!("can not find message by the offset, {offset}"))),
+    })
+}
+
+/// 321: entries of a ConsumeQueue from an offset on, and whether a group's subscription takes them.
+pub(crate) fn query_consume_queue(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let header = QueryConsumeQueueHeader::decode(&request.ext_fields)?;
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        let (topic, queue_id) = (header.topic.unwrap_or_default(), header.queue_id.unwrap_or(0));
+        if !broker.store.queues().iter().any(|(known, id)| *known == topic && *id == queue_id) {
+            return Err(Refusal::system_error(format!("{queue_id}@{topic} is not exist!")));
+        }
+        let mut body = QueryConsumeQueueResponseBody {
+            max_queue_index: broker.store.max_offset(&topic, queue_id),
+            min_queue_index: broker.store.min_offset(&topic, queue_id),
+            ..QueryConsumeQueueResponseBody::default()
+        };
+        let subscription =
+            header.consumer_group.as_ref().and_then(|group| broker.clients.subscription(group, &topic));
+        if let Some(group) = header.consumer_group.filter(|_| subscription.is_none()) {
+            body.filter_data = Some(format!("{group}@{topic} is not online!"));
+        }
+        let from = header.index.unwrap_or(0);
+        let mut reply = asked.reply(ResponseCode::SUCCESS);
+        if from < body.min_queue_index || from >= body.max_queue_index {
+            reply.remark = Some(format!("Index {from} of {queue_id}@{topic} is not exist!").into());
+            return Ok(reply);
+        }
+        let count = header.count.unwrap_or(0).clamp(0, ENTRIES_MAX);
+        for offset in from..body.max_queue_index.min(from + i64::from(count)) {
+            let Some(entry) = broker.store.entry(&topic, queue_id, offset) else { break };
+            body.queue_data.push(ConsumeQueueData {
+                physic_offset: entry.physical_offset,
+                physic_size: entry.size,
+                tags_code: entry.tags_code,
+                eval: subscription.as_ref().is_some_and(|data| data.matches_tags_code(entry.tags_code)),
+                ..ConsumeQueueData::default()
+            });
+        }
+        body.subscription_data = subscription.map(|data| (*data).clone());
+        Ok(reply.with_body(fastjson::to_vec(&body)))
+    })
+}

@@ -1,1 +1,165 @@
-//! Handlers of the topic family.
+//! Topics of this broker. Java counterpart: the topic requests of `AdminBrokerProcessor`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ferrocket_protocol::body::message_queue::MessageQueue;
+use ferrocket_protocol::body::topic::{
+    TopicConfig, TopicFilterType, TopicList, TopicOffset, TopicStatsTable,
+};
+use ferrocket_protocol::requests::topic::{CreateTopicHeader, DeleteTopicHeader, GetTopicStatsInfoHeader};
+use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
+use ferrocket_remoting::Connection;
+
+use super::Answer;
+use crate::broker::Shared;
+use crate::refusal::Refusal;
+use crate::saving::{self, File};
+use crate::{late, topics};
+
+/// What Java's `RemotingCommand` carries when a processor sets only the code; tools print it.
+const NOT_SET: &str = "not set any response code";
+
+/// A queue of this broker.
+pub(super) fn queue(broker: &Shared, topic: &str, queue_id: i32) -> MessageQueue {
+    MessageQueue::new(topic, broker.registration.identity().broker_name.clone(), queue_id)
+}
+
+/// 17: creates or changes a topic. Answered once the file is written and the NameServers know.
+pub(crate) fn update_and_create_topic(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let header = CreateTopicHeader::decode(&request.ext_fields)?;
+    topics::validate(&header.topic)?;
+    broker.topics.refuse_system(&header.topic)?;
+    let filter = TopicFilterType::from_name(&header.topic_filter_type);
+    let config = TopicConfig {
+        topic_filter_type: if filter == TopicFilterType::Unknown {
+            TopicFilterType::SingleTag
+        } else {
+            filter
+        },
+        topic_sys_flag: header.topic_sys_flag.unwrap_or(0),
+        ..TopicConfig::new(&*header.topic, header.read_queue_nums, header.write_queue_nums, header.perm)
+    };
+    let counter = broker.topics.update(config, broker.clock.now_ms())?;
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer(connection, request, async move {
+        saved(&broker, File::Topics).await?;
+        let timeout = broker.settings.now().register_timeout;
+        broker.registration.has(counter, timeout).await;
+        Ok(asked.reply_error(ResponseCode::SUCCESS, NOT_SET))
+    })
+}
+
+/// Waits until a file is as new as memory is now.
+pub(super) async fn saved(broker: &Arc<Shared>, file: File) -> Result<(), Refusal> {
+    let writer = broker.clone();
+    match tokio::task::spawn_blocking(move || saving::save(&writer, file)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            Err(Refusal::system_error(format!("the change is in effect but not on disk: {error}")))
+        }
+        Err(_) => Err(Refusal::system_error("the broker could not finish the request")),
+    }
+}
+
+/// 215: deletes a topic with its messages' queues. An unknown topic is deleted already.
+pub(crate) fn delete_topic_in_broker(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let DeleteTopicHeader { topic } = DeleteTopicHeader::decode(&request.ext_fields)?;
+    topics::validate(&topic)?;
+    broker.topics.refuse_system(&topic)?;
+    broker.topics.delete(&topic, broker.clock.now_ms());
+    if broker.settings.now().auto_delete_unused_stats {
+        broker.stats.topic_deleted(&topic);
+    }
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        broker.store.delete_topic(&topic);
+        saving::save(&broker, File::Topics).map_err(|error| {
+            Refusal::system_error(format!("the topic is deleted, but not on disk: {error}"))
+        })?;
+        Ok(asked.reply(ResponseCode::SUCCESS))
+    })
+}
+
+/// 21: all topics, for slaves and tools.
+pub(crate) fn get_all_topic_config(
+    broker: &Arc<Shared>,
+    _: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let body = fastjson::to_vec(&broker.topics.to_wrapper());
+    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(body)))
+}
+
+/// 202: from where to where each write queue of a topic reaches. A fresh topic has all its rows at once:
+/// admin clients take an empty table for a topic that does not exist.
+pub(crate) fn get_topic_stats_info(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let GetTopicStatsInfoHeader { topic } = GetTopicStatsInfoHeader::decode(&request.ext_fields)?;
+    let config = existing(broker, &topic)?;
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        let mut offset_table = BTreeMap::new();
+        for queue_id in 0..config.write_queue_nums {
+            let max_offset = broker.store.max_offset(&topic, queue_id).max(0);
+            let last_update_timestamp = match max_offset {
+                0 => 0,
+                _ => broker.store.store_time_of(&topic, queue_id, max_offset - 1),
+            };
+            let min_offset = broker.store.min_offset(&topic, queue_id).max(0);
+            let offset = TopicOffset { last_update_timestamp, max_offset, min_offset };
+            offset_table.insert(queue(&broker, &topic, queue_id), offset);
+        }
+        let table = TopicStatsTable { offset_table, ..TopicStatsTable::default() };
+        Ok(asked.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&table)))
+    })
+}
+
+/// The topic, or Java's words for one that is not there.
+pub(super) fn existing(broker: &Shared, topic: &str) -> Result<Arc<TopicConfig>, Refusal> {
+    let missing = || Refusal::new(ResponseCode::TOPIC_NOT_EXIST, format!("topic[{topic}] not exist"));
+    broker.topics.get(topic).ok_or_else(missing)
+}
+
+/// 305: the names that belong to the broker itself.
+pub(crate) fn get_system_topic_list_from_broker(
+    broker: &Arc<Shared>,
+    _: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let list = TopicList { topic_list: broker.topics.system_topics().clone(), ..TopicList::default() };
+    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&list))))
+}
+
+/// 316: deletes the queues of topics that no longer exist.
+pub(crate) fn clean_unused_topic(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        let known = broker.topics.names();
+        // Half and retry queues may exist before their topic does.
+        let kept = |topic: &str| known.contains(topic) || broker.topics.refuse_system(topic).is_err();
+        let mut unused: Vec<_> = broker.store.queues().into_iter().map(|(topic, _)| topic).collect();
+        unused.retain(|topic| !kept(topic));
+        unused.dedup();
+        for topic in unused {
+            tracing::warn!(%topic, "deleting the queues of a topic that does not exist");
+            broker.store.delete_topic(&topic);
+        }
+        Ok(asked.reply(ResponseCode::SUCCESS))
+    })
+}

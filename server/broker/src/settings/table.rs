@@ -1,0 +1,297 @@
+//! The table of the Broker's settings, and the keys of Java's that this version accepts without effect.
+
+use ferrocket_protocol::settings::Setting;
+
+const DELAY_LEVELS: &str = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
+const INT_MAX: i64 = i32::MAX as i64;
+const DAY_MS: i64 = 86_400_000;
+
+/// One row per key that means something here.
+pub(super) const TABLE: &[Setting] = &[
+    // Who this broker is.
+    Setting::text("brokerClusterName", "DefaultCluster", "The cluster's name.").important(),
+    Setting::text("brokerName", "", "The broker's name; empty takes the machine's.").important(),
+    Setting::int("brokerId", "0", -1, i64::MAX, "Kept for Java's files: a master is always 0.").important(),
+    Setting::one_of(
+        "brokerRole",
+        "ASYNC_MASTER",
+        &["ASYNC_MASTER", "SYNC_MASTER", "SLAVE"],
+        "Only ASYNC_MASTER is possible in this version.",
+    )
+    .important(),
+    Setting::text("regionId", "DefaultRegion", "The region told to producers for their traces."),
+    Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
+    // Where it is reached.
+    Setting::text("namesrvAddr", "", "NameServers, `host:port` with `;` between.").important().hot(),
+    Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")
+        .important(),
+    Setting::text("brokerIP2", "", "The address that slaves are given; empty takes brokerIP1.").important(),
+    Setting::int(
+        "listenPort",
+        "10911",
+        0,
+        65_535,
+        "The port; 0 takes a free one. Two below it, the same is served.",
+    )
+    .important(),
+    Setting::text("bindAddress", "0.0.0.0", "The address of this machine to listen on."),
+    Setting::int(
+        "haListenPort",
+        "10912",
+        0,
+        65_535,
+        "Kept for Java's files: slaves are told listenPort + 1.",
+    ),
+    Setting::int(
+        "serverChannelMaxIdleTimeSeconds",
+        "120",
+        1,
+        INT_MAX,
+        "A connection silent for so long is closed, s.",
+    ),
+    Setting::boolean("compressedRegister", false, "Whether registrations are compressed.").hot(),
+    Setting::boolean("forceRegister", true, "Whether to register every time, also what has not changed.")
+        .hot(),
+    Setting::int(
+        "registerNameServerPeriod",
+        "30000",
+        1,
+        INT_MAX,
+        "Between registrations, ms; taken as 10,000 to 60,000.",
+    )
+    .hot(),
+    Setting::int("registerBrokerTimeoutMills", "6000", 1, INT_MAX, "How long a registration may take, ms.")
+        .hot(),
+    // What clients may do.
+    Setting::int("brokerPermission", "6", 0, 7, "For the whole broker: 4 read, 2 write.").important().hot(),
+    Setting::boolean("autoCreateTopicEnable", true, "Whether a topic is created by its first message.")
+        .important()
+        .hot(),
+    Setting::boolean(
+        "autoCreateSubscriptionGroup",
+        true,
+        "Whether a consumer group is created by its first consumer.",
+    )
+    .important()
+    .hot(),
+    Setting::int(
+        "defaultTopicQueueNums",
+        "8",
+        0,
+        65_536,
+        "Most queues of a topic that is created by a message.",
+    ),
+    Setting::boolean("clusterTopicEnable", true, "Whether the topic named like the cluster can be used."),
+    Setting::boolean("brokerTopicEnable", true, "Whether the topic named like the broker can be used."),
+    Setting::boolean("traceTopicEnable", false, "Whether the topic of traces is created at start.")
+        .important(),
+    Setting::text("msgTraceTopicName", "RMQ_SYS_TRACE_TOPIC", "The topic of traces."),
+    Setting::boolean("traceOn", true, "Whether producers are told to trace.").hot(),
+    Setting::boolean("rejectTransactionMessage", false, "Whether transactional messages are refused.")
+        .important()
+        .hot(),
+    Setting::boolean(
+        "enablePropertyFilter",
+        false,
+        "Kept for Java's files: there are no SQL92 filters in this version.",
+    )
+    .important(),
+    Setting::boolean("aclEnable", false, "Access control is not possible in this version: true is refused."),
+    Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
+    Setting::int(
+        "startAcceptSendRequestTimeStamp",
+        "0",
+        0,
+        i64::MAX,
+        "Sends before this time (ms since 1970) are refused.",
+    )
+    .hot(),
+    // Consumers.
+    Setting::boolean(
+        "longPollingEnable",
+        true,
+        "Whether a pull waits for messages as long as its client asks.",
+    )
+    .hot(),
+    Setting::int(
+        "shortPollingTimeMills",
+        "1000",
+        1,
+        DAY_MS,
+        "How long a pull waits without longPollingEnable, ms.",
+    )
+    .hot(),
+    Setting::boolean("notifyConsumerIdsChangedEnable", true, "Whether consumers are told to rebalance.")
+        .important()
+        .hot(),
+    Setting::int(
+        "flushConsumerOffsetInterval",
+        "5000",
+        100,
+        DAY_MS,
+        "Between saves of consumer offsets, ms.",
+    ),
+    Setting::boolean("storeReplyMessageEnable", true, "Whether replies are stored as well as pushed.").hot(),
+    Setting::boolean("autoDeleteUnusedStats", false, "Whether counters go with their topic or group.").hot(),
+    // Messages and delays.
+    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body."),
+    Setting::text(
+        "messageDelayLevel",
+        DELAY_LEVELS,
+        "The delays of levels 1, 2, and so on, with units s, m, h, d.",
+    ),
+    Setting::int(
+        "flushDelayOffsetInterval",
+        "10000",
+        100,
+        DAY_MS,
+        "Between saves of the delay levels' progress, ms.",
+    ),
+    Setting::int("syncFlushTimeout", "5000", 1, DAY_MS, "How long a send waits for its flush, ms.").hot(),
+    Setting::int("maxTransferBytesOnMessageInMemory", "262144", 1, 15 << 20, "Bytes that one pull gets."),
+    Setting::int("maxTransferCountOnMessageInMemory", "32", 1, 65_536, "Messages that one pull gets."),
+    Setting::int("maxTransferBytesOnMessageInDisk", "65536", 1, 15 << 20, "The same from far behind."),
+    Setting::int("maxTransferCountOnMessageInDisk", "8", 1, 65_536, "The same from far behind."),
+    Setting::int(
+        "accessMessageInMemoryMaxRatio",
+        "40",
+        0,
+        100,
+        "Percent of memory; what lies further back is far behind.",
+    ),
+    Setting::int("defaultQueryMaxNum", "32", 1, 1024, "Most results of a query by unique key.").hot(),
+    Setting::int("maxMsgsNumBatch", "64", 1, 1024, "Most results of a query by key."),
+    Setting::boolean("messageIndexEnable", true, "Whether messages are found by their keys."),
+    Setting::int("maxHashSlotNum", "5000000", 1, INT_MAX, "Hash slots of an index file."),
+    Setting::int("maxIndexNum", "20000000", 2, INT_MAX, "Entries of an index file."),
+    // The store.
+    Setting::text("storePathRootDir", "${user.home}/store", "The folder of everything stored.").important(),
+    Setting::text(
+        "storePathCommitLog",
+        "",
+        "The folder of the CommitLog; empty takes `commitlog` in the root.",
+    )
+    .important(),
+    Setting::int("mappedFileSizeCommitLog", "1073741824", 4096, INT_MAX, "Bytes of a CommitLog segment."),
+    Setting::int("mappedFileSizeConsumeQueue", "6000000", 20, INT_MAX, "Bytes of a ConsumeQueue file."),
+    Setting::one_of(
+        "flushDiskType",
+        "ASYNC_FLUSH",
+        &["ASYNC_FLUSH", "SYNC_FLUSH"],
+        "Whether a send is answered once the disk has the message.",
+    )
+    .important(),
+    Setting::int("flushIntervalCommitLog", "500", 1, DAY_MS, "Between flushes with ASYNC_FLUSH, ms."),
+    Setting::int("flushIntervalConsumeQueue", "1000", 1, DAY_MS, "Between writes of the ConsumeQueues, ms."),
+    Setting::int(
+        "flushConsumeQueueThoroughInterval",
+        "60000",
+        1,
+        DAY_MS,
+        "Between flushes of the ConsumeQueues, ms.",
+    ),
+    Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.").important(),
+    Setting::text("deleteWhen", "04", "Hours of the day in which expired segments are deleted, `;` between.")
+        .important(),
+    Setting::int(
+        "diskMaxUsedSpaceRatio",
+        "75",
+        10,
+        95,
+        "Percent of the disk from which deleting begins at any hour.",
+    ),
+    Setting::int(
+        "diskSpaceCleanForciblyRatio",
+        "85",
+        10,
+        100,
+        "Percent from which segments go before they expire.",
+    ),
+    Setting::int("diskSpaceWarningLevelRatio", "90", 10, 100, "Percent above which nothing more is stored."),
+    Setting::boolean(
+        "cleanFileForciblyEnable",
+        true,
+        "Whether a full disk costs messages that have not expired.",
+    ),
+    Setting::int("cleanResourceInterval", "10000", 100, DAY_MS, "Between looks for expired segments, ms."),
+    Setting::boolean("checkCRCOnRecover", true, "Whether recovery compares each body with its checksum."),
+];
+
+/// Keys of Java's features that this version does not have, blanks between: accepted and reported.
+pub(super) const NOT_HERE: &str = "
+    accountStatsEnable accountStatsPrintZeroValues allAckInSyncStateSet
+    allowRecallWhenBrokerNotWriteable appendAckAsync appendCkAsync asyncLearner asyncSendEnable
+    autoMessageVersionOnTopicLen bitMapLengthConsumeQueueExt
+    bottomMostCompressionTypeForConsumeQueueStore broadcastOffsetExpireMaxSecond
+    broadcastOffsetExpireSecond brokerConfigPath brokerElectionPriority brokerFastFailureEnable
+    brokerHeartbeatInterval brokerNotActiveTimeoutMillis cgColdReadThreshold channelExpiredTimeout
+    checkSyncStateSetPeriod cleanOfflineBrokerInterval cleanRocksDBDirtyCQIntervalMin
+    cleanSwapedMapInterval clearRetryTopicWhenDeleteTopic coldCtrStrategyEnable
+    coldDataFlowControlEnable coldDataScanEnable commitLogForceSwapMapInterval commitLogSwapMapInterval
+    commitLogSwapMapReserveFileNum compactionCqMappedFileSize compactionMappedFileSize
+    compactionScheduleInternal compactionThreadNum compatibleWithOldNameSrv configBlackList
+    configManagerVersion consumerFallbehindThreshold consumerOffsetUpdateVersionStep controllerAddr
+    controllerHeartBeatTimeoutMills correctLogicMinOffsetForceInterval
+    correctLogicMinOffsetSleepInterval dLegerGroup dLegerPeers dLegerSelfId dataReadAheadEnable
+    defaultMessageRequestMode defaultPopShareQueueNum delayOffsetUpdateVersionStep
+    deleteCommitLogFilesInterval deleteConsumeQueueFilesInterval deleteFileBatchMax
+    disableConsumeIfConsumerReadSlowly disappearTimeAfterStart diskFallRecorded dispatchCqCacheNum
+    dispatchFromSenderThread duplicationEnable enableAsyncReput enableAutoInSyncReplicas enableBatchPush
+    enableBroadcastOffsetStore enableBuildConsumeQueueConcurrently enableCalcFilterBitMap
+    enableCleanExpiredOffset enableCompaction enableConsumeQueueExt enableControllerMode
+    enableCreateSysGroup enableDetailStat enableFastChannelEventProcess enableLmq enableLmqStats
+    enableMixedMessageType enableMultiDispatch enableNetWorkFlowControl
+    enableNotifyAfterPopOrderLockRelease enableNotifyBeforePopCalculateLag enablePopBatchAck
+    enablePopBufferMerge enablePopLog enablePopMessageThreshold enableRegisterProducer
+    enableRemoteEscape enableRetryTopicV2 enableRocksDBLog enableScheduleAsyncDeliver
+    enableScheduleMessageStats enableShutdownGracefully enableSingleTopicRegister
+    enableSkipLongAwaitingAck enableSlaveActingMaster enableSplitRegistration enabledAppendPropCRC
+    estimateAccumulation expectConsumerNumUseFilter fetchControllerAddrByDnsLookup
+    fetchNameSrvAddrByDnsLookup fetchNamesrvAddrByAddressServer fetchNamesrvAddrInterval
+    filterDataCleanTimeSpan filterSupportRetry flushCommitLogThoroughInterval flushCommitLogTimed
+    forceVerifyPropCRC forwardTimeout globalColdReadThreshold haFlowControlEnable haHousekeepingInterval
+    haMasterAddress haMaxGapNotInSync haMaxTimeSlaveNotCatchup haSendHeartbeatInterval
+    haSlaveFallbehindMax haTransferBatchSize inSyncReplicas initPopOffsetByCheckMsgInMem
+    isBrokerContainer isEnableBatchPush isInBrokerContainer litePullMessageEnable
+    loadBalancePollNameServerInterval lockInStrictMode logicQueueForceSwapMapInterval
+    logicQueueSwapMapInterval logicQueueSwapMapReserveFileNum logicalDiskSpaceCleanForciblyThreshold
+    mappedFileSizeConsumeQueueExt mappedFileSizeTimerLog mappedFileSwapEnable
+    mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests maxBatchDeleteFilesNum maxChecksumRange
+    maxConsumeQueueScan maxErrorRateOfBloomFilter maxFilterMessageSize maxHaTransferByteInSecond
+    maxLmqConsumeQueueNum maxOffsetMapSize maxPopPollingSize maxRecoveryCommitlogFiles
+    maxSlaveResendLength maxStatsIdleTimeInMinutes maxTopicLength memTableFlushIntervalMs
+    messageIndexSafe metricGrpcExporterIntervalInMills metricGrpcExporterTimeOutInMills
+    metricLoggingExporterIntervalInMills metricsExporterType metricsGrpcExporterHeader
+    metricsGrpcExporterTarget metricsInDelta metricsLabel metricsOtelCardinalityLimit
+    metricsPromExporterHost metricsPromExporterPort minInSyncReplicas offsetCheckInSlave
+    popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime popCkStayBufferTimeOut
+    popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit popConsumerKVServiceLog
+    popFromRetryProbability popInflightMessageThreshold popLongPollingForceNotifyInterval
+    popPollingMapSize popPollingSize popResponseReturnActualRetryTopic popReviveMaxAttemptTimes
+    popReviveMaxReturnSizePerRead preferredLeaderId printChannelGroups printChannelGroupsMinNum
+    pullBatchMaxMessageCount putConsumeQueueDataByFileChannel putMessageTimeout
+    readOnlyCommitLogStorePaths readUnCommitted realTimeNotifyConsumerChange
+    realTimePersistRocksDBConfig recallMessageEnable recheckReputOffsetFromCq recoverConcurrently
+    rejectPullConsumerEnable replicasPerDiskPartition retrieveMessageFromPopRetryTopicV1 reviveAckWaitMs
+    reviveInterval reviveMaxSlow reviveQueueNum reviveScanTime rmqAddressServerDomain
+    rmqAddressServerSubGroup rocksdbCQDoubleWriteEnable rocksdbCompressionType rocksdbFlushWalFrequency
+    rocksdbWalFileRollingThreshold sampleCountThreshold sampleSteps scheduleAsyncDeliverMaxPendingLimit
+    scheduleAsyncDeliverMaxResendNum2Blocked searchBcqByCacheEnable sendHeartbeatTimeoutMillis
+    serverLoadBalancerEnable shutdownWaitTimeSeconds skipPreOnline skipWhenCKRePutReachMaxTimes
+    slaveReadEnable slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
+    statRocksDBCQIntervalSec storePathBrokerIdentity storePathDLedgerCommitLog storePathEpochFile
+    storeType subscriptionExpiredTimeout syncBrokerMemberGroupPeriod syncBrokerMetadataPeriod
+    syncControllerMetadataPeriod syncFromLastFile syncMasterFlushOffsetWhenStartup timerCheckMetricsWhen
+    timerColdDataCheckIntervalMs timerCongestNumEachSlot timerEnableCheckMetrics timerEnableDisruptor
+    timerEnableRetryUntilSuccess timerFlushIntervalMs timerGetMessageThreadNum timerInterceptDelayLevel
+    timerMaxDelaySec timerMetricSmallThreshold timerPrecisionMs timerProgressLogIntervalMs
+    timerPutMessageThreadNum timerRollWindowSlot timerSkipUnknownError timerStopDequeue timerStopEnqueue
+    timerWarmEnable timerWheelEnable topicQueueLockNum totalReplicas transactionCheckInterval
+    transactionCheckMax transactionMetricFlushInterval transactionOpBatchInterval
+    transactionOpMsgMaxSize transactionTimeOut travelCqFileNumWhenGetMessage updateNameServerAddrPeriod
+    useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription useTLS
+    validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue
+    waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue waitTimeMillsInPullQueue
+    waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue wakeCommitWhenPutMessage
+    wakeFlushWhenPutMessage
+";
