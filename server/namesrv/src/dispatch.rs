@@ -5,9 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ferrocket_protocol::command::RemotingCommand;
-use ferrocket_protocol::requests::{HeaderError, RequestCode};
-use ferrocket_protocol::response_code::ResponseCode;
+use ferrocket_protocol::{HeaderError, RemotingCommand, RequestCode, ResponseCode};
 use ferrocket_remoting::{Connection, Handler};
 
 use crate::handlers::{config, kv, route, topic};
@@ -16,19 +14,17 @@ use crate::namesrv::Shared;
 /// Most requests whose answers wait for a file to be written.
 const WRITING_MAX: usize = 1_024;
 
-/// What a handler answers.
-pub(crate) enum Answer {
-    /// This, at once.
+/// Makes the answer; it may block, and runs on a thread for that.
+pub(crate) type Later = Box<dyn FnOnce() -> RemotingCommand + Send>;
+
+/// What a request is answered with.
+enum Answer {
     Now(RemotingCommand),
-    /// What this returns; it may block, and runs on a thread for that.
-    Later(Box<dyn FnOnce() -> RemotingCommand + Send>),
+    Later(Later),
 }
 
-impl From<RemotingCommand> for Answer {
-    fn from(reply: RemotingCommand) -> Self {
-        Self::Now(reply)
-    }
-}
+/// What most handlers return: the reply, at once, or a refusal.
+pub(crate) type Answered = Result<RemotingCommand, Refusal>;
 
 /// Why a handler refuses a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,20 +57,15 @@ impl Handler for Dispatch {
     ) {
         for request in requests.drain(..) {
             let oneway = request.is_oneway();
-            let reply = match answer(&self.0, connection, &request) {
-                Ok(Answer::Now(reply)) => reply,
-                Ok(Answer::Later(work)) => match self.later(connection.clone(), oneway, work) {
-                    Ok(()) => continue,
-                    Err(refusal) => request.reply_error(refusal.code, refusal.remark),
-                },
-                Err(refusal) => {
-                    tracing::debug!(?connection, code = request.code, remark = refusal.remark, "refused");
-                    request.reply_error(refusal.code, refusal.remark)
-                }
-            };
-            if !oneway {
-                replies.push(reply);
-            }
+            let answered = answer(&self.0, connection, &request).and_then(|answer| match answer {
+                Answer::Now(reply) => Ok(Some(reply)),
+                Answer::Later(work) => self.later(connection.clone(), oneway, work).map(|()| None),
+            });
+            let reply = answered.unwrap_or_else(|refusal| {
+                tracing::debug!(?connection, code = request.code, remark = refusal.remark, "refused");
+                Some(request.reply_error(refusal.code, refusal.remark))
+            });
+            replies.extend(reply.filter(|_| !oneway));
         }
     }
 
@@ -84,12 +75,7 @@ impl Handler for Dispatch {
 }
 
 impl Dispatch {
-    fn later(
-        &self,
-        connection: Connection,
-        oneway: bool,
-        work: Box<dyn FnOnce() -> RemotingCommand + Send>,
-    ) -> Result<(), Refusal> {
+    fn later(&self, connection: Connection, oneway: bool, work: Later) -> Result<(), Refusal> {
         if self.0.writing.fetch_add(1, Ordering::Relaxed) >= WRITING_MAX {
             self.0.writing.fetch_sub(1, Ordering::Relaxed);
             return Err(Refusal::new(ResponseCode::SYSTEM_BUSY, "too many changes wait to be written"));
@@ -113,9 +99,9 @@ fn answer(
 ) -> Result<Answer, Refusal> {
     use RequestCode::*;
     let reply = match request.request_code() {
-        Some(PutKvConfig) => return kv::put_kv_config(shared, request),
+        Some(PutKvConfig) => return kv::put_kv_config(shared, request).map(Answer::Later),
         Some(GetKvConfig) => kv::get_kv_config(shared, request)?,
-        Some(DeleteKvConfig) => return kv::delete_kv_config(shared, request),
+        Some(DeleteKvConfig) => return kv::delete_kv_config(shared, request).map(Answer::Later),
         Some(GetKvlistByNamespace) => kv::get_kvlist_by_namespace(shared, request)?,
         Some(RegisterBroker) => route::register_broker(shared, connection, request)?,
         Some(UnregisterBroker) => route::unregister_broker(shared, request)?,
@@ -134,7 +120,9 @@ fn answer(
         Some(GetUnitTopicList) => topic::get_unit_topic_list(shared, request),
         Some(GetHasUnitSubTopicList) => topic::get_has_unit_sub_topic_list(shared, request),
         Some(GetHasUnitSubUnunitTopicList) => topic::get_has_unit_sub_ununit_topic_list(shared, request),
-        Some(UpdateNamesrvConfig) => return config::update_namesrv_config(shared, request),
+        Some(UpdateNamesrvConfig) => {
+            return config::update_namesrv_config(shared, request).map(Answer::Later);
+        }
         Some(GetNamesrvConfig) => config::get_namesrv_config(shared, request),
         // Java 4.9 answers nothing here, and its callers wait for their timeout.
         _ => {
@@ -142,5 +130,5 @@ fn answer(
             return Err(Refusal::new(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, remark));
         }
     };
-    Ok(reply.into())
+    Ok(Answer::Now(reply))
 }

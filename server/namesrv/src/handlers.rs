@@ -1,9 +1,6 @@
 //! One function per request, named after it, in the file of its family.
 
-use ferrocket_protocol::command::{RemotingCommand, Text};
-use ferrocket_protocol::fastjson;
-use ferrocket_protocol::requests::HeaderError;
-use ferrocket_protocol::response_code::ResponseCode;
+use ferrocket_protocol::{HeaderError, RemotingCommand, ResponseCode, Text, fastjson};
 use serde::Serialize;
 
 pub(crate) mod config;

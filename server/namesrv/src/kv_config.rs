@@ -34,11 +34,11 @@ pub(crate) struct Full;
 impl KvConfig {
     /// Reads the file; a missing one is an empty table.
     pub(crate) fn load(path: PathBuf) -> io::Result<Self> {
-        let table = match read(&path)? {
-            None => KVConfig::default(),
-            Some(text) => fastjson::from_slice(&text)
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?,
-        };
+        // Java may have stopped between removing the file and renaming the new one.
+        let text = read(&path)?.map_or_else(|| read(&with_suffix(&path, ".bak")), |text| Ok(Some(text)))?;
+        let broken = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let table =
+            text.map(|text| fastjson::from_slice(&text).map_err(broken)).transpose()?.unwrap_or_default();
         Ok(Self { path, table: Mutex::new(table), file: Mutex::default() })
     }
 
@@ -82,17 +82,12 @@ impl KvConfig {
     }
 }
 
-/// The file's bytes, or those of its backup when Java stopped between removing and renaming it.
+/// The file's bytes, if there are any.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    for candidate in [path, &with_suffix(path, ".bak")] {
-        match std::fs::read(candidate) {
-            Ok(text) if text.is_empty() => {}
-            Ok(text) => return Ok(Some(text)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
+    match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => Ok(Some(read?).filter(|text| !text.is_empty())),
     }
-    Ok(None)
 }
 
 /// Replaces a file as a whole: after a crash there is the old or the new one. Keeps the old text in `.bak`,
@@ -100,10 +95,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    match std::fs::read(path) {
-        Ok(old) => write(&with_suffix(path, ".bak"), &old)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    if let Some(old) = read(path)? {
+        write(&with_suffix(path, ".bak"), &old)?;
     }
     write(path, text)?;
     File::open(folder)?.sync_all()

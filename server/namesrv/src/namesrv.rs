@@ -3,7 +3,6 @@
 //! Java counterparts: `NamesrvController` and `BrokerHousekeepingService`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +11,6 @@ use std::{fmt, io};
 use ferrocket_remoting::Listener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
 
 use crate::dispatch::Dispatch;
 use crate::kv_config::KvConfig;
@@ -28,8 +26,8 @@ pub(crate) struct Shared {
     /// Held only to look up and to change single values.
     settings: Mutex<NamesrvSettings>,
     /// Held while the settings are saved, so that an older state never replaces a newer one.
-    saving: Mutex<()>,
-    /// Held only to look up and to change entries; answers are encoded outside.
+    pub(crate) saving: Mutex<()>,
+    /// Held only to look up, to list and to change entries.
     routes: Mutex<RouteTable>,
     pub(crate) kv: KvConfig,
     /// Requests whose answers wait for a file to be written.
@@ -44,10 +42,6 @@ impl Shared {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn saving(&self) -> MutexGuard<'_, ()> {
-        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn routes(&self) -> MutexGuard<'_, RouteTable> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,45 +51,17 @@ impl Shared {
     }
 }
 
-/// Why a NameServer does not start.
+/// Why a NameServer does not start, in words: the setting or address at fault and the reason.
 #[derive(Debug)]
-pub enum StartError {
-    /// `bindAddress` is no IP address.
-    BindAddress(std::net::AddrParseError),
-    /// The address cannot be listened on.
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// The file of the key-value table cannot be read.
-    KvConfig {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: io::Error,
-    },
-}
+pub struct StartError(String);
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BindAddress(error) => write!(f, "bindAddress: {error}"),
-            Self::Listen { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
-            Self::KvConfig { path, source } => write!(f, "kvConfigPath {}: {source}", path.display()),
-        }
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::BindAddress(error) => Some(error),
-            Self::Listen { source, .. } | Self::KvConfig { source, .. } => Some(source),
-        }
-    }
-}
+impl std::error::Error for StartError {}
 
 /// A running NameServer. Dropping it stops serving without the courtesies of [`NameServer::shutdown`].
 #[derive(Debug)]
@@ -109,14 +75,15 @@ impl NameServer {
     /// Reads the key-value table, listens and serves on tasks of the current runtime.
     ///
     /// # Errors
-    /// See [`StartError`].
+    /// `bindAddress` is no IP address, it cannot be listened on, or the table's file cannot be read.
     pub async fn start(settings: NamesrvSettings) -> Result<Self, StartError> {
-        let addr = settings.listen_addr().map_err(StartError::BindAddress)?;
+        let failed = |what: String| move |error: io::Error| StartError(format!("{what}: {error}"));
+        let addr = settings.listen_addr().map_err(failed("bindAddress".into()))?;
         let path = settings.path("kvConfigPath");
-        let kv = KvConfig::load(path.clone()).map_err(|source| StartError::KvConfig { path, source })?;
-        let listener = Listener::bind(addr, settings.remoting())
-            .await
-            .map_err(|source| StartError::Listen { addr, source })?;
+        let failed_path = failed(format!("kvConfigPath {}", path.display()));
+        let kv = KvConfig::load(path).map_err(failed_path)?;
+        let listening = Listener::bind(addr, settings.remoting()).await;
+        let listener = listening.map_err(failed(format!("cannot listen on {addr}")))?;
         let local_addr = listener.local_addr();
         let shared = Arc::new(Shared {
             settings: Mutex::new(settings),
@@ -158,7 +125,6 @@ impl NameServer {
 /// Forgets silent brokers, for ever.
 async fn expire(shared: &Shared) {
     let mut tick = tokio::time::interval(EXPIRE_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         shared.routes().expire(shared.now_ms());

@@ -8,10 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use ferrocket_protocol::body::register::RegisterBrokerBody;
 use ferrocket_protocol::body::route::{BrokerData, ClusterInfo, MASTER_ID, QueueData, TopicRouteData};
-use ferrocket_protocol::body::topic::{
-    DataVersion, PERM_READ, PERM_WRITE, TopicConfig, TopicConfigSerializeWrapper, TopicList,
-};
+use ferrocket_protocol::body::topic::{DataVersion, TopicConfig, TopicList};
+use ferrocket_protocol::requests::route::{RegisterBrokerHeader, RegisterBrokerReply};
 
 /// A broker that has not been heard of for longer than this is dead. Java: `BROKER_CHANNEL_EXPIRED_TIME`.
 pub(crate) const BROKER_TIMEOUT_MS: i64 = 120_000;
@@ -20,32 +20,19 @@ pub(crate) const BROKERS_MAX: usize = 16_384;
 /// Most topics that have routes; further ones of a registration are passed over.
 pub(crate) const TOPICS_MAX: usize = 1_000_000;
 
-/// Unit bits of `QueueData::topic_sys_flag`. Java: `TopicSysFlag`.
-const FLAG_UNIT: i32 = 1;
-const FLAG_UNIT_SUB: i32 = 1 << 1;
+/// Bit of `QueueData::topic_sys_flag`. Java: `TopicSysFlag`.
+pub(crate) const FLAG_UNIT: i32 = 1;
+/// See [`FLAG_UNIT`].
+pub(crate) const FLAG_UNIT_SUB: i32 = 2;
 
 /// One registration of a broker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registration {
-    pub(crate) cluster: String,
-    pub(crate) broker_name: String,
-    pub(crate) broker_addr: String,
-    pub(crate) broker_id: i64,
-    pub(crate) ha_server_addr: String,
-    /// Silence after which the broker is dead, if it says so itself (5.x).
-    pub(crate) timeout_ms: Option<i64>,
-    /// All its topics, or only those that changed.
-    pub(crate) topics: TopicConfigSerializeWrapper,
-    pub(crate) filter_servers: Vec<String>,
+    pub(crate) header: RegisterBrokerHeader,
+    /// All topics of the broker, or only those that changed.
+    pub(crate) body: RegisterBrokerBody,
     /// The connection it came over.
     pub(crate) connection: u64,
-}
-
-/// What a slave learns from its registration; a master learns nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Registered {
-    pub(crate) master_addr: Option<String>,
-    pub(crate) ha_server_addr: Option<String>,
 }
 
 /// Why a registration is not taken.
@@ -89,8 +76,11 @@ impl RouteTable {
         &mut self,
         registration: Registration,
         now_ms: i64,
-    ) -> Result<Registered, Unregistered> {
-        let Registration { broker_name, broker_addr, broker_id, topics, .. } = registration;
+    ) -> Result<RegisterBrokerReply, Unregistered> {
+        let Registration { header, body, connection } = registration;
+        let topics = body.topic_config_serialize_wrapper;
+        let (broker_id, broker_addr) = (header.broker_id, header.broker_addr.to_string());
+        let broker_name = header.broker_name.to_string();
         let is_new =
             self.brokers.get(&broker_name).is_none_or(|it| !it.broker_addrs.contains_key(&broker_id));
         if is_new && topics.topic_config_table.len() == 1 {
@@ -101,7 +91,7 @@ impl RouteTable {
         }
         let broker = self.brokers.entry(broker_name.clone()).or_default();
         broker.broker_name.clone_from(&broker_name);
-        broker.cluster = registration.cluster;
+        broker.cluster = header.cluster_name.to_string();
         // A slave that became the master leaves its old number.
         broker.broker_addrs.retain(|id, addr| *addr != broker_addr || *id == broker_id);
         let old_addr = broker.broker_addrs.insert(broker_id, broker_addr.clone());
@@ -118,40 +108,34 @@ impl RouteTable {
 
         let live = Live {
             heard_ms: now_ms,
-            timeout_ms: registration.timeout_ms.filter(|ms| *ms > 0).unwrap_or(BROKER_TIMEOUT_MS),
+            timeout_ms: header.heartbeat_timeout_millis.filter(|ms| *ms > 0).unwrap_or(BROKER_TIMEOUT_MS),
             data_version: topics.data_version,
-            connection: registration.connection,
-            ha_server_addr: registration.ha_server_addr,
-            filter_servers: registration.filter_servers,
+            connection,
+            ha_server_addr: header.ha_server_addr.to_string(),
+            filter_servers: body.filter_server_list,
         };
         if self.live.insert(broker_addr.clone(), live).is_none() {
             tracing::info!(broker_name, broker_id, broker_addr, "new broker registered");
         }
-        Ok(if broker_id == MASTER_ID { Registered::default() } else { self.master_of(&broker_name) })
+        Ok(if broker_id == MASTER_ID { RegisterBrokerReply::default() } else { self.master_of(&broker_name) })
     }
 
-    fn master_of(&self, broker_name: &str) -> Registered {
+    /// What a slave learns from its registration; a master learns nothing.
+    fn master_of(&self, broker_name: &str) -> RegisterBrokerReply {
         let addr = self.brokers.get(broker_name).and_then(|broker| broker.broker_addrs.get(&MASTER_ID));
-        match addr.and_then(|addr| Some((addr, self.live.get(addr)?))) {
-            Some((addr, live)) => Registered {
-                master_addr: Some(addr.clone()),
-                ha_server_addr: Some(live.ha_server_addr.clone()),
-            },
-            None => Registered::default(),
+        let live = addr.and_then(|addr| self.live.get(addr));
+        RegisterBrokerReply {
+            ha_server_addr: live.map(|live| live.ha_server_addr.clone().into()),
+            master_addr: live.and(addr).map(|addr| addr.clone().into()),
         }
     }
 
     fn put_queues(&mut self, broker_name: &str, config: TopicConfig, changed: bool) {
-        let full = self.topics.len() >= TOPICS_MAX;
         let topic = config.topic_name;
-        let queues = match self.topics.get_mut(&topic) {
-            Some(queues) => queues,
-            None if full => {
-                tracing::warn!(topic, broker_name, "too many topics, passed over");
-                return;
-            }
-            None => self.topics.entry(topic.clone()).or_default(),
-        };
+        if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(&topic) {
+            tracing::warn!(topic, broker_name, "too many topics, passed over");
+            return;
+        }
         let data = QueueData {
             broker_name: broker_name.to_owned(),
             perm: config.perm,
@@ -159,16 +143,11 @@ impl RouteTable {
             topic_sys_flag: config.topic_sys_flag,
             write_queue_nums: config.write_queue_nums,
         };
-        match queues.get_mut(broker_name) {
-            None => {
-                tracing::info!(topic, ?data, "new topic registered");
-                queues.insert(broker_name.to_owned(), data);
-            }
-            Some(old) if changed && *old != data => {
-                tracing::info!(topic, ?old, new = ?data, "topic changed");
-                *old = data;
-            }
-            Some(_) => {}
+        let queues = self.topics.entry(topic.clone()).or_default();
+        let old = queues.get(broker_name);
+        if old.is_none() || (changed && old != Some(&data)) {
+            tracing::info!(topic, ?old, new = ?data, "topic registered");
+            queues.insert(broker_name.to_owned(), data);
         }
     }
 
@@ -197,24 +176,24 @@ impl RouteTable {
 
     /// Forgets the brokers whose last registration came over this connection.
     pub(crate) fn connection_closed(&mut self, connection: u64) {
-        for addr in self.live_where(|live| live.connection == connection) {
-            tracing::info!(broker_addr = addr, "the broker's connection closed");
-            self.forget(&addr);
-        }
+        self.forget_where("its connection closed", |live| live.connection == connection);
     }
 
     /// Forgets the brokers that have been silent for too long; returns how many.
     pub(crate) fn expire(&mut self, now_ms: i64) -> usize {
-        let expired = self.live_where(|live| live.heard_ms.saturating_add(live.timeout_ms) < now_ms);
-        for addr in &expired {
-            tracing::warn!(broker_addr = addr, "the broker has been silent for too long");
-            self.forget(addr);
-        }
-        expired.len()
+        self.forget_where("silent for too long", |live| {
+            live.heard_ms.saturating_add(live.timeout_ms) < now_ms
+        })
     }
 
-    fn live_where(&self, is: impl Fn(&Live) -> bool) -> Vec<String> {
-        self.live.iter().filter(|(_, live)| is(live)).map(|(addr, _)| addr.clone()).collect()
+    fn forget_where(&mut self, why: &str, is: impl Fn(&Live) -> bool) -> usize {
+        let live = self.live.iter().filter(|(_, live)| is(live));
+        let addrs: Vec<String> = live.map(|(addr, _)| addr.clone()).collect();
+        for addr in &addrs {
+            tracing::warn!(broker_addr = addr, why, "broker forgotten");
+            self.forget(addr);
+        }
+        addrs.len()
     }
 
     /// Forgets an address; with the last address of a broker, its name and queues.
@@ -255,18 +234,8 @@ impl RouteTable {
         }
     }
 
-    /// Takes write permission from all queues of a broker; returns how many topics it has.
-    pub(crate) fn wipe_write_perm(&mut self, broker_name: &str) -> i32 {
-        self.set_perm(broker_name, |perm| perm & !PERM_WRITE)
-    }
-
-    /// Lets a broker's queues be read and written, whatever they were before; returns how many topics it
-    /// has.
-    pub(crate) fn add_write_perm(&mut self, broker_name: &str) -> i32 {
-        self.set_perm(broker_name, |_| PERM_READ | PERM_WRITE)
-    }
-
-    fn set_perm(&mut self, broker_name: &str, perm: impl Fn(i32) -> i32) -> i32 {
+    /// Changes the permission of all queues of a broker; returns how many topics it has.
+    pub(crate) fn set_perm(&mut self, broker_name: &str, perm: impl Fn(i32) -> i32) -> i32 {
         let mut count = 0;
         for data in self.topics.values_mut().filter_map(|queues| queues.get_mut(broker_name)) {
             data.perm = perm(data.perm);
@@ -317,11 +286,6 @@ impl RouteTable {
         clusters
     }
 
-    /// The addresses of a broker.
-    pub(crate) fn broker(&self, broker_name: &str) -> Option<&BrokerData> {
-        self.brokers.get(broker_name)
-    }
-
     /// All topics.
     pub(crate) fn topics(&self) -> TopicList {
         self.topics_where(|_| true)
@@ -346,24 +310,11 @@ impl RouteTable {
         }
     }
 
-    /// Topics with the unit bit.
-    pub(crate) fn unit_topics(&self) -> TopicList {
-        self.topics_flagged(|flags| flags & FLAG_UNIT != 0)
-    }
-
-    /// Topics with the unit subscription bit.
-    pub(crate) fn unit_sub_topics(&self) -> TopicList {
-        self.topics_flagged(|flags| flags & FLAG_UNIT_SUB != 0)
-    }
-
-    /// Topics with the unit subscription bit and without the unit bit.
-    pub(crate) fn unit_sub_ununit_topics(&self) -> TopicList {
-        self.topics_flagged(|flags| flags & (FLAG_UNIT | FLAG_UNIT_SUB) == FLAG_UNIT_SUB)
-    }
-
-    /// Topics by the bits of one of their brokers, as in Java.
-    fn topics_flagged(&self, is: impl Fn(i32) -> bool) -> TopicList {
-        self.topics_where(|queues| queues.values().next().is_some_and(|data| is(data.topic_sys_flag)))
+    /// Topics that have exactly these of the masked bits on their first broker, as in Java.
+    pub(crate) fn topics_flagged(&self, mask: i32, flags: i32) -> TopicList {
+        self.topics_where(|queues| {
+            queues.values().next().is_some_and(|data| data.topic_sys_flag & mask == flags)
+        })
     }
 
     fn topics_where(&self, is: impl Fn(&BTreeMap<String, QueueData>) -> bool) -> TopicList {
@@ -390,24 +341,35 @@ mod tests {
     }
 
     fn registration(name: &str, id: i64, addr: &str, counter: i64, topics: &[&str]) -> Registration {
-        let table = topics.iter().map(|topic| ((*topic).to_owned(), TopicConfig::new(*topic, 4, 4, 6)));
-        Registration {
-            cluster: CLUSTER.into(),
+        let header = RegisterBrokerHeader {
             broker_name: name.into(),
             broker_addr: addr.into(),
+            cluster_name: CLUSTER.into(),
+            ha_server_addr: format!("ha-of-{addr}").into(),
             broker_id: id,
-            ha_server_addr: format!("ha-of-{addr}"),
-            topics: TopicConfigSerializeWrapper {
-                data_version: version(counter),
-                topic_config_table: table.collect(),
-            },
-            connection: 1,
-            ..Registration::default()
+            ..RegisterBrokerHeader::default()
+        };
+        let mut body = RegisterBrokerBody::default();
+        let table = &mut body.topic_config_serialize_wrapper;
+        table.data_version = version(counter);
+        for topic in topics {
+            table.topic_config_table.insert((*topic).into(), TopicConfig::new(*topic, 4, 4, 6));
         }
+        Registration { header, body, connection: 1 }
+    }
+
+    fn in_cluster(cluster: &str, mut registration: Registration) -> Registration {
+        registration.header.cluster_name = cluster.into();
+        registration
+    }
+
+    fn with_timeout(ms: i64, mut registration: Registration) -> Registration {
+        registration.header.heartbeat_timeout_millis = Some(ms);
+        registration
     }
 
     impl World {
-        fn register(&mut self, registration: Registration) -> Registered {
+        fn register(&mut self, registration: Registration) -> RegisterBrokerReply {
             self.table.register(registration, self.now_ms).unwrap()
         }
 
@@ -416,7 +378,7 @@ mod tests {
         }
 
         fn addrs(&self, name: &str) -> Vec<(i64, &str)> {
-            let broker = self.table.broker(name);
+            let broker = self.table.brokers.get(name);
             broker.iter().flat_map(|it| &it.broker_addrs).map(|(id, addr)| (*id, &**addr)).collect()
         }
 
@@ -431,7 +393,7 @@ mod tests {
         let mut world = World::default();
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
         let mut partial = registration("a", 0, "a:1", 2, &["T2"]);
-        partial.topics.topic_config_table.get_mut("T2").unwrap().perm = 4;
+        partial.body.topic_config_serialize_wrapper.topic_config_table.get_mut("T2").unwrap().perm = 4;
         world.register(partial);
         assert_eq!(world.topics(), ["T1", "T2"]);
         assert_eq!((world.perm("T1"), world.perm("T2")), (6, 4));
@@ -460,7 +422,7 @@ mod tests {
     fn equal_data_version() {
         let mut world = World::default();
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
-        assert_eq!(world.table.wipe_write_perm("a"), 2);
+        assert_eq!(world.table.set_perm("a", |perm| perm & 4), 2);
         assert_eq!(world.perm("T1"), 4);
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2", "T3"]));
         assert_eq!((world.perm("T1"), world.perm("T3")), (4, 6));
@@ -469,8 +431,8 @@ mod tests {
         assert_eq!((world.topics().len(), world.perm("T2")), (3, 6));
         world.register(registration("a", 0, "a:1", 2, &["T1", "T2", "T3"]));
         assert_eq!(world.perm("T1"), 6);
-        assert_eq!(world.table.add_write_perm("a"), 3);
-        assert_eq!((world.table.wipe_write_perm("nobody"), world.table.add_write_perm("nobody")), (0, 0));
+        assert_eq!(world.table.set_perm("a", |_| 6), 3);
+        assert_eq!(world.table.set_perm("nobody", |_| 6), 0);
     }
 
     /// Queues come from masters only; a slave learns its master's addresses once there is one.
@@ -478,12 +440,12 @@ mod tests {
     fn slaves_learn_their_master() {
         let mut world = World::default();
         let learnt = world.register(registration("a", 1, "a:2", 1, &["T1", "T2"]));
-        assert_eq!((learnt, world.topics().len()), (Registered::default(), 0));
+        assert_eq!((learnt, world.topics().len()), (RegisterBrokerReply::default(), 0));
         let learnt = world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
-        assert_eq!(learnt, Registered::default());
+        assert_eq!(learnt, RegisterBrokerReply::default());
         let learnt = world.register(registration("a", 1, "a:2", 1, &["T1", "T2"]));
         let expected =
-            Registered { master_addr: Some("a:1".into()), ha_server_addr: Some("ha-of-a:1".into()) };
+            RegisterBrokerReply { master_addr: Some("a:1".into()), ha_server_addr: Some("ha-of-a:1".into()) };
         assert_eq!(learnt, expected);
         // The slave becomes the master: one address, one number.
         world.register(registration("a", 0, "a:2", 1, &["T1", "T2"]));
@@ -529,10 +491,7 @@ mod tests {
     fn silent_brokers_expire() {
         let mut world = World::default();
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
-        world.register(Registration {
-            timeout_ms: Some(10_000),
-            ..registration("b", 0, "b:1", 1, &["T1", "T3"])
-        });
+        world.register(with_timeout(10_000, registration("b", 0, "b:1", 1, &["T1", "T3"])));
         assert_eq!(world.table.expire(10_000), 0);
         assert_eq!(world.table.expire(10_001), 1);
         assert_eq!(world.topics(), ["T1", "T2"]);
@@ -541,7 +500,7 @@ mod tests {
         assert_eq!(world.table.expire(60_000 + BROKER_TIMEOUT_MS), 0);
         assert_eq!(world.table.expire(60_001 + BROKER_TIMEOUT_MS), 1);
         assert!(world.topics().is_empty());
-        world.register(Registration { timeout_ms: Some(i64::MAX), ..registration("c", 0, "c:1", 1, &[]) });
+        world.register(with_timeout(i64::MAX, registration("c", 0, "c:1", 1, &[])));
         assert_eq!(world.table.expire(i64::MAX), 0);
     }
 
@@ -550,10 +509,7 @@ mod tests {
     fn deletes_topics() {
         let mut world = World::default();
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
-        world.register(Registration {
-            cluster: "Other".into(),
-            ..registration("b", 0, "b:1", 1, &["T1", "T2"])
-        });
+        world.register(in_cluster("Other", registration("b", 0, "b:1", 1, &["T1", "T2"])));
         world.table.delete_topic("T1", Some("Other"));
         assert_eq!(world.table.route("T1").unwrap().queue_datas.len(), 1);
         world.table.delete_topic("T1", Some("Nowhere"));
@@ -570,18 +526,17 @@ mod tests {
     fn lists_topics() {
         let mut world = World::default();
         let mut first = registration("a", 0, "a:1", 1, &["T0", "T1", "T2", "T3"]);
-        for (flags, config) in first.topics.topic_config_table.values_mut().enumerate() {
+        for (flags, config) in
+            first.body.topic_config_serialize_wrapper.topic_config_table.values_mut().enumerate()
+        {
             config.topic_sys_flag = flags as i32;
         }
         world.register(first);
-        world.register(Registration {
-            cluster: "Other".into(),
-            ..registration("b", 0, "b:1", 1, &["X", "Y"])
-        });
+        world.register(in_cluster("Other", registration("b", 0, "b:1", 1, &["X", "Y"])));
         let list = |list: TopicList| list.topic_list.into_iter().collect::<Vec<_>>();
-        assert_eq!(list(world.table.unit_topics()), ["T1", "T3"]);
-        assert_eq!(list(world.table.unit_sub_topics()), ["T2", "T3"]);
-        assert_eq!(list(world.table.unit_sub_ununit_topics()), ["T2"]);
+        assert_eq!(list(world.table.topics_flagged(1, 1)), ["T1", "T3"]);
+        assert_eq!(list(world.table.topics_flagged(2, 2)), ["T2", "T3"]);
+        assert_eq!(list(world.table.topics_flagged(3, 2)), ["T2"]);
         assert_eq!(list(world.table.topics_of_cluster("Other")), ["X", "Y"]);
         assert!(list(world.table.topics_of_cluster("Nowhere")).is_empty());
         let system = world.table.system_topics();
@@ -609,8 +564,9 @@ mod tests {
         let mut world = World::default();
         world.register(registration("a", 0, "a:1", 1, &["T1", "T2"]));
         let servers = vec!["f:1".to_owned()];
-        let moved = registration("a", 0, "a:1", 1, &["T1", "T2"]);
-        world.register(Registration { cluster: "Other".into(), filter_servers: servers.clone(), ..moved });
+        let mut moved = in_cluster("Other", registration("a", 0, "a:1", 1, &["T1", "T2"]));
+        moved.body.filter_server_list.clone_from(&servers);
+        world.register(moved);
         let clusters = world.table.cluster_info().cluster_addr_table;
         assert_eq!(clusters.into_keys().collect::<Vec<_>>(), ["Other"]);
         let route = world.table.route("T1").unwrap();

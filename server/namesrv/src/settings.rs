@@ -2,7 +2,8 @@
 //!
 //! Java counterparts: `NamesrvConfig` and `NettyServerConfig`.
 
-use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ferrocket_protocol::settings::{Setting, SettingError, Settings};
@@ -15,33 +16,12 @@ const TABLE: &[Setting] = &[
     Setting::text("bindAddress", "0.0.0.0", "The address to listen on.").important(),
     Setting::int("listenPort", "9876", 0, 65_535, "The port to listen on; 0 takes any free one.").important(),
     Setting::text("rocketmqHome", "", "RocketMQ's folder; nothing here needs it."),
-    Setting::text("kvConfigPath", "", "The file of the key-value table; by default ~/namesrv/kvConfig.json.")
-        .important(),
-    Setting::text(
-        "configStorePath",
-        "",
-        "The file that runtime updates are saved to; by default ~/namesrv/namesrv.properties.",
-    )
-    .important(),
+    Setting::text("kvConfigPath", "", "The key-value table; default ~/namesrv/kvConfig.json.").important(),
+    Setting::text("configStorePath", "", "Where updates are saved; default ~/namesrv/namesrv.properties."),
     Setting::text("productEnvName", "center", "The environment's name; only told to who asks."),
-    Setting::boolean(
-        "orderMessageEnable",
-        false,
-        "Whether routes carry the order configs of the key-value table, from which producers build queues.",
-    )
-    .hot(),
-    Setting::text(
-        "configBlackList",
-        "configBlackList;configStorePath;kvConfigPath",
-        "Keys that runtime updates may not name, besides those that can never be updated.",
-    ),
-    Setting::int(
-        "serverChannelMaxIdleTimeSeconds",
-        "120",
-        1,
-        86_400,
-        "Seconds of silence after which a connection is closed.",
-    ),
+    Setting::boolean("orderMessageEnable", false, "Whether routes carry order configs of the table.").hot(),
+    Setting::text("configBlackList", "configBlackList;configStorePath;kvConfigPath", "Never updated."),
+    Setting::int("serverChannelMaxIdleTimeSeconds", "120", 1, 86_400, "Silence that closes a connection."),
     Setting::int("serverSocketBacklog", "1024", 1, 65_535, "Connections the system holds until accepted."),
     Setting::int("serverSocketSndBufSize", "0", 0, 1 << 30, "The send buffer in bytes; 0 is the system's."),
     Setting::int(
@@ -119,8 +99,8 @@ impl NamesrvSettings {
         self.0.get_str(key).into()
     }
 
-    pub(crate) fn listen_addr(&self) -> Result<SocketAddr, AddrParseError> {
-        let ip: IpAddr = self.0.get_str("bindAddress").parse()?;
+    pub(crate) fn listen_addr(&self) -> io::Result<SocketAddr> {
+        let ip: IpAddr = self.0.get_str("bindAddress").parse().map_err(io::Error::other)?;
         Ok(SocketAddr::new(ip, self.0.get_i32("listenPort") as u16))
     }
 

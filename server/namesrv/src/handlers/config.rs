@@ -1,12 +1,11 @@
 //! The NameServer's own settings.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use ferrocket_protocol::command::RemotingCommand;
-use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_protocol::settings::{SettingError, parse_properties};
+use ferrocket_protocol::{RemotingCommand, ResponseCode};
 
-use crate::dispatch::{Answer, Refusal};
+use crate::dispatch::{Later, Refusal};
 use crate::kv_config::replace;
 use crate::namesrv::Shared;
 
@@ -16,13 +15,14 @@ use crate::namesrv::Shared;
 pub(crate) fn update_namesrv_config(
     shared: &Arc<Shared>,
     request: &RemotingCommand,
-) -> Result<Answer, Refusal> {
+) -> Result<Later, Refusal> {
     let failed = |remark: &str| Refusal::new(ResponseCode::SYSTEM_ERROR, remark);
+    let forbidden = |remark: &str| Refusal::new(ResponseCode::NO_PERMISSION, remark);
     let text = std::str::from_utf8(&request.body).map_err(|_| failed("string2Properties error"))?;
     let lines = parse_properties(text).map_err(|_| failed("string2Properties error"))?;
     let mut settings = shared.settings();
     if lines.iter().any(|(key, _)| settings.is_black(key)) {
-        return Err(Refusal::new(ResponseCode::NO_PERMISSION, "Can not update config in black list."));
+        return Err(forbidden("Can not update config in black list."));
     }
     let mut changed = settings.clone();
     let mut unknown = Vec::new();
@@ -30,9 +30,7 @@ pub(crate) fn update_namesrv_config(
         match changed.update(key, value) {
             Ok(()) => {}
             Err(SettingError::Unknown { key, .. }) => unknown.push(key),
-            Err(error @ SettingError::NotHot { .. }) => {
-                return Err(Refusal::new(ResponseCode::NO_PERMISSION, error.to_string()));
-            }
+            Err(error @ SettingError::NotHot { .. }) => return Err(forbidden(&error.to_string())),
             Err(error) => return Err(failed(&error.to_string())),
         }
     }
@@ -45,23 +43,20 @@ pub(crate) fn update_namesrv_config(
         success.remark = Some(format!("unknown settings passed over: {}", unknown.join(", ")).into());
     }
     let shared = shared.clone();
-    Ok(Answer::Later(Box::new(move || match save(&shared) {
+    Ok(Box::new(move || match save(&shared) {
         Ok(()) => success,
         Err(error) => {
             tracing::error!(%error, "the settings cannot be saved");
             let remark = format!("the settings hold until the next start, they cannot be saved: {error}");
             success.reply_error(ResponseCode::SYSTEM_ERROR, remark)
         }
-    })))
+    }))
 }
 
 fn save(shared: &Shared) -> std::io::Result<()> {
-    let _saving = shared.saving();
-    let (path, text) = {
-        let settings = shared.settings();
-        (settings.path("configStorePath"), settings.text())
-    };
-    replace(&path, text.as_bytes())
+    let _saving = shared.saving.lock().unwrap_or_else(PoisonError::into_inner);
+    let settings = shared.settings().clone();
+    replace(&settings.path("configStorePath"), settings.text().as_bytes())
 }
 
 /// All settings as a properties file.

@@ -1,6 +1,6 @@
 //! The NameServer's settings, and how it starts with them.
 
-use ferrocket_namesrv::{NameServer, NamesrvSettings, StartError};
+use ferrocket_namesrv::{NameServer, NamesrvSettings};
 use ferrocket_protocol::command::RemotingCommand;
 use ferrocket_protocol::requests::RequestCode::*;
 
@@ -59,7 +59,6 @@ async fn starts_and_stops() {
     let port = world.server.local_addr().port().to_string();
     let folder = tempfile::tempdir().unwrap();
     let taken = NameServer::start(settings_in(&folder, &[("listenPort", &port)])).await.unwrap_err();
-    assert!(matches!(taken, StartError::Listen { .. }));
     assert!(taken.to_string().starts_with(&format!("cannot listen on 127.0.0.1:{port}: ")), "{taken}");
     world.stop().await;
     let again = NameServer::start(settings_in(&folder, &[("listenPort", &port)])).await.unwrap();
