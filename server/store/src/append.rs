@@ -1,0 +1,247 @@
+//! The way of a message into the store: records are encoded outside the lock; within it a group gets its
+//! offsets and goes to the CommitLog with one `pwrite`, and its ConsumeQueue entries and index keys are made
+//! in the same round. Java counterparts: `CommitLog.asyncPutMessage(s)`, `ReputMessageService`.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use ferrocket_protocol::MessageRecord;
+use ferrocket_protocol::message::{
+    PHYSICAL_OFFSET_AT, PROPERTIES_LEN_MAX, QUEUE_OFFSET_AT, TOPIC_LEN_MAX, store_timestamp_at,
+};
+
+use crate::commit_log::Tail;
+use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
+use crate::error::AppendError;
+use crate::index::IndexKey;
+use crate::queues::is_folder_name;
+use crate::record::{self, BLANK_LEN, StoreProperties};
+use crate::store::{Arrival, Store};
+
+/// A message to store, or a batch: several for one topic and queue, which get consecutive offsets and stay in
+/// one segment.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The messages. Queue offset, physical offset, store timestamp and store host are filled in by the store.
+    pub records: Vec<MessageRecord>,
+}
+
+/// Where a message, or a batch, was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the first record starts.
+    pub physical_offset: i64,
+    /// Where the last record ends: what [`Store::wait_durable`] takes.
+    pub end_offset: i64,
+    /// The first message's queue offset; 0 for half and rolled back messages, which have none.
+    pub queue_offset: i64,
+    /// When they were stored, ms since 1970.
+    pub store_timestamp: i64,
+    /// Where each record starts.
+    pub physical_offsets: Vec<i64>,
+}
+
+type Answer = Result<Appended, AppendError>;
+
+/// An append that was accepted, encoded into its place of the group's buffer.
+struct Part<'a> {
+    /// Which append of the group this is.
+    number: usize,
+    records: &'a [MessageRecord],
+    bytes: Range<usize>,
+    queue: Arc<ConsumeQueue>,
+}
+
+/// What readers shall see of a group once it is written.
+#[derive(Default)]
+struct Placed {
+    answers: Vec<(usize, Appended)>,
+    arrivals: Vec<Arrival>,
+    keys: Vec<IndexKey>,
+    /// Physical offsets, and which bytes of the group's buffer go there. More than one if a segment ends.
+    runs: Vec<(i64, Range<usize>)>,
+}
+
+impl Store {
+    /// Stores a group of messages: one lock, one write (two when a segment ends within the group). Blocks for
+    /// as long as that takes. The answers come in the order of the group.
+    ///
+    /// In synchronous mode a message is durable only after [`Store::wait_durable`] of its
+    /// [`Appended::end_offset`], and no consumer sees it before.
+    pub fn append(&self, mut group: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        let store_host = self.store_host();
+        let mut len = 0;
+        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(group.len());
+        for append in &mut group {
+            for record in &mut append.records {
+                record.store_host = store_host;
+            }
+            let checked = self.check(append);
+            len += checked.as_ref().copied().unwrap_or(0);
+            answers.push(checked.err().map(Err));
+        }
+        let mut bytes = Vec::with_capacity(len);
+        let mut parts = Vec::with_capacity(group.len());
+        for (number, (append, answer)) in group.iter().zip(&answers).enumerate() {
+            let Some(first) = append.records.first().filter(|_| answer.is_none()) else { continue };
+            let from = bytes.len();
+            for record in &append.records {
+                record.encode(&mut bytes);
+            }
+            let queue = self.queues.get_or_create(&first.topic, first.queue_id);
+            parts.push(Part { number, records: &append.records, bytes: from..bytes.len(), queue });
+        }
+        let placed = if parts.is_empty() { Ok(Vec::new()) } else { self.place(&parts, bytes) };
+        match placed {
+            Ok(placed) => {
+                for (number, appended) in placed {
+                    if let Some(answer) = answers.get_mut(number) {
+                        *answer = Some(Ok(appended));
+                    }
+                }
+                answers.into_iter().map(|answer| answer.unwrap_or(Err(AppendError::Closed))).collect()
+            }
+            Err(refusal) => {
+                answers.into_iter().map(|answer| answer.unwrap_or(Err(refusal.clone()))).collect()
+            }
+        }
+    }
+
+    /// Whether the append can be stored at all, and how many bytes it takes.
+    fn check(&self, append: &Append) -> Result<usize, AppendError> {
+        let first = append.records.first().ok_or(AppendError::Batch)?;
+        let mut len = 0;
+        for record in &append.records {
+            if record.topic != first.topic || record.queue_id != first.queue_id {
+                return Err(AppendError::Batch);
+            }
+            if record.topic.len() > TOPIC_LEN_MAX || !is_folder_name(&record.topic) || record.queue_id < 0 {
+                return Err(AppendError::Topic { len: record.topic.len() });
+            }
+            if record.properties.len() > PROPERTIES_LEN_MAX {
+                return Err(AppendError::Properties { len: record.properties.len() });
+            }
+            if record.body.len() > self.config.max_message_size {
+                return Err(AppendError::Size { len: record.body.len(), max: self.config.max_message_size });
+            }
+            len += record.encoded_len();
+        }
+        let max = (self.log.segment_len() - BLANK_LEN) as usize;
+        if len > max { Err(AppendError::Size { len, max }) } else { Ok(len) }
+    }
+
+    /// Gives a group its offsets, writes it and shows it to readers.
+    fn place(&self, parts: &[Part<'_>], mut bytes: Vec<u8>) -> Result<Vec<(usize, Appended)>, AppendError> {
+        let mut tail = self.log.tail();
+        self.admits()?;
+        let now_ms = self.clock.now_ms();
+        let store_timestamp = tail.stamp(now_ms);
+        let Placed { answers, arrivals, keys, runs } =
+            self.assign(tail.end, store_timestamp, parts, &mut bytes);
+        let bytes = Bytes::from(bytes);
+        if let Err(error) = self.write_runs(&mut tail, &runs, &bytes) {
+            return Err(AppendError::Failed(self.fail(&format!("writing the CommitLog: {error}"))));
+        }
+        let mut crowded = false;
+        for arrival in &arrivals {
+            crowded |= arrival.queue.push(arrival.entry) >= PENDING_BYTES_MAX;
+            self.queues.list_dirty(&arrival.queue);
+        }
+        let sync = self.sync_flush();
+        let crowded_arrivals = sync && self.park_arrivals(&arrivals);
+        // Taken before the tail is let go: index entries come in the order of the log.
+        let mut index = (!keys.is_empty()).then(|| self.index.lock());
+        drop(tail);
+        if let Some(index) = &mut index {
+            crowded |= self.index.put(index, &keys, now_ms);
+        }
+        drop(index);
+        if crowded_arrivals {
+            // More unflushed messages than may wait: the appender pays for the flush.
+            let _ = self.flush();
+        }
+        if !sync {
+            self.announce(&arrivals);
+        }
+        self.wake_keepers(crowded);
+        Ok(answers)
+    }
+
+    /// Decides where each record goes and writes that into it.
+    fn assign(&self, mut end: i64, store_timestamp: i64, parts: &[Part<'_>], bytes: &mut [u8]) -> Placed {
+        let mut placed = Placed { answers: Vec::with_capacity(parts.len()), ..Placed::default() };
+        for part in parts {
+            let len = part.bytes.len() as i64;
+            let room = self.log.segment_len() - end % self.log.segment_len();
+            if len + BLANK_LEN > room {
+                end += room;
+            }
+            match placed.runs.last_mut() {
+                Some((start, run)) if *start + run.len() as i64 == end => run.end = part.bytes.end,
+                _ => placed.runs.push((end, part.bytes.clone())),
+            }
+            let mut appended = Appended {
+                physical_offset: end,
+                end_offset: end + len,
+                queue_offset: 0,
+                store_timestamp,
+                physical_offsets: Vec::with_capacity(part.records.len()),
+            };
+            let mut at = part.bytes.start;
+            for (number, record) in part.records.iter().enumerate() {
+                let (flags, size) = (record.wire_sys_flag(), record.encoded_len());
+                let shown = record::has_queue_offset(flags);
+                let queue_offset = if shown { part.queue.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
+                let physical_offset = end + (at - part.bytes.start) as i64;
+                if number == 0 {
+                    appended.queue_offset = queue_offset;
+                }
+                appended.physical_offsets.push(physical_offset);
+                let target = bytes.get_mut(at..).unwrap_or_default();
+                patch(target, QUEUE_OFFSET_AT, queue_offset);
+                patch(target, PHYSICAL_OFFSET_AT, physical_offset);
+                patch(target, store_timestamp_at(flags), store_timestamp);
+                let properties = StoreProperties::read(&record.properties);
+                if self.config.message_index_enable && record::is_indexed(flags) {
+                    let hashes = properties.key_hashes(part.queue.key_hash);
+                    placed.keys.extend(hashes.map(|hash| IndexKey {
+                        hash,
+                        physical_offset,
+                        store_timestamp,
+                    }));
+                }
+                if shown {
+                    let tags_code = properties.tags_code(&record.topic, store_timestamp, &self.delay_levels);
+                    let entry = QueueEntry { physical_offset, size: size as i32, tags_code };
+                    let queue = part.queue.clone();
+                    placed.arrivals.push(Arrival { queue, entry, queue_offset, store_timestamp });
+                }
+                at += size;
+            }
+            placed.answers.push((part.number, appended));
+            end += len;
+        }
+        placed
+    }
+
+    /// Writes each run where it belongs, filling the segment that ends before it with a blank.
+    fn write_runs(&self, tail: &mut Tail, runs: &[(i64, Range<usize>)], bytes: &Bytes) -> io::Result<()> {
+        for (start, run) in runs {
+            if tail.end != *start {
+                self.log.roll(tail)?;
+            }
+            assert_eq!(tail.end, *start, "records go where their offsets say");
+            self.log.write(tail, &bytes.slice(run.clone()))?;
+        }
+        Ok(())
+    }
+}
+
+fn patch(record: &mut [u8], at: usize, value: i64) {
+    if let Some(place) = record.get_mut(at..at + 8) {
+        place.copy_from_slice(&value.to_be_bytes());
+    }
+}

@@ -1,0 +1,481 @@
+//! A ConsumeQueue: the numbered list of one queue's messages, as positions in the CommitLog.
+//!
+//! ```text
+//! entry, 20 bytes:  physical offset 8 | record size 4 | tags code 8
+//! ```
+//!
+//! The entry's number is the message's queue offset. New entries are kept in memory, where readers find them,
+//! and are written out in rounds: the CommitLog can give them again. An entry `(0, 2147483647, 0)` fills the
+//! head of a queue whose first messages are gone. Java counterpart: `ConsumeQueue`; its extension files are
+//! left out.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use ferrocket_protocol::Text;
+use ferrocket_protocol::message::java_hash;
+
+use crate::config::UNIT_LEN;
+use crate::disk::{DiskFile, read_full, write_full};
+use crate::segments::Segments;
+
+const UNIT: i64 = UNIT_LEN as i64;
+/// Bytes that recovery reads at a time.
+const SCAN_CHUNK: usize = 64 * 1024;
+/// Bytes of entries that recovery keeps in memory before it writes them out.
+pub(crate) const PENDING_BYTES_MAX: usize = 1 << 20;
+
+/// One entry of a ConsumeQueue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Where the record stands in the CommitLog.
+    pub physical_offset: i64,
+    /// Bytes of the record.
+    pub size: i32,
+    /// Hash of the tags, or when a delayed message is due (ms since 1970).
+    pub tags_code: i64,
+}
+
+impl QueueEntry {
+    /// Fills the head of a queue that does not begin at 0.
+    pub(crate) const BLANK: Self = Self { physical_offset: 0, size: i32::MAX, tags_code: 0 };
+
+    pub(crate) fn to_bytes(self) -> [u8; UNIT_LEN] {
+        let mut bytes = [0; UNIT_LEN];
+        bytes[..8].copy_from_slice(&self.physical_offset.to_be_bytes());
+        bytes[8..12].copy_from_slice(&self.size.to_be_bytes());
+        bytes[12..].copy_from_slice(&self.tags_code.to_be_bytes());
+        bytes
+    }
+
+    /// The first entry of `bytes`.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let (physical_offset, rest) = bytes.split_first_chunk()?;
+        let (size, rest) = rest.split_first_chunk()?;
+        let tags_code = rest.first_chunk()?;
+        Some(Self {
+            physical_offset: i64::from_be_bytes(*physical_offset),
+            size: i32::from_be_bytes(*size),
+            tags_code: i64::from_be_bytes(*tags_code),
+        })
+    }
+
+    /// Java's test for the end of a queue.
+    fn is_valid(self) -> bool {
+        self.physical_offset >= 0 && self.size > 0
+    }
+
+    /// Where its record ends; 0 for a blank one.
+    pub(crate) fn end(self) -> i64 {
+        if self == Self::BLANK { 0 } else { self.physical_offset + i64::from(self.size) }
+    }
+}
+
+/// One queue. Locks are taken in the order of the fields.
+pub(crate) struct ConsumeQueue {
+    pub(crate) topic: Text,
+    pub(crate) queue_id: i32,
+    /// Java's hash of `topic#`, from which the hashes of index keys go on.
+    pub(crate) key_hash: i32,
+    /// The queue offset of the next message. Only touched under the lock of the log's tail, so that both
+    /// offsets of a message are assigned together.
+    pub(crate) next: AtomicI64,
+    /// Whether the queue is listed as having something to write out or to sync.
+    pub(crate) listed: AtomicBool,
+    files: Mutex<Files>,
+    state: Mutex<State>,
+}
+
+struct Files {
+    segments: Segments,
+    /// Whether what lies behind the end in the last file is known to be zero.
+    clean_tail: bool,
+    unsynced: Vec<Arc<dyn DiskFile>>,
+    /// Used since the last sweep of idle files.
+    used: bool,
+}
+
+/// Entry numbers, not bytes.
+#[derive(Default)]
+struct State {
+    /// The first entry whose message is still in the log.
+    min: i64,
+    /// The first entry that is in memory; those before are in the files.
+    written: i64,
+    /// Entries that are being written out just now, from `written` on.
+    writing: Bytes,
+    /// Entries behind those.
+    pending: Vec<u8>,
+    /// Where the newest entry's record ends.
+    max_physical: i64,
+}
+
+impl State {
+    fn end(&self) -> i64 {
+        self.written + ((self.writing.len() + self.pending.len()) / UNIT_LEN) as i64
+    }
+}
+
+impl ConsumeQueue {
+    pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
+        let key_hash = java_hash(&topic).wrapping_mul(31).wrapping_add(i32::from(b'#'));
+        let files = Files { segments, clean_tail: false, unsynced: Vec::new(), used: false };
+        Self {
+            topic,
+            queue_id,
+            key_hash,
+            next: AtomicI64::new(0),
+            listed: AtomicBool::new(false),
+            files: Mutex::new(files),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().expect("a thread panicked while it held a queue's files")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a thread panicked while it held a queue's state")
+    }
+
+    /// The first entry that is there, whether its message is or not.
+    pub(crate) fn first(&self) -> i64 {
+        let first = self.files().segments.first().map(|start| start / UNIT);
+        first.unwrap_or_else(|| self.state().written)
+    }
+
+    /// The first entry that can be read.
+    pub(crate) fn min(&self) -> i64 {
+        self.state().min
+    }
+
+    /// The number that the next entry gets.
+    pub(crate) fn end(&self) -> i64 {
+        self.state().end()
+    }
+
+    /// Where the newest entry's record ends in the CommitLog; 0 without entries.
+    pub(crate) fn max_physical(&self) -> i64 {
+        self.state().max_physical
+    }
+
+    /// The end as far as records are on the disk up to `flushed`: entries behind it are not shown in
+    /// synchronous mode. Such entries are always in memory or among the newest in the file.
+    pub(crate) fn end_within(&self, flushed: i64) -> i64 {
+        let (mut low, mut high, max_physical) = {
+            let state = self.state();
+            (state.min, state.end(), state.max_physical)
+        };
+        if max_physical <= flushed {
+            return high;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entry(middle) {
+                Some(entry) if entry.end() > flushed => high = middle,
+                _ => low = middle + 1,
+            }
+        }
+        low
+    }
+
+    /// Adds the entry of a message just appended. Returns the bytes waiting to be written out.
+    pub(crate) fn push(&self, entry: QueueEntry) -> usize {
+        let mut state = self.state();
+        state.pending.extend_from_slice(&entry.to_bytes());
+        state.max_physical = entry.end();
+        state.pending.len()
+    }
+
+    /// The entry of this number.
+    pub(crate) fn entry(&self, number: i64) -> Option<QueueEntry> {
+        QueueEntry::read(&self.read(number, 1))
+    }
+
+    /// Up to `count` entries from `number` on, as bytes. Fewer at the end or at the end of a file.
+    pub(crate) fn read(&self, number: i64, count: usize) -> Vec<u8> {
+        let (written, end) = {
+            let state = self.state();
+            if number < state.written {
+                (state.written, state.end())
+            } else {
+                let from = (number - state.written) as usize * UNIT_LEN;
+                let all = state.writing.iter().chain(&state.pending);
+                return match from.checked_sub(state.writing.len()) {
+                    // The usual case, at memcpy speed.
+                    Some(from) => {
+                        let pending = state.pending.get(from..).unwrap_or_default();
+                        pending.get(..count * UNIT_LEN).unwrap_or(pending).to_vec()
+                    }
+                    None => all.skip(from).take(count * UNIT_LEN).copied().collect(),
+                };
+            }
+        };
+        if number < 0 || number >= end {
+            return Vec::new();
+        }
+        let mut files = self.files();
+        files.used = true;
+        let Ok(Some((start, file))) = files.segments.file_of(number * UNIT) else { return Vec::new() };
+        let file_end = (start + files.segments.file_len()) / UNIT;
+        drop(files);
+        let count = (count as i64).min(file_end.min(written) - number);
+        let mut bytes = vec![0; count as usize * UNIT_LEN];
+        match read_full(&*file, &mut bytes, (number * UNIT - start) as u64) {
+            Ok(()) => bytes,
+            Err(error) => {
+                tracing::error!(topic = %self.topic, queue_id = self.queue_id, number, %error, "ConsumeQueue read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Writes out what is in memory. Nothing is synced, except new files.
+    pub(crate) fn write_out(&self) -> io::Result<()> {
+        let mut files = self.files();
+        let (mut at, bytes) = {
+            let mut state = self.state();
+            if state.writing.is_empty() {
+                state.writing = Bytes::from(std::mem::take(&mut state.pending));
+            }
+            (state.written * UNIT, state.writing.clone())
+        };
+        let mut rest = bytes.as_ref();
+        while !rest.is_empty() {
+            let len = files.segments.file_len();
+            let start = at - at % len;
+            let (now, later) = rest.split_at_checked((start + len - at) as usize).unwrap_or((rest, &[]));
+            let file = match files.segments.file_of(at)? {
+                Some((start, file)) => {
+                    if !files.clean_tail {
+                        file.zero_from((at - start) as u64)?;
+                    }
+                    write_full(&*file, now, (at - start) as u64)?;
+                    file
+                }
+                None => {
+                    let blanks = ((at - start) / UNIT) as usize;
+                    let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
+                    content.extend_from_slice(now);
+                    files.segments.add(start, &content)?
+                }
+            };
+            files.clean_tail = true;
+            files.used = true;
+            if !files.unsynced.iter().any(|known| Arc::ptr_eq(known, &file)) {
+                files.unsynced.push(file);
+            }
+            at += now.len() as i64;
+            rest = later;
+        }
+        let mut state = self.state();
+        state.written = at / UNIT;
+        state.writing = Bytes::new();
+        Ok(())
+    }
+
+    /// Puts on the disk what has been written out.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        let unsynced = self.files().unsynced.clone();
+        for file in &unsynced {
+            file.sync()?;
+        }
+        self.files().unsynced.retain(|file| !unsynced.iter().any(|synced| Arc::ptr_eq(synced, file)));
+        Ok(())
+    }
+
+    /// Closes the files of a queue that nobody has used since the last call.
+    pub(crate) fn close_idle(&self) {
+        let mut files = self.files();
+        if !std::mem::take(&mut files.used) {
+            files.segments.close_files();
+        }
+    }
+
+    /// Finds the end as Java does, by the first entry that is none, from the third last file on, and forgets
+    /// entries whose physical offset does not grow. Cut files are zeroed behind the end or removed.
+    pub(crate) fn recover(&self) -> io::Result<()> {
+        let mut files = self.files();
+        let starts = files.segments.starts();
+        let from = starts.len().saturating_sub(3);
+        let mut end = starts.get(from).copied().unwrap_or(0);
+        let mut max_physical = 0;
+        for start in starts.into_iter().skip(from) {
+            let (valid, newest) = scan(&mut files.segments, start, max_physical)?;
+            end = start + valid;
+            max_physical = newest.max(max_physical);
+            if valid < files.segments.file_len() {
+                break;
+            }
+        }
+        let mut state = self.state();
+        *state = State { written: end / UNIT, max_physical, ..State::default() };
+        drop(state);
+        self.drop_files_behind(&mut files, end)?;
+        Ok(())
+    }
+
+    /// Removes the files that hold nothing before `end` (bytes). A file without a first entry must not stay:
+    /// Java would take the zeros for one.
+    fn drop_files_behind(&self, files: &mut Files, end: i64) -> io::Result<()> {
+        while files.segments.last().is_some_and(|start| start >= end) {
+            files.segments.remove_last()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the entries from `end` on and zeroes them.
+    pub(crate) fn cut(&self, end: i64) -> io::Result<()> {
+        let mut files = self.files();
+        let written = {
+            let mut state = self.state();
+            if end >= state.end() {
+                return Ok(());
+            }
+            let in_memory = usize::try_from(end - state.written).unwrap_or(0) * UNIT_LEN;
+            let mut pending = state.writing.to_vec();
+            pending.extend_from_slice(&state.pending);
+            pending.truncate(in_memory);
+            state.writing = Bytes::new();
+            state.pending = pending;
+            state.written = state.written.min(end);
+            state.written
+        };
+        self.drop_files_behind(&mut files, written * UNIT)?;
+        if let Some((start, file)) = files.segments.file_of(written * UNIT)? {
+            file.zero_from((written * UNIT - start) as u64)?;
+            file.sync()?;
+        }
+        let first = files.segments.first();
+        drop(files);
+        if first.is_none() && written == end {
+            // Nothing is left that could say where the queue ended.
+            *self.state() = State::default();
+            return Ok(());
+        }
+        let newest = self.entry(end - 1).map_or(0, QueueEntry::end);
+        let mut state = self.state();
+        state.max_physical = newest;
+        state.min = state.min.min(end);
+        Ok(())
+    }
+
+    /// Gives the queue the entry of a record that recovery found in the log. Does nothing if it has it.
+    ///
+    /// A record that is newer than all entries but has the number of an older one belongs to a topic that was
+    /// deleted and made again: the older entries go. Returns false, and changes nothing, if entries before
+    /// this one are missing and `fill` is not set; with it blank ones take their place.
+    pub(crate) fn restore(&self, number: i64, entry: QueueEntry, fill: bool) -> io::Result<bool> {
+        let (end, max_physical) = {
+            let state = self.state();
+            (state.end(), state.max_physical)
+        };
+        if number < 0 || entry.end() <= max_physical {
+            return Ok(true);
+        }
+        if number < end {
+            self.cut(number)?;
+        }
+        let end = self.end();
+        if number > end {
+            let first = self.files().segments.first();
+            if end > 0 && !fill {
+                return Ok(false);
+            }
+            let file = self.files().segments.file_len() / UNIT;
+            if (first.is_none() && end == 0) || number / file > end / file {
+                // A queue that begins in the middle: its first file is filled with blanks when it is made.
+                self.files().segments.remove_all()?;
+                let state = State { min: number, written: number, ..State::default() };
+                *self.state() = state;
+            } else {
+                let blanks = QueueEntry::BLANK.to_bytes().repeat((number - end) as usize);
+                self.state().pending.extend_from_slice(&blanks);
+            }
+        }
+        if self.push(entry) >= PENDING_BYTES_MAX {
+            self.write_out()?;
+        }
+        Ok(true)
+    }
+
+    /// Finds the first entry whose record starts at or behind `min_physical`. Java counterpart:
+    /// `correctMinOffset`, which gives up after the first file.
+    pub(crate) fn correct_min(&self, min_physical: i64) {
+        let (mut low, mut high) = (self.first(), self.end());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entry(middle) {
+                Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= min_physical => {
+                    high = middle;
+                }
+                _ => low = middle + 1,
+            }
+        }
+        self.state().min = low;
+    }
+
+    /// Removes the files whose last entry lies before `min_physical`, never the last file. Returns how many.
+    pub(crate) fn delete_expired(&self, min_physical: i64) -> io::Result<usize> {
+        let mut deleted = 0;
+        loop {
+            let (first, count) = {
+                let files = self.files();
+                (files.segments.first(), files.segments.count())
+            };
+            let Some(first) = first.filter(|_| count > 1) else { break };
+            let last_of_file = (first + self.files().segments.file_len()) / UNIT - 1;
+            let Some(entry) = self.entry(last_of_file) else { break };
+            if entry.physical_offset >= min_physical {
+                break;
+            }
+            self.files().segments.remove_first()?;
+            deleted += 1;
+        }
+        self.correct_min(min_physical);
+        Ok(deleted)
+    }
+
+    /// Removes everything. The queue is not to be used afterwards.
+    pub(crate) fn destroy(&self) -> io::Result<()> {
+        let mut files = self.files();
+        files.unsynced.clear();
+        *self.state() = State::default();
+        files.segments.remove_all()
+    }
+}
+
+/// Bytes of valid entries at the front of a file, and where the newest of their records ends.
+fn scan(segments: &mut Segments, start: i64, max_physical: i64) -> io::Result<(i64, i64)> {
+    let Some((_, file)) = segments.file_of(start)? else { return Ok((0, max_physical)) };
+    let len = segments.file_len() as usize;
+    let mut newest = max_physical;
+    let mut at = 0;
+    let mut chunk = Vec::new();
+    while at < len {
+        chunk.resize((len - at).min(SCAN_CHUNK / UNIT_LEN * UNIT_LEN), 0);
+        read_full(&*file, &mut chunk, at as u64)?;
+        for bytes in chunk.chunks_exact(UNIT_LEN) {
+            let Some(entry) = QueueEntry::read(bytes).filter(|entry| entry.is_valid()) else {
+                return Ok((at as i64, newest));
+            };
+            if entry != QueueEntry::BLANK {
+                if entry.physical_offset < newest {
+                    return Ok((at as i64, newest));
+                }
+                newest = entry.end();
+            }
+            at += UNIT_LEN;
+        }
+    }
+    Ok((len as i64, newest))
+}
+
+impl std::fmt::Debug for ConsumeQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{} ..{}", self.topic, self.queue_id, self.next.load(Ordering::Relaxed))
+    }
+}

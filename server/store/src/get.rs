@@ -1,0 +1,235 @@
+//! Reading messages by queue offset. Java counterpart: `DefaultMessageStore.getMessage`.
+
+use bytes::Bytes;
+
+use crate::config::UNIT_LEN;
+use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::store::Store;
+
+/// Entries that one get looks at, unless it may answer with more messages (Java: 16,000 bytes).
+const SCAN_MAX: usize = 16_000 / UNIT_LEN;
+/// Entries that are read at a time.
+const CHUNK: usize = 64;
+/// Bytes that one read of the log fetches at most, records and what lies between them.
+const SPAN_MAX: i64 = 1 << 20;
+
+/// How much one get may answer with; the store's own `maxTransfer…` settings bound it as well.
+#[derive(Clone, Copy, Debug)]
+pub struct GetLimits {
+    /// Messages. Default 32.
+    pub count_max: usize,
+    /// Bytes of records; one record is given even if it is longer. Default 256 KiB.
+    pub bytes_max: usize,
+}
+
+impl Default for GetLimits {
+    fn default() -> Self {
+        Self { count_max: 32, bytes_max: 256 * 1024 }
+    }
+}
+
+/// What became of a get. Java counterpart: `GetMessageStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GetStatus {
+    /// There are messages.
+    Found,
+    /// None of those looked at matched the filter.
+    NoMatchedMessage,
+    /// The messages are being deleted.
+    MessageWasRemoving,
+    /// The entry could not be read.
+    OffsetFoundNull,
+    /// The offset is beyond the end.
+    OffsetOverflowBadly,
+    /// The offset is the end: the message asked for is the next to come.
+    OffsetOverflowOne,
+    /// The offset lies before the first message.
+    OffsetTooSmall,
+    /// There is no such queue. Java makes the queue instead and answers [`GetStatus::NoMessageInQueue`],
+    /// and so does this store; the name is here for the mapping to response codes.
+    NoMatchedLogicQueue,
+    /// The queue never had a message.
+    NoMessageInQueue,
+}
+
+/// The answer to a get.
+#[derive(Clone, Debug)]
+pub struct GetResult {
+    /// What became of it.
+    pub status: GetStatus,
+    /// The records as they are in the log, one each.
+    pub records: Vec<Bytes>,
+    /// How many.
+    pub message_count: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+    /// Where to go on.
+    pub next_begin_offset: i64,
+    /// The queue's first offset.
+    pub min_offset: i64,
+    /// The queue's next offset.
+    pub max_offset: i64,
+    /// Whether the reader is so far behind that a slave should serve it.
+    pub suggest_pulling_from_slave: bool,
+}
+
+impl GetResult {
+    fn empty(status: GetStatus, next_begin_offset: i64, min_offset: i64, max_offset: i64) -> Self {
+        Self {
+            status,
+            records: Vec::new(),
+            message_count: 0,
+            bytes: 0,
+            next_begin_offset,
+            min_offset,
+            max_offset,
+            suggest_pulling_from_slave: false,
+        }
+    }
+}
+
+/// Entries chosen so far.
+#[derive(Default)]
+struct Picked {
+    /// With the offset that follows each.
+    entries: Vec<(QueueEntry, i64)>,
+    bytes: usize,
+}
+
+impl Store {
+    /// Messages of a queue from `offset` on for which `matches` accepts the tags code.
+    pub fn get(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        offset: i64,
+        limits: &GetLimits,
+        matches: &dyn Fn(i64) -> bool,
+    ) -> GetResult {
+        let Some(queue) = self.queues.get(topic, queue_id) else {
+            return GetResult::empty(GetStatus::NoMessageInQueue, 0, 0, 0);
+        };
+        let (min, max) = (queue.min(), self.visible_end(&queue));
+        let empty = |status, next| GetResult::empty(status, next, min, max);
+        if max == 0 {
+            return empty(GetStatus::NoMessageInQueue, 0);
+        }
+        if offset < min {
+            return empty(GetStatus::OffsetTooSmall, min);
+        }
+        if offset >= max {
+            let one = offset == max;
+            let status = if one { GetStatus::OffsetOverflowOne } else { GetStatus::OffsetOverflowBadly };
+            return empty(status, max);
+        }
+        let log_end = self.log.written();
+        let memory = self.config.memory_bytes / 100 * self.config.access_message_in_memory_max_ratio;
+        let mut result = empty(GetStatus::NoMatchedMessage, offset);
+        let mut picked = Picked::default();
+        let scan_max = SCAN_MAX.max(limits.count_max) as i64;
+        let mut skip_before = i64::MIN;
+        let mut newest = 0;
+        'scan: while result.next_begin_offset < max && result.next_begin_offset - offset < scan_max {
+            let left = (max - result.next_begin_offset).min(offset + scan_max - result.next_begin_offset);
+            let units = queue.read(result.next_begin_offset, (left as usize).min(CHUNK));
+            if units.is_empty() {
+                if result.next_begin_offset == offset {
+                    let file = self.config.consume_queue_file_len() / UNIT_LEN as i64;
+                    return empty(GetStatus::OffsetFoundNull, offset + file - offset % file);
+                }
+                break;
+            }
+            for entry in units.chunks_exact(UNIT_LEN).filter_map(QueueEntry::read) {
+                newest = entry.physical_offset;
+                if entry.physical_offset < skip_before {
+                    result.next_begin_offset += 1;
+                    continue;
+                }
+                let in_disk = log_end - entry.physical_offset > memory;
+                if self.is_full(&picked, entry.size as usize, limits, in_disk) {
+                    break 'scan;
+                }
+                result.next_begin_offset += 1;
+                if !matches(entry.tags_code) {
+                    continue;
+                }
+                if entry == QueueEntry::BLANK || entry.physical_offset < self.log.min() {
+                    if picked.entries.is_empty() {
+                        result.status = GetStatus::MessageWasRemoving;
+                    }
+                    let segment = self.log.segment_len();
+                    skip_before = entry.physical_offset + segment - entry.physical_offset % segment;
+                    continue;
+                }
+                skip_before = i64::MIN;
+                picked.bytes += entry.size as usize;
+                picked.entries.push((entry, result.next_begin_offset));
+            }
+        }
+        result.suggest_pulling_from_slave = log_end - newest > memory;
+        self.fetch(&picked, &mut result);
+        result
+    }
+
+    /// Java's `isTheBatchFull`: the first message always fits.
+    fn is_full(&self, picked: &Picked, size: usize, limits: &GetLimits, in_disk: bool) -> bool {
+        let config = &self.config;
+        let (count_max, bytes_max) = if in_disk {
+            (config.max_transfer_count_on_message_in_disk, config.max_transfer_bytes_on_message_in_disk)
+        } else {
+            (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
+        };
+        !picked.entries.is_empty()
+            && (picked.entries.len() >= count_max.min(limits.count_max)
+                || picked.bytes + size > bytes_max.min(limits.bytes_max))
+    }
+
+    /// Reads the chosen records. What cannot be read ends the answer, so that the reader comes back for it.
+    fn fetch(&self, picked: &Picked, result: &mut GetResult) {
+        let mut span: Option<(i64, Bytes)> = None;
+        for (at, (entry, next)) in picked.entries.iter().enumerate() {
+            let (offset, size) = (entry.physical_offset, entry.size as usize);
+            let in_span = |(start, bytes): &(i64, Bytes)| {
+                let from = usize::try_from(offset - start).ok()?;
+                (from + size <= bytes.len()).then(|| bytes.slice(from..from + size))
+            };
+            let mut record = span.as_ref().and_then(in_span).or_else(|| self.log.read_recent(offset, size));
+            if record.is_none() {
+                let len = self.span(offset, picked.entries.get(at..).unwrap_or_default());
+                span = self.log.read(offset, len).map(|bytes| (offset, bytes));
+                record = span.as_ref().and_then(in_span);
+            }
+            let Some(record) = record else {
+                result.next_begin_offset = if at == 0 { *next } else { *next - 1 };
+                if at == 0 {
+                    result.status = GetStatus::MessageWasRemoving;
+                }
+                break;
+            };
+            result.status = GetStatus::Found;
+            result.bytes += size;
+            result.message_count += 1;
+            result.records.push(record);
+        }
+    }
+
+    /// Bytes from `offset` on that are worth reading at once: at most half of them belong to other queues.
+    fn span(&self, offset: i64, entries: &[(QueueEntry, i64)]) -> usize {
+        let segment_end = offset + self.log.segment_len() - offset % self.log.segment_len();
+        let (mut wanted, mut len) = (0, 0);
+        for (entry, _) in entries {
+            let end = entry.physical_offset + i64::from(entry.size);
+            wanted += i64::from(entry.size);
+            if end > segment_end || end - offset > SPAN_MAX.max(wanted) || end - offset > 2 * wanted {
+                break;
+            }
+            len = end - offset;
+        }
+        len as usize
+    }
+
+    /// The queue's end as consumers may see it: in synchronous mode only what is durable.
+    pub(crate) fn visible_end(&self, queue: &ConsumeQueue) -> i64 {
+        if self.sync_flush() { queue.end_within(self.durability.flushed()) } else { queue.end() }
+    }
+}

@@ -1,0 +1,176 @@
+//! What the store does by itself: the flusher syncs the CommitLog, the keeper writes out queues and index and
+//! makes segments ahead, the expirer watches the disk. Each sleeps as long as there is nothing to do; the
+//! expirer looks every `cleanResourceInterval`.
+//!
+//! Java counterparts: `FlushRealTimeService`, `GroupCommitService`, `FlushConsumeQueueService`,
+//! `AllocateMappedFileService`, `CleanCommitLogService`.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::Times;
+use crate::error::StoreError;
+use crate::store::Store;
+
+impl Store {
+    /// Starts the three threads. They hold the store weakly and end with it.
+    pub(crate) fn start_keepers(self: &Arc<Self>) -> Vec<JoinHandle<()>> {
+        let spawn = |name: &str, run: fn(&Weak<Self>)| {
+            let store = Arc::downgrade(self);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            thread.spawn(move || run(&store)).expect("a thread can be started")
+        };
+        vec![
+            spawn("store-flusher", Self::run_flusher),
+            spawn("store-keeper", Self::run_keeper),
+            spawn("store-expirer", Self::run_expirer),
+        ]
+    }
+
+    fn run_flusher(store: &Weak<Self>) {
+        let Some((signal, interval, sync)) = store
+            .upgrade()
+            .map(|store| (store.flusher.clone(), store.config.flush_interval_commit_log, store.sync_flush()))
+        else {
+            return;
+        };
+        while signal.wait() {
+            if !sync && !signal.pause(interval) {
+                break;
+            }
+            let Some(store) = store.upgrade() else { break };
+            // A failure has ended the store; whoever waits has been told.
+            if store.flush().is_err() {
+                break;
+            }
+        }
+    }
+
+    fn run_keeper(store: &Weak<Self>) {
+        let Some((signal, interval, thorough_interval)) = store.upgrade().map(|store| {
+            let config = &store.config;
+            let thorough = config.flush_consume_queue_thorough_interval;
+            (store.keeper.clone(), config.flush_interval_consume_queue, thorough)
+        }) else {
+            return;
+        };
+        let mut last_thorough = Instant::now();
+        // Whether something was written out that no thorough round has synced.
+        let mut owed = true;
+        loop {
+            let until_thorough = thorough_interval.saturating_sub(last_thorough.elapsed());
+            let work = if owed { signal.wait_for(until_thorough) } else { signal.wait().then_some(true) };
+            let Some(work) = work else { break };
+            if work && !signal.pause(interval.min(until_thorough.max(Duration::from_millis(1)))) {
+                break;
+            }
+            let Some(store) = store.upgrade() else { break };
+            owed |= work;
+            let thorough = last_thorough.elapsed() >= thorough_interval;
+            if store.keep_house(thorough).is_err() {
+                break;
+            }
+            if thorough {
+                last_thorough = Instant::now();
+                owed = false;
+            }
+        }
+    }
+
+    fn run_expirer(store: &Weak<Self>) {
+        let Some((signal, interval)) =
+            store.upgrade().map(|store| (store.expirer.clone(), store.config.clean_resource_interval))
+        else {
+            return;
+        };
+        while signal.pause(interval) {
+            let Some(store) = store.upgrade() else { break };
+            store.expire();
+        }
+    }
+
+    /// Tells the threads that something was appended.
+    pub(crate) fn wake_keepers(&self, crowded: bool) {
+        if self.config.background {
+            self.flusher.raise(false);
+            self.keeper.raise(crowded);
+        }
+    }
+
+    /// Puts the CommitLog on the disk as far as it is written. Returns up to where.
+    ///
+    /// # Errors
+    /// That it failed, now or earlier: nothing more is stored until the store is reopened.
+    pub fn flush(&self) -> Result<i64, StoreError> {
+        let _one = self.flushing.lock().expect("a thread panicked while it flushed");
+        if let Some(why) = self.durability.ended() {
+            return Err(why);
+        }
+        let (end, timestamp) = {
+            let tail = self.log.tail();
+            (tail.end, tail.timestamp)
+        };
+        let flushed = self.durability.flushed();
+        if end > flushed {
+            for file in self.log.files_between(flushed, end) {
+                file.sync().map_err(|error| self.failed("syncing the CommitLog", &error))?;
+            }
+            self.flushed_timestamp.store(timestamp, Ordering::Release);
+            self.durability.advance(end);
+            self.announce_parked(end);
+        }
+        Ok(end)
+    }
+
+    /// One round of the keeper: makes the next segment and writes out ConsumeQueue and index entries. A
+    /// `thorough` one flushes the log, syncs queues and index and writes the checkpoint, so that recovery
+    /// after a crash starts here.
+    ///
+    /// # Errors
+    /// That it failed, now or earlier: nothing more is stored until the store is reopened.
+    pub fn keep_house(&self, thorough: bool) -> Result<(), StoreError> {
+        if let Some(why) = self.durability.ended() {
+            return Err(why);
+        }
+        // Everything up to here is in the queues' memory, as the tail was free.
+        let mark = self.log.tail().timestamp;
+        if !self.is_closed() {
+            self.log.prepare_next().map_err(|error| self.failed("making a segment", &error))?;
+        }
+        if thorough {
+            self.flush()?;
+        }
+        for queue in self.queues.take_dirty() {
+            queue.write_out().map_err(|error| self.failed("writing a ConsumeQueue", &error))?;
+            self.note_unsynced(queue);
+        }
+        let indexed =
+            self.index.write_out(thorough).map_err(|error| self.failed("writing the index", &error))?;
+        if !thorough {
+            return Ok(());
+        }
+        let unsynced = std::mem::take(&mut *self.unsynced.lock().expect("unsynced queues"));
+        for queue in &unsynced {
+            queue.sync().map_err(|error| self.failed("syncing a ConsumeQueue", &error))?;
+        }
+        for queue in self.queues.all() {
+            queue.close_idle();
+        }
+        if mark > 0 {
+            let physic = self.flushed_timestamp.load(Ordering::Acquire);
+            let mut checkpoint = self.checkpoint.lock().expect("checkpoint");
+            let times = Times { physic, logic: mark, index: indexed.max(checkpoint.times.index) };
+            checkpoint.write(times).map_err(|error| self.failed("writing the checkpoint", &error))?;
+        }
+        Ok(())
+    }
+
+    fn note_unsynced(&self, queue: Arc<crate::consume_queue::ConsumeQueue>) {
+        let mut unsynced = self.unsynced.lock().expect("unsynced queues");
+        if !unsynced.iter().any(|known| Arc::ptr_eq(known, &queue)) {
+            unsynced.push(queue);
+        }
+    }
+}

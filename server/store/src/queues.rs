@@ -1,0 +1,131 @@
+//! All ConsumeQueues by topic and number. Java counterpart: `consumeQueueTable`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, RwLock};
+
+use ferrocket_protocol::Text;
+
+use crate::consume_queue::ConsumeQueue;
+use crate::disk::Disk;
+use crate::error::OpenError;
+use crate::segments::Segments;
+
+/// The table, and which queues have something to write out.
+pub(crate) struct Queues {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    building: Arc<Path>,
+    file_len: i64,
+    /// Read by every append and get, changed when a queue gets its first message or goes.
+    table: RwLock<HashMap<Text, BTreeMap<i32, Arc<ConsumeQueue>>>>,
+    /// Each queue at most once: see [`ConsumeQueue::listed`].
+    dirty: Mutex<Vec<Arc<ConsumeQueue>>>,
+}
+
+/// Whether a topic can be the name of a folder: it is used as one.
+pub(crate) fn is_folder_name(topic: &str) -> bool {
+    !topic.is_empty() && topic != "." && topic != ".." && !topic.contains(['/', '\\', '\0'])
+}
+
+impl Queues {
+    /// Reads `consumequeue/<topic>/<number>/`.
+    pub(crate) fn load(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        building: Arc<Path>,
+        file_len: i64,
+    ) -> Result<Self, OpenError> {
+        let queues = Self {
+            disk,
+            dir,
+            building,
+            file_len,
+            table: RwLock::new(HashMap::new()),
+            dirty: Mutex::new(Vec::new()),
+        };
+        let list = |dir: &Path| {
+            let mut entries = queues.disk.list(dir).map_err(OpenError::io("listing", dir))?;
+            entries.retain(|entry| entry.is_dir);
+            Ok(entries)
+        };
+        let mut table: HashMap<Text, BTreeMap<i32, Arc<ConsumeQueue>>> = HashMap::new();
+        for topic in list(&queues.dir)? {
+            let topic_dir = queues.dir.join(&topic.name);
+            for number in list(&topic_dir)? {
+                // Java skips other names as well.
+                let Ok(queue_id) = number.name.parse::<i32>() else { continue };
+                let dir = topic_dir.join(&number.name);
+                let segments = Segments::load(queues.disk.clone(), dir, queues.building.clone(), file_len)?;
+                if segments.count() > 0 {
+                    let name = Text::from(topic.name.as_str());
+                    let queue = Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments));
+                    table.entry(name).or_default().insert(queue_id, queue);
+                }
+            }
+        }
+        *queues.table.write().expect("queues") = table;
+        Ok(queues)
+    }
+
+    pub(crate) fn get(&self, topic: &str, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
+        self.table.read().expect("queues").get(topic)?.get(&queue_id).cloned()
+    }
+
+    /// The queue, made if there is none; the topic must be a folder name.
+    pub(crate) fn get_or_create(&self, topic: &str, queue_id: i32) -> Arc<ConsumeQueue> {
+        if let Some(queue) = self.get(topic, queue_id) {
+            return queue;
+        }
+        let mut table = self.table.write().expect("queues");
+        let name = table.get_key_value(topic).map_or_else(|| Text::from(topic), |(name, _)| name.clone());
+        let make = || {
+            let dir = self.dir.join(topic).join(queue_id.to_string());
+            let segments = Segments::new(self.disk.clone(), dir, self.building.clone(), self.file_len);
+            Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments))
+        };
+        table.entry(name.clone()).or_default().entry(queue_id).or_insert_with(make).clone()
+    }
+
+    /// Every queue.
+    pub(crate) fn all(&self) -> Vec<Arc<ConsumeQueue>> {
+        self.table.read().expect("queues").values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// The queue has something to write out.
+    pub(crate) fn list_dirty(&self, queue: &Arc<ConsumeQueue>) {
+        if !queue.listed.swap(true, Ordering::AcqRel) {
+            self.dirty.lock().expect("dirty queues").push(queue.clone());
+        }
+    }
+
+    /// The queues that have something to write out, which are listed anew from now on.
+    pub(crate) fn take_dirty(&self) -> Vec<Arc<ConsumeQueue>> {
+        let dirty = std::mem::take(&mut *self.dirty.lock().expect("dirty queues"));
+        for queue in &dirty {
+            queue.listed.store(false, Ordering::Release);
+        }
+        dirty
+    }
+
+    /// Takes the queues for which `gone` says so out of the table and removes their files. Returns how many.
+    pub(crate) fn remove(&self, gone: impl Fn(&ConsumeQueue) -> bool) -> io::Result<usize> {
+        let mut removed = Vec::new();
+        self.table.write().expect("queues").retain(|_, queues| {
+            queues.retain(|_, queue| {
+                let gone = gone(queue);
+                if gone {
+                    removed.push(queue.clone());
+                }
+                !gone
+            });
+            !queues.is_empty()
+        });
+        for queue in &removed {
+            queue.destroy()?;
+        }
+        Ok(removed.len())
+    }
+}

@@ -1,0 +1,210 @@
+//! A run of files of one length, named by the offset of their first byte, which together are one long file.
+//! CommitLog and ConsumeQueue both are such a run. Java counterpart: `MappedFileQueue`.
+//!
+//! A new file is built at its full length in another folder and renamed in, because Java refuses a folder
+//! with a file of any other length.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::disk::{Disk, DiskFile, write_full};
+use crate::error::OpenError;
+
+/// The files of one run, oldest first.
+pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Where new files are built.
+    building: Arc<Path>,
+    len: i64,
+    files: VecDeque<Segment>,
+}
+
+struct Segment {
+    start: i64,
+    /// Opened at first use.
+    file: Option<Arc<dyn DiskFile>>,
+}
+
+/// Tells apart the files that are being built.
+static BUILT: AtomicU64 = AtomicU64::new(0);
+
+impl Segments {
+    /// A run without files yet. The folder is made together with the first file.
+    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, building: Arc<Path>, len: i64) -> Self {
+        Self { disk, dir, building, len, files: VecDeque::new() }
+    }
+
+    /// Reads the folder. Refuses what Java 4.9 refuses, and a gap between files as well.
+    pub(crate) fn load(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        building: Arc<Path>,
+        len: i64,
+    ) -> Result<Self, OpenError> {
+        let mut entries = disk.list(&dir).map_err(OpenError::io("listing", &dir))?;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        // A Java that was killed while it made a file leaves it without bytes.
+        if entries.last().is_some_and(|last| last.len == 0 && !last.is_dir)
+            && let Some(last) = entries.pop()
+        {
+            let path = dir.join(&last.name);
+            disk.remove_file(&path).map_err(OpenError::io("removing the empty", &path))?;
+        }
+        let mut segments = Self::new(disk, dir, building, len);
+        for entry in entries {
+            let path = segments.dir.join(&entry.name);
+            if entry.is_dir {
+                return Err(OpenError::Layout { path, problem: "a folder has no place here".to_owned() });
+            }
+            if entry.len != len as u64 {
+                return Err(OpenError::Length { path, found: entry.len, expected: len as u64 });
+            }
+            let digits = entry.name.len() == 20 && entry.name.bytes().all(|byte| byte.is_ascii_digit());
+            let start = entry.name.parse::<i64>().ok().filter(|start| digits && start % len == 0);
+            let Some(start) = start else {
+                let problem = format!("the name is not 20 digits of a multiple of {len}");
+                return Err(OpenError::Layout { path, problem });
+            };
+            if segments.end().is_some_and(|end| end != start) {
+                return Err(OpenError::Layout { path, problem: "the file before it is missing".to_owned() });
+            }
+            segments.files.push_back(Segment { start, file: None });
+        }
+        Ok(segments)
+    }
+
+    /// Bytes of each file.
+    pub(crate) fn file_len(&self) -> i64 {
+        self.len
+    }
+
+    /// Where the first file starts.
+    pub(crate) fn first(&self) -> Option<i64> {
+        self.files.front().map(|segment| segment.start)
+    }
+
+    /// Where the last file starts.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.files.back().map(|segment| segment.start)
+    }
+
+    /// Where the last file ends.
+    fn end(&self) -> Option<i64> {
+        self.last().map(|start| start + self.len)
+    }
+
+    /// How many files there are.
+    pub(crate) fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Where all files start, oldest first.
+    pub(crate) fn starts(&self) -> Vec<i64> {
+        self.files.iter().map(|segment| segment.start).collect()
+    }
+
+    /// The name of the file that starts at `start`.
+    pub(crate) fn path(&self, start: i64) -> PathBuf {
+        self.dir.join(format!("{start:020}"))
+    }
+
+    fn position(&self, offset: i64) -> Option<usize> {
+        let first = self.first()?;
+        let position = usize::try_from((offset - first).div_euclid(self.len)).ok()?;
+        (position < self.files.len()).then_some(position)
+    }
+
+    /// The file that holds `offset`, with where it starts, opened if need be. `None` if no file does.
+    pub(crate) fn file_of(&mut self, offset: i64) -> io::Result<Option<(i64, Arc<dyn DiskFile>)>> {
+        let Some(position) = self.position(offset) else { return Ok(None) };
+        let path = self.files.get(position).map(|segment| self.path(segment.start));
+        let (Some(path), Some(segment)) = (path, self.files.get_mut(position)) else { return Ok(None) };
+        let file = match &segment.file {
+            Some(file) => file.clone(),
+            None => segment.file.insert(self.disk.open(&path)?).clone(),
+        };
+        Ok(Some((segment.start, file)))
+    }
+
+    /// The file that holds `offset` if it has been opened before.
+    pub(crate) fn opened(&self, offset: i64) -> Option<(i64, Arc<dyn DiskFile>)> {
+        let segment = self.files.get(self.position(offset)?)?;
+        Some((segment.start, segment.file.clone()?))
+    }
+
+    /// Opens every file, so that [`Segments::opened`] finds them.
+    pub(crate) fn open_all(&mut self) -> io::Result<()> {
+        self.starts().into_iter().try_for_each(|start| self.file_of(start).map(drop))
+    }
+
+    /// Closes what [`Segments::file_of`] opened; returns whether there was something to close.
+    pub(crate) fn close_files(&mut self) -> bool {
+        self.files.iter_mut().fold(false, |any, segment| segment.file.take().is_some() || any)
+    }
+
+    /// Builds the file that starts at `start`, filled with `content` from its first byte, and adds it behind
+    /// the last one. When this returns, the file is on the disk with its name.
+    pub(crate) fn add(&mut self, start: i64, content: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
+        assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
+        let file = build(&*self.disk, &self.building, &self.path(start), self.len, content)?;
+        self.files.push_back(Segment { start, file: Some(file.clone()) });
+        Ok(file)
+    }
+
+    /// Adds a file that is in its place already.
+    pub(crate) fn adopt(&mut self, start: i64, file: Arc<dyn DiskFile>) {
+        assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
+        self.files.push_back(Segment { start, file: Some(file) });
+    }
+
+    /// Removes the newest file.
+    pub(crate) fn remove_last(&mut self) -> io::Result<()> {
+        let Some(start) = self.last() else { return Ok(()) };
+        self.disk.remove_file(&self.path(start))?;
+        self.files.pop_back();
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Removes the oldest file.
+    pub(crate) fn remove_first(&mut self) -> io::Result<()> {
+        let Some(start) = self.first() else { return Ok(()) };
+        self.disk.remove_file(&self.path(start))?;
+        self.files.pop_front();
+        Ok(())
+    }
+
+    /// Removes every file and the folder.
+    pub(crate) fn remove_all(&mut self) -> io::Result<()> {
+        while !self.files.is_empty() {
+            self.remove_first()?;
+        }
+        match self.disk.remove_dir(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes a file of full length elsewhere, syncs it, and renames it to `path`.
+pub(crate) fn build(
+    disk: &dyn Disk,
+    building: &Path,
+    path: &Path,
+    len: i64,
+    content: &[u8],
+) -> io::Result<Arc<dyn DiskFile>> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    disk.create_dir_all(dir)?;
+    let number = BUILT.fetch_add(1, Ordering::Relaxed);
+    let raw = building.join(format!("{number}-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+    let file = disk.create(&raw, len as u64)?;
+    write_full(&*file, content, 0)?;
+    file.sync()?;
+    disk.rename(&raw, path)?;
+    disk.sync_dir(dir)?;
+    Ok(file)
+}
