@@ -78,7 +78,7 @@ fn run_command<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<ExitC
             .map_err(|e| format!("{file}: {e}"))?;
     }
     let failed = outcomes.iter().map(|outcome| outcome.failed.len()).sum::<usize>();
-    let passed = outcomes.iter().map(|outcome| outcome.passed).sum::<usize>();
+    let passed = outcomes.iter().map(|outcome| outcome.passed.len()).sum::<usize>();
     println!("{passed} passed, {failed} failed");
     Ok(if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

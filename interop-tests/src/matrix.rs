@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::peer::Client;
+use crate::scenario::Scenario;
 
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +45,18 @@ impl Cell {
     /// `NameServer / Broker / client`, what `--only` looks into.
     pub fn label(self) -> String {
         format!("{} / {} / {}", self.namesrv.label(), self.broker.label(), self.client.label())
+    }
+
+    /// Why `scenario` cannot be played here; `None` if it can. With [`Client::lacks`] the only place
+    /// where a scenario is left out.
+    pub fn lacks(self, scenario: Scenario) -> Option<&'static str> {
+        match (self.broker, self.client, scenario) {
+            (Server::Java53, Client::Cpp, Scenario::DeadLetter) => Some(
+                "5.3.3 fails (NullPointerException) on a message sent back for the last time without the name \
+                 of its topic, which this library leaves out",
+            ),
+            _ => self.client.lacks(scenario),
+        }
     }
 
     fn has_ours(self) -> bool {

@@ -71,8 +71,8 @@ impl Client {
         if self == Self::Java49 { "4.9.8" } else { "5.3.3" }
     }
 
-    /// Why this client cannot play `scenario`; `None` if it can. The only place where a scenario
-    /// is left out.
+    /// Why this client cannot play `scenario` with any server; `None` if it can.
+    /// [`Cell::lacks`](crate::matrix::Cell::lacks) knows what is left out besides.
     pub fn lacks(self, scenario: Scenario) -> Option<&'static str> {
         use Scenario::*;
         match (self, scenario) {
@@ -90,6 +90,17 @@ impl Client {
     /// Whether it can send to a topic that does not exist yet.
     pub fn creates_topics(self) -> bool {
         self.lacks(Scenario::AutoCreate).is_none()
+    }
+
+    /// Whether it can say how often consumption may fail. Of the others the group's setting at the
+    /// broker says it.
+    pub fn limits_retries(self) -> bool {
+        self != Self::Cpp
+    }
+
+    /// Whether a Java admin client must prepare something for it.
+    pub fn needs_admin(self) -> bool {
+        !self.creates_topics() || !self.limits_retries()
     }
 
     /// Whether one failure fails all messages of a pull, the rest without having been delivered.

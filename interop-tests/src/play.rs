@@ -12,6 +12,9 @@ use crate::peer::{Event, Peer};
 /// notification costs a client its whole rebalance interval (20 s in Java).
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a topic that may be lost is waited for before something is done about it.
+const ROUTE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Where a scenario plays: the servers, the client under test, and an admin client for topics
 /// that the client cannot create.
 #[derive(Clone, Copy)]
@@ -55,12 +58,40 @@ impl<'a> Play<'a> {
         if self.stage.peer.client.creates_topics() {
             return Ok(());
         }
+        self.admin("create-topic", &[("topic", topic)])?;
+        self.wait_route(topic)
+    }
+
+    /// Waits until `topic` is routed.
+    pub fn wait_route(&mut self, topic: &str) -> Result<(), String> {
+        let cluster = self.stage.cluster;
+        if cluster.may_lose_topics() {
+            // A change registers the topic anew, and may be lost again.
+            for queues in ["5", "6", "7", "8"] {
+                if cluster.wait_route_for(topic, ROUTE_PATIENCE).is_ok() {
+                    return Ok(());
+                }
+                self.admin("create-topic", &[("topic", topic), ("read-queues", queues)])?;
+            }
+        }
+        cluster.wait_route(topic)
+    }
+
+    /// Makes the group at the broker allow `times` redeliveries, where the client cannot say so.
+    pub fn limit_retries(&mut self, group: &str, times: &str) -> Result<(), String> {
+        if self.stage.peer.client.limits_retries() {
+            return Ok(());
+        }
+        self.admin("create-group", &[("group", group), ("retry-max", times)])
+    }
+
+    fn admin(&mut self, role: &str, more: &[(&str, &str)]) -> Result<(), String> {
         let broker = self.stage.cluster.broker_address();
-        let options = [("namesrv", self.namesrv.as_str()), ("topic", topic), ("broker", &broker)];
-        let id = self.stage.admin.command("create-topic", &options, &self.events)?;
+        let mut options = vec![("namesrv", self.namesrv.as_str()), ("broker", &broker)];
+        options.extend_from_slice(more);
+        let id = self.stage.admin.command(role, &options, &self.events)?;
         self.commands.insert(id, Progress::default());
-        self.pump("topic created by the admin client", |play| play.commands[&id].ended)?;
-        self.stage.cluster.wait_route(topic)
+        self.pump(&format!("{role} by the admin client"), |play| play.commands[&id].ended)
     }
 
     /// Sends `count` messages `<prefix>-…` and waits for the last answer.
@@ -111,7 +142,7 @@ impl<'a> Play<'a> {
 
     /// Starts a consumer once its topic is routed, and waits until it is ready.
     pub fn start_consumer(&mut self, topic: &str, group: &str, more: &[(&str, &str)]) -> Result<u64, String> {
-        self.stage.cluster.wait_route(topic)?;
+        self.wait_route(topic)?;
         let mut options = vec![("topic", topic), ("group", group)];
         options.extend_from_slice(more);
         let id = self.command("consume", &options)?;

@@ -13,15 +13,15 @@ use crate::scenario::Scenario;
 pub struct Outcome {
     /// The combination.
     pub cell: Cell,
-    /// How many scenarios passed.
-    pub passed: usize,
+    /// What passed.
+    pub passed: Vec<Scenario>,
     /// What failed, and why.
     pub failed: Vec<(Scenario, String)>,
 }
 
 impl Outcome {
     fn word(&self) -> String {
-        let all = self.passed + self.failed.len();
+        let all = self.passed.len() + self.failed.len();
         if self.failed.is_empty() {
             format!("ok ({all})")
         } else {
@@ -30,14 +30,9 @@ impl Outcome {
     }
 }
 
-/// The table as Markdown, with the failures and what clients cannot do below it.
+/// Both tables as Markdown, with the failures and what cannot be played below them.
 pub fn table(outcomes: &[Outcome]) -> String {
-    let mut text = String::from("| NameServer / Broker |");
-    for client in Client::ALL {
-        let _ = write!(text, " {} |", client.label());
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(Client::ALL.len()));
+    let mut text = heading("NameServer / Broker");
     for namesrv in Server::ALL {
         for broker in Server::ALL {
             let row = |o: &&Outcome| o.cell.namesrv == namesrv && o.cell.broker == broker;
@@ -51,22 +46,72 @@ pub fn table(outcomes: &[Outcome]) -> String {
             }
         }
     }
+    text.push_str("\n\n");
+    text.push_str(&heading("Scenario"));
+    for scenario in Scenario::ALL {
+        let _ = write!(text, "\n| {} |", scenario.label());
+        for client in Client::ALL {
+            let _ = write!(text, " {} |", scenario_word(outcomes, client, scenario));
+        }
+    }
     text.push('\n');
     for outcome in outcomes {
         for (scenario, why) in &outcome.failed {
             let _ = write!(text, "\n- FAIL {}: {}: {why}", outcome.cell.label(), scenario.label());
         }
     }
-    let present: BTreeSet<Client> = outcomes.iter().map(|o| o.cell.client).collect();
-    for client in present {
-        for scenario in Scenario::ALL {
-            if let Some(why) = client.lacks(scenario) {
-                let _ = write!(text, "\n- Left out: {}, {}: {why}", client.label(), scenario.label());
-            }
-        }
+    for line in left_out(outcomes) {
+        let _ = write!(text, "\n- {line}");
     }
     text.push('\n');
     text
+}
+
+fn heading(first: &str) -> String {
+    let mut text = format!("| {first} |");
+    for client in Client::ALL {
+        let _ = write!(text, " {} |", client.label());
+    }
+    format!("{text}\n|---|{}", "---|".repeat(Client::ALL.len()))
+}
+
+/// In how many cells of `client` a scenario passed; `—` where the client cannot play it at all.
+fn scenario_word(outcomes: &[Outcome], client: Client, scenario: Scenario) -> String {
+    if client.lacks(scenario).is_some() {
+        return "—".into();
+    }
+    let cells = outcomes.iter().filter(|o| o.cell.client == client);
+    let (mut passed, mut failed) = (0, 0);
+    for outcome in cells {
+        passed += usize::from(outcome.passed.contains(&scenario));
+        failed += usize::from(outcome.failed.iter().any(|(one, _)| *one == scenario));
+    }
+    match (passed, failed) {
+        (0, 0) => "n.a.".into(),
+        (_, 0) => format!("ok ({passed})"),
+        _ => format!("FAIL {failed}/{}", passed + failed),
+    }
+}
+
+/// What the clients of this run cannot play, and why: with no server, or with one Broker.
+fn left_out(outcomes: &[Outcome]) -> Vec<String> {
+    let clients: BTreeSet<Client> = outcomes.iter().map(|o| o.cell.client).collect();
+    let mut lines = Vec::new();
+    for scenario in Scenario::ALL {
+        for client in &clients {
+            let (name, what) = (client.label(), scenario.label());
+            if let Some(why) = client.lacks(scenario) {
+                lines.push(format!("— {name}, {what}: {why}"));
+                continue;
+            }
+            let cells = outcomes.iter().map(|o| o.cell).filter(|cell| cell.client == *client);
+            let cells = cells.filter_map(|cell| Some((cell.broker, cell.lacks(scenario)?)));
+            for (broker, why) in cells.collect::<BTreeSet<_>>() {
+                lines.push(format!("— {name} at Broker {}, {what}: {why}", broker.label()));
+            }
+        }
+    }
+    lines
 }
 
 /// A page with the table, the date and the scenarios.
@@ -75,7 +120,8 @@ pub fn page(outcomes: &[Outcome], now: SystemTime) -> String {
     format!(
         "# Compatibility matrix\n\nRun on {}, Ferrocket {}. Each cell plays up to {} scenarios ({scenarios}) on \
          real processes and accounts for every message by content; the number in brackets is how many it \
-         played. `n.a.`: not part of this run.\n\n{}",
+         played. The second table has the scenarios: the number in brackets is in how many cells it was played. \
+         `n.a.`: not part of this run. `—`: the client library cannot do it, for the reason below.\n\n{}",
         date(now),
         env!("CARGO_PKG_VERSION"),
         Scenario::ALL.len(),
@@ -117,7 +163,8 @@ mod tests {
     fn failures_are_listed() {
         let cell = Cell { namesrv: Server::Ours, broker: Server::Java49, client: Client::Go };
         let failed = vec![(Scenario::Retry, "1 lost: r-3".to_owned())];
-        let text = table(&[Outcome { cell, passed: 11, failed }]);
+        let passed: Vec<_> = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Retry).collect();
+        let text = table(&[Outcome { cell, passed, failed }]);
         assert!(text.contains("| ours / Java 4.9.7 | n.a. | n.a. | n.a. | FAIL 1/12 | n.a. | n.a. |"));
         assert!(text.contains("- FAIL ours / Java 4.9.7 / Go 2.1.2: retry: 1 lost: r-3"));
     }

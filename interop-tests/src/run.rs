@@ -30,7 +30,7 @@ pub fn run(workshop: &Workshop, cells: &[Cell], scenarios: &[Scenario]) -> Vec<O
         println!("{} / {}: {took:.0} s", namesrv.label(), broker.label());
         for outcome in &played {
             let (client, failed) = (outcome.cell.client.label(), outcome.failed.len());
-            println!("  {client}: {} passed, {failed} failed", outcome.passed);
+            println!("  {client}: {} passed, {failed} failed", outcome.passed.len());
             for (scenario, why) in &outcome.failed {
                 println!("    {}: {why}", scenario.label());
             }
@@ -57,7 +57,7 @@ fn run_group(workshop: &Workshop, group: &[Cell], scenarios: &[Scenario], place:
     };
     let fails_all = |why: String| {
         for (i, cell) in group.iter().enumerate() {
-            for scenario in scenarios.iter().filter(|s| cell.client.lacks(**s).is_none()) {
+            for scenario in scenarios.iter().filter(|s| cell.lacks(**s).is_none()) {
                 note(i, *scenario, Err(why.clone()));
             }
         }
@@ -70,7 +70,9 @@ fn run_group(workshop: &Workshop, group: &[Cell], scenarios: &[Scenario], place:
         .zip(results)
         .map(|(cell, results)| {
             let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let passed = results.iter().filter(|(_, result)| result.is_ok()).count();
+            let mut passed: Vec<Scenario> =
+                results.iter().filter(|(_, result)| result.is_ok()).map(|(scenario, _)| *scenario).collect();
+            passed.sort();
             let mut failed: Vec<_> = results
                 .into_iter()
                 .filter_map(|(scenario, result)| Some((scenario, result.err()?)))
@@ -91,15 +93,13 @@ fn play_group(
 ) -> Result<(), String> {
     fs::create_dir_all(place).map_err(|e| format!("{}: {e}", place.display()))?;
     let mut cluster = Cluster::start(workshop, group[0].namesrv, group[0].broker, place)?;
-    let cast = Cast::start(workshop, group, place)?;
+    let cast = Cast::start(workshop, &cluster, group, place)?;
     let permits = Permits::new(SCENARIOS_MAX);
     let restarts = scenarios.contains(&Scenario::Restart);
     let before: Results = Mutex::default();
     thread::scope(|scope| {
         for scenario in in_starting_order(scenarios) {
-            for (i, cell) in
-                group.iter().enumerate().filter(|(_, cell)| cell.client.lacks(scenario).is_none())
-            {
+            for (i, cell) in group.iter().enumerate().filter(|(_, cell)| cell.lacks(scenario).is_none()) {
                 let (permits, cluster, before, cast) = (&permits, &cluster, &before, &cast);
                 scope.spawn(move || {
                     let _permit = permits.take();
@@ -135,7 +135,8 @@ fn play_group(
     let failed = |cell: &Cell| before.iter().any(|(_, result)| *result == Err(cell.label()));
     let restarted = cluster.restart_broker();
     thread::scope(|scope| {
-        for (i, _) in group.iter().enumerate().filter(|(_, cell)| !failed(cell)) {
+        let plays = |cell: &Cell| cell.lacks(Scenario::Restart).is_none() && !failed(cell);
+        for (i, _) in group.iter().enumerate().filter(|(_, cell)| plays(cell)) {
             let (cluster, restarted, cast) = (&cluster, &restarted, &cast);
             scope.spawn(move || {
                 let result = restarted.clone().and_then(|()| after_restart(cast.stage(cluster, i)));
@@ -154,11 +155,12 @@ struct Cast {
 }
 
 impl Cast {
-    fn start(workshop: &Workshop, group: &[Cell], place: &Path) -> Result<Self, String> {
+    fn start(workshop: &Workshop, cluster: &Cluster, group: &[Cell], place: &Path) -> Result<Self, String> {
         let peers = group.iter().map(|cell| Peer::start(workshop, cell.client, place));
         let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let mut cast = Self { peers, lone_admin: None };
-        if cast.java().is_none() && cast.peers.iter().any(|peer| !peer.client.creates_topics()) {
+        let needed = cluster.may_lose_topics() || cast.peers.iter().any(|peer| peer.client.needs_admin());
+        if cast.java().is_none() && needed {
             cast.lone_admin = Some(Peer::start(workshop, Client::Java49, place)?);
         }
         Ok(cast)

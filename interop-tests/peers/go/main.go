@@ -285,5 +285,7 @@ func (c *command) consume() error {
 	}
 	say(c.id, "READY")
 	<-c.stop
+	// Nothing tells when the library has noted what the handlers are done with.
+	time.Sleep(200 * time.Millisecond)
 	return pc.Shutdown()
 }

@@ -1,5 +1,6 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -79,6 +80,10 @@ public class Driver {
                     break;
                 case "create-topic":
                     createTopic(id, options);
+                    say(id, "DONE");
+                    break;
+                case "create-group":
+                    createGroup(id, options);
                     say(id, "DONE");
                     break;
                 default:
@@ -182,6 +187,8 @@ public class Driver {
         consumer.setNamesrvAddr(options.get("--namesrv"));
         consumer.setInstanceName("i" + id);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        // What the listeners are done with is committed before the consumer leaves.
+        consumer.setAwaitTerminationMillisWhenShutdown(10_000);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);
         if (options.containsKey("--max-reconsume")) {
@@ -224,22 +231,48 @@ public class Driver {
     /** MessageModel changed its package between 4.9 and 5.0. */
     @SuppressWarnings({"unchecked", "rawtypes"})
     private static void setBroadcasting(DefaultMQPushConsumer consumer) throws Exception {
-        for (java.lang.reflect.Method method : DefaultMQPushConsumer.class.getMethods()) {
-            if (method.getName().equals("setMessageModel")) {
-                Class type = method.getParameterTypes()[0];
-                method.invoke(consumer, Enum.valueOf(type, "BROADCASTING"));
+        Method method = method(DefaultMQPushConsumer.class, "setMessageModel");
+        method.invoke(consumer, Enum.valueOf((Class) method.getParameterTypes()[0], "BROADCASTING"));
+    }
+
+    /** The first public method of that name. */
+    private static Method method(Class<?> type, String name) throws NoSuchMethodException {
+        for (Method method : type.getMethods()) {
+            if (method.getName().equals(name)) {
+                return method;
             }
+        }
+        throw new NoSuchMethodException(type.getName() + "." + name);
+    }
+
+    /** SubscriptionGroupConfig changed its package between 4.9 and 5.0. */
+    private static void createGroup(String id, Map<String, String> options) throws Exception {
+        DefaultMQAdminExt admin = admin(id, options);
+        try {
+            Method create = method(DefaultMQAdminExt.class, "createAndUpdateSubscriptionGroupConfig");
+            Class<?> type = create.getParameterTypes()[1];
+            Object config = type.getConstructor().newInstance();
+            method(type, "setGroupName").invoke(config, options.get("--group"));
+            method(type, "setRetryMaxTimes").invoke(config, Integer.parseInt(options.get("--retry-max")));
+            create.invoke(admin, options.get("--broker"), config);
+        } finally {
+            admin.shutdown();
         }
     }
 
-    private static void createTopic(String id, Map<String, String> options) throws Exception {
+    private static DefaultMQAdminExt admin(String id, Map<String, String> options) throws Exception {
         DefaultMQAdminExt admin = new DefaultMQAdminExt();
         admin.setNamesrvAddr(options.get("--namesrv"));
         admin.setInstanceName("i" + id);
         admin.start();
+        return admin;
+    }
+
+    private static void createTopic(String id, Map<String, String> options) throws Exception {
+        DefaultMQAdminExt admin = admin(id, options);
         try {
             TopicConfig config = new TopicConfig(options.get("--topic"));
-            config.setReadQueueNums(4);
+            config.setReadQueueNums(Integer.parseInt(options.getOrDefault("--read-queues", "4")));
             config.setWriteQueueNums(4);
             admin.createAndUpdateTopicConfig(options.get("--broker"), config);
         } finally {

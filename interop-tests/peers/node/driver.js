@@ -109,6 +109,9 @@ async function run(id, role, options, stop) {
   }
 }
 
+// The library's inner producer emits errors that nobody can listen to, as when a broker goes.
+process.on('uncaughtException', error => console.error(error));
+
 const tasks = [];
 const lines = readline.createInterface({ input: process.stdin });
 lines.on('line', line => {

@@ -1,182 +1,57 @@
 """The C++ peer: rocketmq-client-cpp 1.0.1 through the PyPI package `rocketmq`.
 
-Speaks the line protocol of ../README.md, with threads for concurrent commands (the foreign calls
-release the interpreter lock).
+Speaks the line protocol of ../README.md. Each command runs in a process of its own (command.py):
+many instances of the library in one process now and then end it while one of them shuts down.
 """
 
-import os
+import pathlib
+import subprocess
 import sys
 import threading
-import time
-from ctypes import c_char_p, c_void_p
 
-from rocketmq.client import Message, Producer, PushConsumer, RecvMessage
-from rocketmq.exceptions import ffi_check
-from rocketmq.ffi import MessageModel, _CConsumeStatus, dll
-
-# In the library, but not declared by the Python layer.
-dll.SetProducerInstanceName.argtypes = [c_void_p, c_char_p]
-
-STATUS = {
-    0: "SEND_OK",
-    1: "FLUSH_DISK_TIMEOUT",
-    2: "FLUSH_SLAVE_TIMEOUT",
-    3: "SLAVE_NOT_AVAILABLE",
-}
-STDOUT = threading.Lock()
+COMMAND = pathlib.Path(__file__).with_name("command.py")
 
 
-def say(ident, *fields):
-    line = "\t".join([ident, *map(str, fields)])
-    with STDOUT:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-
-
-def make(options, body):
-    message = Message(options["--topic"])
-    message.set_body(body)
-    if options.get("--tag"):
-        message.set_tags(options["--tag"])
-    return message
-
-
-def sent(ident, body, result, step=0):
-    # The C interface tells the offset but not the queue.
-    say(ident, "SENT", body, STATUS.get(int(result.status), "UNKNOWN"), result.msg_id, "-", result.offset + step)
-
-
-def send(ident, options, stop):
-    producer = Producer(options["--group"])
-    producer.set_namesrv_addr(options["--namesrv"])
-    producer.set_timeout(10_000)
-    dll.SetProducerInstanceName(producer._handle, f"i{ident}".encode())
-    producer.start()
-    mode, prefix = options.get("--mode", "sync"), options["--prefix"]
-    count, interval = int(options["--count"]), int(options.get("--interval-ms", "0")) / 1000
-    answers = threading.Semaphore(0)
-    asked = 0
-    batch, keep = [], []
-    try:
-        for i in range(count):
-            body = f"{prefix}-{i % 4}-{i // 4}" if mode == "orderly" else f"{prefix}-{i}"
-            message = make(options, body)
-            if mode == "sync":
-                sent(ident, body, producer.send_sync(message))
-            elif mode == "async":
-                keep.append(message)  # the callback may come after this turn of the loop
-
-                def success(result, body=body):
-                    sent(ident, body, result)
-                    answers.release()
-
-                def failure(error, body=body):
-                    say(ident, "SENT", body, f"EXCEPTION {error}")
-                    answers.release()
-
-                producer.send_async(message, success, failure)
-                asked += 1
-            elif mode == "oneway":
-                producer.send_oneway(message)
-                say(ident, "SENT", body, "ONEWAY")
-            elif mode == "orderly":
-                sent(ident, body, producer.send_orderly(message, i % 4))
-            elif mode == "batch":
-                batch.append((body, message))
-                if len(batch) == 16 or i == count - 1:
-                    result = producer.send_batch([m for _, m in batch])
-                    for step, (one, _) in enumerate(batch):
-                        sent(ident, one, result, step)
-                    batch = []
-            else:
-                raise ValueError(f"unknown mode {mode}")
-            if stop.wait(interval) if interval else stop.is_set():
-                break
-        for _ in range(asked):
-            if not answers.acquire(timeout=30):
-                raise TimeoutError("asynchronous sends without an answer")
-        if mode == "oneway":
-            stop.wait()
-    finally:
-        producer.shutdown()
-        GRAVEYARD.append(producer)
-
-
-# Producers and consumers are shut down but never destroyed: the library's destructors run
-# unsynchronised with its own threads.
-GRAVEYARD = []
-
-
-def consume(ident, options, stop):
-    mode = options.get("--mode", "concurrent")
-    model = MessageModel.BROADCASTING if mode == "broadcast" else MessageModel.CLUSTERING
-    consumer = PushConsumer(options["--group"], orderly=mode == "orderly", message_model=model)
-    consumer.set_namesrv_addr(options["--namesrv"])
-    consumer.set_instance_name(f"i{ident}")
-    consumer.set_thread_count(4)
-    fail_times = int(options.get("--fail-times", "0"))
-    deliveries, lock = {}, threading.Lock()
-
-    def accept(_, handle):
-        message = RecvMessage(handle)
-        body = message.body.decode()
-        tags = message.tags.decode() if message.tags else "-"
-        say(ident, "RECV", body, message.queue_id, message.queue_offset, message.reconsume_times, tags)
-        with lock:
-            deliveries[body] = deliveries.get(body, 0) + 1
-            ok = deliveries[body] > fail_times
-        return (_CConsumeStatus.CONSUME_SUCCESS if ok else _CConsumeStatus.RECONSUME_LATER).value
-
-    # Not `consumer.subscribe`: it raises out of the foreign callback after a failure, and the
-    # library then reads success.
-    topic, expression = options["--topic"].encode(), options.get("--expression", "*").encode()
-    ffi_check(dll.Subscribe(consumer._handle, topic, expression))
-    consumer._register_callback(accept)
-    consumer.start()
-    say(ident, "READY")
-    stop.wait()
-    consumer.shutdown()
-    GRAVEYARD.append(consumer)
-
-
-def run(ident, role, options, stop):
-    try:
-        if role == "send":
-            send(ident, options, stop)
-            say(ident, "DONE")
-        elif role == "consume":
-            consume(ident, options, stop)
-            say(ident, "STOPPED")
-        else:
-            raise ValueError(f"unknown command {role}")
-    except Exception as error:  # every failure must reach the harness
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        say(ident, "ERROR", text)
+def watch(ident, child, stopped):
+    """Reports a command whose process ended without doing so itself."""
+    code = child.wait()
+    if code == 0:
+        return
+    if stopped.is_set():
+        # The library may fall over its own threads while it shuts down.
+        print(f"{ident}: ended by {code} while shutting down", file=sys.stderr, flush=True)
+        line = f"{ident}\tSTOPPED\n"
+    else:
+        line = f"{ident}\tERROR\tthe library ended the process: {code}\n"
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 def main():
-    running, threads = {}, []
+    running, watchers = {}, []
     for line in sys.stdin:
         words = line.rstrip("\n").split("\t")
         if len(words) < 2:
             continue
-        ident, role = words[0], words[1]
-        if role == "stop":
-            if ident in running:
-                running[ident].set()
+        if words[1] == "stop":
+            child, stopped = running.get(words[0], (None, None))
+            if child and not stopped.is_set():
+                stopped.set()
+                child.stdin.close()
             continue
-        running[ident] = threading.Event()
-        options = dict(zip(words[2::2], words[3::2]))
-        thread = threading.Thread(target=run, args=(ident, role, options, running[ident]), daemon=True)
-        threads.append(thread)
-        thread.start()
-    for stop in running.values():
-        stop.set()
-    deadline = time.monotonic() + 10
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    sys.stdout.flush()
-    os._exit(0)  # without the library's static destructors, which may hang
+        child = subprocess.Popen([sys.executable, COMMAND, *words], stdin=subprocess.PIPE)
+        stopped = threading.Event()
+        running[words[0]] = (child, stopped)
+        watchers.append(threading.Thread(target=watch, args=(words[0], child, stopped), daemon=True))
+        watchers[-1].start()
+    for child, stopped in running.values():
+        stopped.set()
+        child.stdin.close()
+    for child, _ in running.values():
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
 
 
 if __name__ == "__main__":
