@@ -16,8 +16,7 @@ pub struct RemotingConfig {
     pub first_frame_timeout: Duration,
     /// Bytes waiting to be written from which on `oneway` and `call` wait for room. Default 8 MiB.
     ///
-    /// Answers may pile up to [`RemotingConfig::REPLIES_FACTOR`] times as much; then the peer, which asks
-    /// and does not read, is closed.
+    /// Answers may pile up to four times as much; then the peer, which asks and does not read, is closed.
     pub write_pending_max: usize,
     /// Bytes waiting to be written from which on an accepted connection is not read. Default 4 MiB.
     pub read_pause_at: usize,
@@ -33,6 +32,12 @@ pub struct RemotingConfig {
     pub calls_max: usize,
     /// Most bytes of incomplete frames that all connections of a listener hold together. Default 256 MiB.
     pub partial_total_max: usize,
+    /// Most bytes that wait to be written to all connections of a listener together. Beyond it, peers that
+    /// are slow to read are read no more until they have taken what waits for them. Default 256 MiB.
+    pub write_total_max: usize,
+    /// Threads of a listener that serve its connections, each connection on one of them for ever. Default 0:
+    /// connections are tasks of the runtime that serves the listener.
+    pub reactors: usize,
     /// The listener's queue of connections the system has not handed over yet. Default 1,024.
     pub backlog: i32,
     /// Silence after which the system probes whether the peer is still there. Default 60 s.
@@ -44,8 +49,10 @@ pub struct RemotingConfig {
 }
 
 impl RemotingConfig {
-    /// How many times [`RemotingConfig::write_pending_max`] answers may pile up to.
-    pub const REPLIES_FACTOR: usize = 4;
+    /// Bytes of waiting answers at which their peer is given up.
+    pub(crate) fn replies_max(&self) -> usize {
+        self.write_pending_max.saturating_mul(4)
+    }
 }
 
 impl Default for RemotingConfig {
@@ -62,6 +69,8 @@ impl Default for RemotingConfig {
             connections_per_ip_max: 2_048,
             calls_max: 65_536,
             partial_total_max: 256 << 20,
+            write_total_max: 256 << 20,
+            reactors: 0,
             backlog: 1_024,
             keepalive: Duration::from_secs(60),
             send_buffer: None,

@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::config::RemotingConfig;
-use crate::connection::{Connection, Driver, Handler};
+use crate::connection::{Connection, Handler};
 use crate::error::CallError;
+use crate::serve::Driver;
 
 /// Opens a connection to `host:port` and serves it on a task of its own.
 ///

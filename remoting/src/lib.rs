@@ -13,6 +13,7 @@ mod dialer;
 mod error;
 mod listener;
 mod outbound;
+mod serve;
 
 pub use config::RemotingConfig;
 pub use connection::{Connection, Handler, RefuseAll};

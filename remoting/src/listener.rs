@@ -7,17 +7,19 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::RemotingConfig;
-use crate::connection::{Connection, Driver, Handler};
+use crate::connection::{Connection, Handler, Totals};
 use crate::dialer::prepare;
+use crate::serve::Driver;
 
 /// How long accepting pauses after the system refused it (no descriptors left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -32,13 +34,14 @@ pub struct Listener {
     socket: TcpListener,
     local_addr: SocketAddr,
     config: Arc<RemotingConfig>,
+    reactors: Reactors,
 }
 
 impl Listener {
     /// Listens on `addr`; port 0 takes any free port.
     ///
     /// # Errors
-    /// The system's reason why the address cannot be listened on.
+    /// The system's reason why the address cannot be listened on, or no thread be started.
     pub async fn bind(addr: SocketAddr, config: RemotingConfig) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         // A server that is started again right away finds its port held by dead connections otherwise.
@@ -47,7 +50,8 @@ impl Listener {
         socket.bind(&addr.into())?;
         socket.listen(config.backlog)?;
         let socket = TcpListener::from_std(socket.into())?;
-        Ok(Self { local_addr: socket.local_addr()?, socket, config: Arc::new(config) })
+        let reactors = Reactors::start(config.reactors)?;
+        Ok(Self { local_addr: socket.local_addr()?, socket, config: Arc::new(config), reactors })
     }
 
     /// The address it listens on, with the real port.
@@ -59,7 +63,7 @@ impl Listener {
     /// closes all connections and returns once they are gone.
     pub async fn serve(self, handler: Arc<dyn Handler>, shutdown: impl Future<Output = ()> + Send) {
         let roster = Arc::new(Roster::default());
-        let partial_total = Arc::new(AtomicUsize::new(0));
+        let totals = Arc::new(Totals::default());
         let quickest = self.config.idle_timeout.min(self.config.first_frame_timeout);
         let mut sweep = tokio::time::interval((quickest / 4).clamp(Duration::from_millis(10), SWEEP_MAX));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -71,7 +75,7 @@ impl Listener {
                 _ = sweep.tick() => roster.sweep(&self.config),
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => match roster.admit(peer.ip(), &self.config) {
-                        Some(seat) => self.start(stream, seat, &handler, &partial_total),
+                        Some(seat) => self.start(stream, seat, &handler, &totals),
                         None => refused.log(peer),
                     },
                     Err(error) => {
@@ -91,25 +95,57 @@ impl Listener {
         }
     }
 
-    fn start(
-        &self,
-        stream: TcpStream,
-        seat: Seat,
-        handler: &Arc<dyn Handler>,
-        partial_total: &Arc<AtomicUsize>,
-    ) {
-        let total = Some(partial_total.clone());
-        let driver = prepare(&stream, &self.config)
-            .and_then(|()| Driver::new(&stream, None, handler.clone(), self.config.clone(), total));
+    fn start(&self, stream: TcpStream, seat: Seat, handler: &Arc<dyn Handler>, totals: &Arc<Totals>) {
+        let driver = prepare(&stream, &self.config).and_then(|()| {
+            Driver::new(&stream, None, handler.clone(), self.config.clone(), Some(totals.clone()))
+        });
         // The peer has gone again already.
         let Ok(driver) = driver else { return };
         let connection = driver.connection();
-        seat.roster.seats().connections.insert(connection.id(), connection.clone());
-        let id = connection.id();
-        tokio::spawn(async move {
-            let _seat = TakenSeat { seat, id };
-            driver.run(stream).await;
-        });
+        let seat = TakenSeat { id: connection.id(), seat };
+        seat.seat.roster.seats().connections.insert(connection.id(), connection.clone());
+        match self.reactors.for_connection(connection.id()) {
+            None => {
+                tokio::spawn(async move {
+                    let _seat = seat;
+                    driver.run(stream).await;
+                });
+            }
+            Some(reactor) => {
+                let Ok(stream) = stream.into_std() else { return };
+                reactor.spawn(async move {
+                    let _seat = seat;
+                    if let Ok(stream) = TcpStream::from_std(stream) {
+                        driver.run(stream).await;
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Threads with a runtime each; they end when this is dropped.
+#[derive(Debug, Default)]
+struct Reactors(Vec<(Handle, oneshot::Sender<()>)>);
+
+impl Reactors {
+    fn start(count: usize) -> io::Result<Self> {
+        let mut reactors = Vec::new();
+        for number in 0..count {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let (stop, stopped) = oneshot::channel::<()>();
+            reactors.push((runtime.handle().clone(), stop));
+            let run = move || {
+                // Completes when its sender is dropped.
+                let _ = runtime.block_on(stopped);
+            };
+            std::thread::Builder::new().name(format!("reactor-{number}")).spawn(run)?;
+        }
+        Ok(Self(reactors))
+    }
+
+    fn for_connection(&self, id: u64) -> Option<&Handle> {
+        self.0.get(id as usize % self.0.len().max(1)).map(|(handle, _)| handle)
     }
 }
 

@@ -95,6 +95,23 @@ async fn graceful_stop() {
     Server::start_on(addr, RemotingConfig::default()).await;
 }
 
+/// Connections on reactors of their own work and stop like others.
+#[tokio::test]
+async fn reactors() {
+    let server = Server::start(RemotingConfig { reactors: 2, ..RemotingConfig::default() }).await;
+    let addr = server.addr.to_string();
+    let mut connections = Vec::new();
+    for _ in 0..5 {
+        let connection = dial(&addr, Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
+        connection.call(request(ECHO, ""), SOON).await.unwrap();
+        connections.push(connection);
+    }
+    soon(server.stop().0).await.unwrap();
+    for connection in connections {
+        soon(connection.closed()).await;
+    }
+}
+
 /// A stopping server waits only so long for a peer that does not read.
 #[tokio::test]
 async fn stop_does_not_wait_for_ever() {

@@ -47,6 +47,47 @@ async fn slow_reader_does_not_grow_memory() {
     asking.await.unwrap();
 }
 
+/// When all connections together have too much to write, the slow ones are read no more; others are.
+#[tokio::test]
+async fn common_write_limit() {
+    let config =
+        RemotingConfig { write_total_max: 1 << 20, read_pause_at: 64 << 20, ..RemotingConfig::default() };
+    let mut server = Server::start(config).await;
+    let (mut slow, mut brisk) = (server.raw().await, server.raw().await);
+    let (mut slow_buffer, mut brisk_buffer) = (BytesMut::new(), BytesMut::new());
+    write_frame(&mut slow, 1, request(BYTES, "15000000")).await;
+    let peer = soon(server.events.opened.recv()).await.unwrap();
+    soon(async {
+        while peer.write_pending() < 1 << 20 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    write_frame(&mut slow, 2, request(HOLD, "")).await;
+    for opaque in 0..10 {
+        write_frame(&mut brisk, opaque, request(ECHO, "")).await;
+        assert_eq!(read_frame(&mut brisk, &mut brisk_buffer).await.opaque, opaque);
+    }
+    assert!(server.events.held.try_recv().is_err(), "the slow one is still read");
+    assert_eq!(read_frame(&mut slow, &mut slow_buffer).await.body.len(), 15_000_000);
+    soon(server.events.held.recv()).await.unwrap();
+}
+
+/// How long a connection was quiet before says nothing about a peer that reads.
+#[tokio::test]
+async fn stall_counts_from_the_first_unwritten_byte() {
+    let stall = Duration::from_millis(400);
+    let config = RemotingConfig { write_stall: stall, ..RemotingConfig::default() };
+    let server = Server::start(config).await;
+    let config = RemotingConfig::default();
+    let connection = dial(&server.addr.to_string(), Arc::new(RefuseAll), &config).await.unwrap();
+    connection.call(request(HOLD, ""), stall + stall / 4).await.unwrap_err();
+    for _ in 0..5 {
+        let answer = connection.call(request(BYTES, "15000000"), SOON).await.unwrap();
+        assert_eq!(answer.body.len(), 15_000_000);
+    }
+}
+
 /// A peer that takes nothing of its answers is closed.
 #[tokio::test]
 async fn stalled_reader_is_closed() {

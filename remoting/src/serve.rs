@@ -1,0 +1,353 @@
+//! The task that owns a connection's socket.
+//!
+//! ```text
+//! loop:  read → decode every complete frame → Handler::handle once → write all answers at once
+//!                       │ answers to own calls → their waiters
+//!        queued frames (calls, late answers) → the same write
+//! ```
+//!
+//! Nothing but the task touches the socket, and no request costs a task or a thread hop. While nothing is
+//! under way the task owns no buffer: bytes are read into a buffer of the thread and copied once, sized
+//! right, so that a retained text or body keeps only the bytes of its own read alive.
+//!
+//! Java counterparts: `NettyDecoder`, `NettyEncoder` and the handlers of `NettyRemotingServer`.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
+
+use bytes::{BufMut, BytesMut};
+use ferrocket_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
+use tokio::time::Instant;
+
+use crate::config::RemotingConfig;
+use crate::connection::{CLOSED, CLOSING, Connection, Handler, Totals, fitting, lock};
+use crate::outbound::{Outbound, SLICES_MAX};
+
+/// Most bytes of one read; the size of each thread's read buffer.
+const READ_MAX: usize = 64 * 1024;
+/// A frame of which so much has come, and of which so much is missing, is read straight into its place.
+const DIRECT_MIN: usize = 16 * 1024;
+/// Most frames handled between two writes, so that one peer cannot hold its thread for long.
+const ROUND_FRAMES_MAX: usize = 256;
+/// While all connections together have too much to write, those with more than this are not read.
+const PRESSED_PENDING_MAX: usize = 64 * 1024;
+
+thread_local! {
+    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_MAX]);
+}
+
+/// Why a connection ends.
+enum End {
+    /// Somebody on this side closed it, and everything is written.
+    Closed,
+    /// The peer closed it.
+    PeerClosed,
+    /// The system reports an error.
+    Io(io::Error),
+    /// The peer's bytes are no frames.
+    Broken(FrameError),
+    /// The peer reads nothing.
+    Stalled,
+    /// All connections together hold too many bytes of incomplete frames.
+    PartialTotal,
+}
+
+/// What the first four bytes probably were if they were no frame length.
+fn looks_like(error: &FrameError) -> &'static str {
+    let FrameError::Length(len) = error else { return "" };
+    match len.to_be_bytes() {
+        [0x16, 0x03, ..] => "a TLS hello; this port speaks plain text",
+        [b'G', b'E', b'T', b' ']
+        | [b'P', b'U', b'T', b' ']
+        | [b'P', b'O', b'S', b'T']
+        | [b'H', b'E', b'A', b'D'] => "an HTTP request",
+        _ => "",
+    }
+}
+
+/// Owns the socket; runs as one task.
+pub(crate) struct Driver {
+    connection: Connection,
+    handler: Arc<dyn Handler>,
+    /// Accepted rather than dialled. Only an accepting side stops reading while its output waits: if both
+    /// sides did, two busy peers could wait for each other for ever.
+    accepted: bool,
+    /// Bytes of the frame, or frames, not handled yet.
+    partial: BytesMut,
+    /// Our share of [`Totals::partial`].
+    partial_share: usize,
+    /// What is being written.
+    out: Outbound,
+    /// Since when the peer has taken nothing of `out`; `None` while that is empty.
+    stalled_since: Option<Instant>,
+}
+
+impl Driver {
+    /// A connection over this socket: an accepted one if `totals` are given, else a dialled one. Nothing
+    /// happens before [`Driver::run`].
+    pub(crate) fn new(
+        stream: &TcpStream,
+        name: Option<&str>,
+        handler: Arc<dyn Handler>,
+        config: Arc<RemotingConfig>,
+        totals: Option<Arc<Totals>>,
+    ) -> io::Result<Self> {
+        let accepted = totals.is_some();
+        let totals = totals.unwrap_or_default();
+        let connection = Connection::new(stream.peer_addr()?, stream.local_addr()?, name, config, totals);
+        let (partial, out) = (BytesMut::new(), Outbound::default());
+        Ok(Self { connection, handler, accepted, partial, partial_share: 0, out, stalled_since: None })
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Serves the connection until it ends.
+    pub(crate) async fn run(mut self, mut stream: TcpStream) {
+        self.handler.opened(&self.connection);
+        let end = self.serve(&mut stream).await;
+        let peer = &self.connection.link.name;
+        match end {
+            End::Closed => tracing::debug!(peer, "connection closed"),
+            End::PeerClosed => tracing::debug!(peer, "connection closed by the peer"),
+            End::Io(error) => tracing::debug!(peer, %error, "connection failed"),
+            End::Broken(error) => {
+                let looks_like = looks_like(&error);
+                tracing::warn!(peer, %error, looks_like, "closing a peer that breaks the protocol");
+            }
+            End::Stalled => tracing::warn!(peer, "closing a peer that does not read"),
+            End::PartialTotal => tracing::warn!(peer, "closing a peer: too many incomplete frames are held"),
+        }
+    }
+
+    async fn serve(&mut self, stream: &mut TcpStream) -> End {
+        let link = self.connection.link.clone();
+        let (mut reader, writer) = stream.split();
+        let mut drain_until = None;
+        let mut more = false;
+        loop {
+            self.out.append(&mut lock(&link.queue));
+            if let Err(end) = self.write(|slices| writer.try_write_vectored(slices)) {
+                return end;
+            }
+            let closing = self.connection.is_closed();
+            if closing {
+                let until = *drain_until.get_or_insert_with(|| Instant::now() + link.config.drain_timeout);
+                // A frame that was queued before the state changed is seen by the next turn's append.
+                if self.out.is_empty() && lock(&link.queue).is_empty() || Instant::now() >= until {
+                    return End::Closed;
+                }
+            }
+            let reading = !closing && self.has_room();
+            if reading && more {
+                match self.round() {
+                    Ok(again) => more = again,
+                    Err(end) => return self.last_words(end, |slices| writer.try_write_vectored(slices)),
+                }
+                // Many frames in one go must not starve the thread's other connections.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let stalled = self.stalled_since.map(|since| since + link.config.write_stall);
+            let give_up = drain_until.or(stalled);
+            tokio::select! {
+                () = link.wake.notified() => {}
+                read = read(&mut reader, &mut self.partial), if reading => match read {
+                    Ok(0) => {
+                        // The peer may have closed only its sending half and still read answers.
+                        if link.pending.load(Ordering::Acquire) == 0 {
+                            return End::PeerClosed;
+                        }
+                        self.connection.close();
+                    }
+                    Ok(_) => match self.round() {
+                        Ok(again) => more = again,
+                        Err(end) => return self.last_words(end, |slices| writer.try_write_vectored(slices)),
+                    },
+                    Err(error) => return End::Io(error),
+                },
+                writable = writer.writable(), if stalled.is_some() => if let Err(error) = writable {
+                    return End::Io(error);
+                },
+                () = until(give_up), if stalled.is_some() => {
+                    return if closing { End::Closed } else { End::Stalled };
+                }
+            }
+        }
+    }
+
+    /// Whether more requests may be taken on, seen from what waits to be written.
+    fn has_room(&self) -> bool {
+        let (link, pending) = (&self.connection.link, self.connection.write_pending());
+        if !self.accepted {
+            return pending < link.config.replies_max();
+        }
+        pending < link.config.read_pause_at && (pending < PRESSED_PENDING_MAX || !link.is_pressed())
+    }
+
+    /// Decodes and handles what has been read; true when whole frames are left for another round.
+    fn round(&mut self) -> Result<bool, End> {
+        let link = &self.connection.link;
+        link.note_activity();
+        let mut requests = Vec::new();
+        let mut decoded = 0;
+        let mut broken = None;
+        let most = if link.is_pressed() { 1 } else { ROUND_FRAMES_MAX };
+        while decoded < most {
+            match frame::decode(&mut self.partial) {
+                Ok(Some(command)) if command.is_response() => {
+                    decoded += 1;
+                    // Nobody waits any more for the answer to a call given up.
+                    let waiter = lock(&link.calls).take(command.opaque);
+                    if let Some(waiter) = waiter {
+                        let _ = waiter.send(command);
+                    }
+                }
+                Ok(Some(command)) => {
+                    decoded += 1;
+                    requests.push(command);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
+            }
+        }
+        if decoded > 0 {
+            link.framed.store(true, Ordering::Relaxed);
+        }
+        if !requests.is_empty() {
+            let mut replies = Vec::with_capacity(requests.len());
+            self.handler.handle(&self.connection, &mut requests, &mut replies);
+            let before = self.out.len();
+            for reply in replies {
+                self.out.push(&fitting(reply));
+            }
+            link.add_pending(self.out.len() - before);
+        }
+        match broken {
+            Some(error) => Err(End::Broken(error)),
+            None => self.keep_partial(decoded > 0).map(|()| decoded == most),
+        }
+    }
+
+    /// Keeps the bytes of an incomplete frame without the memory of the frames that came with it.
+    fn keep_partial(&mut self, decoded: bool) -> Result<(), End> {
+        if decoded {
+            self.partial = BytesMut::from(&self.partial[..]);
+        }
+        let (link, share) = (&self.connection.link, self.partial.len());
+        let total = if share >= self.partial_share {
+            let more = share - self.partial_share;
+            link.totals.partial.fetch_add(more, Ordering::Relaxed) + more
+        } else {
+            let less = self.partial_share - share;
+            link.totals.partial.fetch_sub(less, Ordering::Relaxed) - less
+        };
+        self.partial_share = share;
+        if share > 0 && self.accepted && total > link.config.partial_total_max {
+            return Err(End::PartialTotal);
+        }
+        Ok(())
+    }
+
+    /// Writes as much as the system takes right now.
+    fn write(&mut self, try_write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> Result<(), End> {
+        let link = &self.connection.link;
+        let mut taken = 0;
+        let result = loop {
+            if self.out.is_empty() {
+                break Ok(());
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = self.out.slices(&mut slices);
+            match try_write(&slices[..filled]) {
+                Ok(0) => break Err(End::PeerClosed),
+                Ok(written) => {
+                    self.out.advance(written);
+                    taken += written;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(End::Io(error)),
+            }
+        };
+        if taken > 0 {
+            link.note_activity();
+            link.sub_pending(taken);
+            self.stalled_since = None;
+        }
+        if self.out.is_empty() {
+            self.stalled_since = None;
+        } else {
+            self.stalled_since.get_or_insert_with(Instant::now);
+        }
+        result
+    }
+
+    /// Answers the good requests that came before a fault, as far as the system takes it right now.
+    fn last_words(&mut self, end: End, try_write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> End {
+        let _ = self.write(try_write);
+        end
+    }
+}
+
+impl Drop for Driver {
+    // Here and not at the end of `run`, so that waiters learn of it after a handler's panic or when the
+    // runtime drops the task.
+    fn drop(&mut self) {
+        let link = &self.connection.link;
+        {
+            // Under the queue's lock: what is queued from now on is refused.
+            let mut queue = lock(&link.queue);
+            link.state.store(CLOSING, Ordering::Release);
+            *queue = Outbound::default();
+        }
+        link.sub_pending(link.pending.load(Ordering::Acquire));
+        drop(lock(&link.calls).close());
+        link.room.notify_waiters();
+        link.totals.partial.fetch_sub(self.partial_share, Ordering::Relaxed);
+        self.handler.closed(&self.connection);
+        link.state.store(CLOSED, Ordering::Release);
+        link.gone.notify_waiters();
+    }
+}
+
+/// Waits until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads what is there into `partial`; 0 at the end of the stream. Owns nothing while it waits.
+async fn read(reader: &mut ReadHalf<'_>, partial: &mut BytesMut) -> io::Result<usize> {
+    let missing = frame::missing(partial, FRAME_LEN_MAX);
+    if missing >= DIRECT_MIN && partial.len() >= DIRECT_MIN {
+        // Room grows with what has come, not with what the peer declares.
+        let room = missing.min(partial.len().max(READ_MAX));
+        partial.reserve(room);
+        return reader.read_buf(&mut partial.limit(room)).await;
+    }
+    poll_fn(|cx| {
+        READ_BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
+            partial.extend_from_slice(buffer.filled());
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    })
+    .await
+}
