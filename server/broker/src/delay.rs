@@ -8,11 +8,31 @@
 //! Java counterpart: `ScheduleMessageService`, which looks at each level ten times a second.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use ferrocket_protocol::body::offset::DelayOffsetTable;
+use ferrocket_protocol::fastjson;
 use ferrocket_protocol::message::MessageRecord;
 use ferrocket_protocol::properties::{self, names};
+use ferrocket_store::{Append, ConfigFiles};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::broker::{Shared, stopped};
+use crate::saving::LoadError;
 use crate::topics::{SCHEDULE_TOPIC, TRANS_HALF_TOPIC};
+
+/// The file under `config/`.
+pub(crate) const FILE: &str = "delayOffset.json";
+/// Messages of one level that are delivered as one group.
+const GROUP_MAX: usize = 32;
+/// After a delivery that the store refused, the next attempt comes this much later.
+const RETRY_MS: i64 = 100;
+/// The longest sleep: the wall clock may be set meanwhile.
+const SLEEP_MAX_MS: i64 = 10_000;
 
 /// How far each level has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +106,176 @@ pub(crate) fn delivery(record: MessageRecord) -> Option<MessageRecord> {
         return None;
     }
     Some(MessageRecord { topic: topic.into(), queue_id, ..record })
+}
+
+/// The delay levels of a running Broker.
+#[derive(Debug)]
+pub(crate) struct Delay {
+    levels: Mutex<DelayLevels>,
+    level_max: i32,
+    /// Until when the driver sleeps, ms since 1970.
+    sleeps_until_ms: AtomicI64,
+    /// Tells the driver that something is due before that.
+    sooner: Notify,
+    /// Whether memory knows more than the file.
+    unsaved: AtomicBool,
+}
+
+impl Delay {
+    /// Levels with these delays in ms, which have delivered nothing yet.
+    pub(crate) fn new(delays_ms: Vec<i64>) -> Self {
+        let levels = DelayLevels::new(delays_ms);
+        Self {
+            level_max: levels.level_max(),
+            levels: Mutex::new(levels),
+            sleeps_until_ms: AtomicI64::new(i64::MAX),
+            sooner: Notify::new(),
+            unsaved: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes over the file, or its copy if it is damaged.
+    pub(crate) fn load(&self, files: &ConfigFiles) -> Result<(), LoadError> {
+        let io = |error| LoadError::Io(FILE, error);
+        let parse = |text: String| fastjson::from_slice::<DelayOffsetTable>(text.as_bytes());
+        let Some(text) = files.read(FILE).map_err(io)? else { return Ok(()) };
+        let read = match parse(text) {
+            Ok(read) => read,
+            Err(damage) => {
+                tracing::warn!(FILE, %damage, "a config file is damaged, taking its .bak");
+                let copy = files.read_backup(FILE).map_err(io)?;
+                copy.and_then(|text| parse(text).ok()).ok_or(LoadError::Json(FILE, damage))?
+            }
+        };
+        self.lock().restore(read.offset_table);
+        Ok(())
+    }
+
+    /// Writes the file if memory knows more than it. Blocks on the disk.
+    pub(crate) fn save(&self, files: &ConfigFiles) -> io::Result<()> {
+        if !self.unsaved.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let written = files.replace(FILE, &fastjson::to_pretty(&self.to_table()));
+        if let Err(error) = &written {
+            self.unsaved.store(true, Ordering::Release);
+            tracing::error!(FILE, %error, "could not write a config file");
+        }
+        written
+    }
+
+    /// The highest level; higher ones in messages are lowered to it.
+    pub(crate) fn level_max(&self) -> i32 {
+        self.level_max
+    }
+
+    /// How far all levels have come, for the file and for slaves.
+    pub(crate) fn to_table(&self) -> DelayOffsetTable {
+        DelayOffsetTable { offset_table: self.lock().progress().clone(), ..DelayOffsetTable::default() }
+    }
+
+    /// A delayed message has been stored that is due at this time.
+    pub(crate) fn arrived(&self, deliver_at_ms: i64) {
+        if deliver_at_ms < self.sleeps_until_ms.load(Ordering::Acquire) {
+            self.sooner.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, DelayLevels> {
+        // Progress is a number per level, whole at any moment.
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Delivers what is due, at most one group per level; answers when the next entry is due, if any waits.
+    fn deliver(&self, broker: &Shared, now_ms: i64) -> Option<i64> {
+        (1..=self.level_max).filter_map(|level| self.deliver_level(broker, level, now_ms)).min()
+    }
+
+    fn deliver_level(&self, broker: &Shared, level: i32, now_ms: i64) -> Option<i64> {
+        let store = &broker.store;
+        let queue_id = level - 1;
+        let max_offset = store.max_offset(SCHEDULE_TOPIC, queue_id);
+        let start = self.lock().next_offset(level, store.min_offset(SCHEDULE_TOPIC, queue_id), max_offset);
+        let (mut offset, mut next_due) = (start, None);
+        let (mut offsets, mut group) = (Vec::new(), Vec::new());
+        while offset < max_offset {
+            if group.len() == GROUP_MAX {
+                next_due = Some(now_ms);
+                break;
+            }
+            // Missing: the queue's front was cut off this very moment.
+            let Some(entry) = store.entry(SCHEDULE_TOPIC, queue_id, offset) else { break };
+            if let Due::At(at) = self.lock().due(level, entry.tags_code, now_ms) {
+                next_due = Some(at);
+                break;
+            }
+            let record = store.record_at(entry.physical_offset);
+            let record = record.and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok()).and_then(delivery);
+            match record {
+                Some(record) => {
+                    offsets.push(offset);
+                    group.push(Append { records: vec![record] });
+                }
+                None => tracing::warn!(level, offset, "a delayed message is gone from the log and skipped"),
+            }
+            offset += 1;
+        }
+        let topics: Vec<_> = group.iter().filter_map(|append| append.records.first()).map(|r| r.topic.clone()).collect();
+        let results = if group.is_empty() { Vec::new() } else { store.append(group) };
+        for ((at, topic), result) in offsets.into_iter().zip(topics).zip(results) {
+            match result {
+                Ok(appended) => {
+                    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
+                    broker.stats.put(&topic, 1, bytes);
+                }
+                Err(error) => {
+                    // Those behind it may have been stored; they will be delivered once more.
+                    tracing::warn!(level, offset = at, %error, "a delayed message could not be delivered yet");
+                    (offset, next_due) = (at, Some(now_ms + RETRY_MS));
+                    break;
+                }
+            }
+        }
+        if offset != start {
+            self.lock().delivered_to(level, offset);
+            self.unsaved.store(true, Ordering::Release);
+        }
+        next_due
+    }
+}
+
+/// Delivers delayed messages until the Broker stops.
+pub(crate) async fn run(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
+    let delay = &broker.delay;
+    let interval = broker.settings.now().flush_delay_offset_interval;
+    let mut save = tokio::time::interval_at(Instant::now() + interval, interval);
+    save.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        // Entries that arrive from here on wake the sleep below.
+        delay.sleeps_until_ms.store(i64::MAX, Ordering::Release);
+        let next_due = delay.deliver(&broker, broker.clock.now_ms());
+        let now_ms = broker.clock.now_ms();
+        let until_ms = next_due.unwrap_or(i64::MAX).min(now_ms.saturating_add(SLEEP_MAX_MS));
+        delay.sleeps_until_ms.store(until_ms, Ordering::Release);
+        let sleep = Duration::from_millis(u64::try_from(until_ms - now_ms).unwrap_or(0));
+        if sleep.is_zero() {
+            tokio::task::yield_now().await;
+            if stop.has_changed().is_err() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = delay.sooner.notified() => {}
+            _ = save.tick() => {
+                let broker = broker.clone();
+                // A failure has been logged and is tried again.
+                let _ = tokio::task::spawn_blocking(move || broker.delay.save(broker.store.config_files())).await;
+            }
+            () = stopped(&mut stop) => return,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,16 @@ mod dispatch;
 mod groups;
 mod handlers;
 mod held_pulls;
+mod late;
 mod offsets;
 mod queue_locks;
 mod refusal;
 mod registration;
+mod saving;
 mod send_plan;
 mod settings;
 mod stats;
 mod topics;
 
+pub use broker::{Broker, StartError, StopError};
+pub use settings::{BrokerSettings, InvalidSettings};

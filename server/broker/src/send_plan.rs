@@ -157,7 +157,7 @@ pub(crate) fn plan_batch(
     let of_batch = header.properties.as_deref().unwrap_or_default();
     let sent = SentProperties::read(of_batch, &rules.cluster)?;
     if body.len() > rules.body_len_max || flags & sys_flag::TRANSACTION_ROLLBACK != 0 || sent.delay_level > 0 {
-        return Err(illegal(rules));
+        return Err(illegal(rules.body_len_max));
     }
     let messages = batch::decode(body).map_err(|error| {
         Refusal::new(ResponseCode::MESSAGE_ILLEGAL, format!("the batch cannot be read: {error}"))
@@ -273,17 +273,16 @@ fn check_record(rules: &SendRules, record: &MessageRecord) -> Result<(), Refusal
         && record.properties.len() <= PROPERTIES_LEN_MAX
         && record.topic.len() <= TOPIC_LEN_MAX
         && record.encoded_len() <= rules.body_len_max.saturating_add(RECORD_OVERHEAD_MAX);
-    if fits { Ok(()) } else { Err(illegal(rules)) }
+    if fits { Ok(()) } else { Err(illegal(rules.body_len_max)) }
 }
 
 /// Java's answer to every message that does not fit.
-pub(crate) fn illegal(rules: &SendRules) -> Refusal {
+pub(crate) fn illegal(body_len_max: usize) -> Refusal {
     Refusal::new(
         ResponseCode::MESSAGE_ILLEGAL,
         format!(
-            "the message is illegal, maybe msg body or properties length not matched. msg body length limit {}B, \
-             msg properties length limit 32KB.",
-            rules.body_len_max
+            "the message is illegal, maybe msg body or properties length not matched. msg body length limit {body_len_max}B, \
+             msg properties length limit 32KB."
         ),
     )
 }

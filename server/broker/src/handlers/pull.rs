@@ -1,1 +1,305 @@
-//! Handlers of the pull family.
+//! Pulling messages: `PULL_MESSAGE` (11) and `LITE_PULL_MESSAGE` (361, the same with another number).
+//!
+//! A pull that finds nothing and may wait is held (see [`crate::held_pulls`]) and answered when a message
+//! arrives or its time is up; then the whole request is judged again, as in Java, since subscriptions and
+//! permissions may have changed meanwhile. Left out: SQL92 filters, which are refused as Java refuses them
+//! with `enablePropertyFilter=false`, and reading from slaves. Java counterpart: `PullMessageProcessor`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use ferrocket_protocol::body::heartbeat::{MessageModel, SubscriptionData};
+use ferrocket_protocol::body::offset::OffsetMovedEvent;
+use ferrocket_protocol::body::topic::PERM_READ;
+use ferrocket_protocol::message::{MessageRecord, java_hash};
+use ferrocket_protocol::properties::{Properties, names};
+use ferrocket_protocol::requests::Header;
+use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
+use ferrocket_protocol::response_code::ResponseCode;
+use ferrocket_protocol::{RemotingCommand, Text, fastjson};
+use ferrocket_remoting::Connection;
+use ferrocket_store::{Append, GetLimits, GetStatus};
+
+use crate::broker::Shared;
+use crate::handlers::Answer;
+use crate::held_pulls::{HeldPull, TagFilter};
+use crate::refusal::Refusal;
+use crate::send_plan::SEE_FAQ;
+use crate::topics::OFFSET_MOVED_EVENT;
+
+/// Bits of a pull's `sysFlag` (`PullSysFlag`).
+mod flag {
+    /// `commitOffset` is to be stored.
+    pub(super) const COMMIT_OFFSET: i32 = 1;
+    /// The pull may be held.
+    pub(super) const SUSPEND: i32 = 2;
+    /// The subscription comes with the pull, not with heartbeats.
+    pub(super) const SUBSCRIPTION: i32 = 4;
+}
+
+/// A held pull: what it takes to answer it.
+#[derive(Debug)]
+pub(crate) struct ParkedPull {
+    /// Who asked.
+    pub(crate) connection: Connection,
+    /// What it asked.
+    pub(crate) request: RemotingCommand,
+}
+
+/// Answers a pull, or holds it.
+pub(crate) fn pull_message(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand) -> Answer {
+    let header = PullMessageHeader::decode(&request.ext_fields)?;
+    let filter = admit(broker, connection.peer_addr(), &header)?;
+    let reply = look(broker, request, &header, &filter);
+    if header.sys_flag & flag::COMMIT_OFFSET != 0 {
+        broker.offsets.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset);
+    }
+    if reply.code != ResponseCode::PULL_NOT_FOUND.0 || header.sys_flag & flag::SUSPEND == 0 {
+        return Ok(Some(reply));
+    }
+    let settings = broker.settings.now();
+    let wait_ms = match settings.long_polling {
+        true => header.suspend_timeout_millis.max(0),
+        false => settings.short_polling.as_millis() as i64,
+    };
+    let held = HeldPull {
+        from_offset: header.queue_offset,
+        filter,
+        deadline_ms: broker.clock.now_ms().saturating_add(wait_ms),
+        pull: ParkedPull { connection: connection.clone(), request: request.clone() },
+    };
+    if broker.held_pulls().park(header.topic.clone(), header.queue_id, held).is_err() {
+        // As many as may be held already: as if its time were up.
+        return Ok(Some(reply));
+    }
+    // A message may have arrived between the look and the parking; its arrival found nobody to wake.
+    let max_offset = broker.store.max_offset(&header.topic, header.queue_id);
+    if max_offset > header.queue_offset {
+        let woken = broker.held_pulls().moved_to(&header.topic, header.queue_id, max_offset);
+        answer_held(broker, woken);
+    }
+    Ok(None)
+}
+
+/// Answers pulls that were held, whatever there is for them now.
+pub(crate) fn answer_held(broker: &Arc<Shared>, pulls: Vec<ParkedPull>) {
+    for ParkedPull { connection, request } in pulls {
+        let answer = PullMessageHeader::decode(&request.ext_fields).map_err(Refusal::from).and_then(|header| {
+            let filter = admit(broker, connection.peer_addr(), &header)?;
+            Ok(look(broker, &request, &header, &filter))
+        });
+        // False means that the consumer has gone; it will ask again.
+        let _ = connection.reply(answer.unwrap_or_else(|refusal| refusal.reply_to(&request)));
+    }
+}
+
+/// Whether this group may read this queue, and which messages it wants.
+fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
+    let (topic, group) = (&header.topic, &header.consumer_group);
+    let no_permission = |remark: String| Refusal::new(ResponseCode::NO_PERMISSION, remark);
+    let settings = broker.settings.now();
+    if settings.permission & PERM_READ == 0 {
+        return Err(no_permission(format!("the broker[{}] pulling message is forbidden", broker.broker_ip)));
+    }
+    let Some(group_config) = broker.groups.find(group, settings.auto_create_group, broker.clock.now_ms()) else {
+        return Err(Refusal::new(
+            ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+            format!("subscription group [{group}] does not exist, {SEE_FAQ}"),
+        ));
+    };
+    if !group_config.consume_enable {
+        return Err(no_permission(format!("subscription group no permission, {group}")));
+    }
+    let Some(topic_config) = broker.topics.get(topic) else {
+        return Err(Refusal::new(
+            ResponseCode::TOPIC_NOT_EXIST,
+            format!("topic[{topic}] not exist, apply first please! {SEE_FAQ}"),
+        ));
+    };
+    if topic_config.perm & PERM_READ == 0 {
+        return Err(no_permission(format!("the topic[{topic}] pulling message is forbidden")));
+    }
+    if !(0..topic_config.read_queue_nums).contains(&header.queue_id) {
+        return Err(Refusal::system_error(format!(
+            "queueId[{}] is illegal, topic:[{topic}] topicConfig.readQueueNums:[{}] consumer:[/{peer}]",
+            header.queue_id, topic_config.read_queue_nums
+        )));
+    }
+    if header.sys_flag & flag::SUBSCRIPTION != 0 {
+        return filter_of_pull(header);
+    }
+    let not_subscribed =
+        |what: &str| Refusal::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, format!("the consumer's {what} not exist{SEE_FAQ}"));
+    let (model, subscribed) =
+        broker.clients.for_pull(group, topic).ok_or_else(|| not_subscribed("group info"))?;
+    if !group_config.consume_broadcast_enable && model == MessageModel::Broadcasting {
+        return Err(no_permission(format!("the consumer group[{group}] can not consume by broadcast way")));
+    }
+    filter_of_subscription(header, &*subscribed.ok_or_else(|| not_subscribed("subscription"))?)
+}
+
+fn not_supported(expression_type: &str) -> Refusal {
+    Refusal::system_error(format!("The broker does not support consumer to filter message by {expression_type}"))
+}
+
+fn is_tag_type(expression_type: Option<&str>) -> bool {
+    expression_type.is_none_or(|kind| kind.is_empty() || kind == "TAG")
+}
+
+/// The filter of a subscription that the pull brings along. Java: `FilterAPI.build`.
+fn filter_of_pull(header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
+    let parse_failed = || {
+        Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed")
+    };
+    let expression = header.subscription.as_deref().unwrap_or_default();
+    let expression_type = header.expression_type.as_deref();
+    if !is_tag_type(expression_type) {
+        if expression.is_empty() {
+            return Err(parse_failed());
+        }
+        return Err(not_supported(expression_type.unwrap_or_default()));
+    }
+    if expression.is_empty() || expression == "*" {
+        return Ok(TagFilter::All);
+    }
+    if expression.split("||").all(str::is_empty) {
+        return Err(parse_failed());
+    }
+    let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
+    Ok(TagFilter::of_hashes(tags.map(java_hash)))
+}
+
+/// The filter of a subscription known from heartbeats.
+fn filter_of_subscription(header: &PullMessageHeader, subscribed: &SubscriptionData) -> Result<TagFilter, Refusal> {
+    if subscribed.sub_version < header.sub_version {
+        return Err(Refusal::new(
+            ResponseCode::SUBSCRIPTION_NOT_LATEST,
+            "the consumer's subscription not latest",
+        ));
+    }
+    if !is_tag_type(Some(&subscribed.expression_type)) {
+        return Err(not_supported(&subscribed.expression_type));
+    }
+    // A class filter is applied by whoever runs the class.
+    if subscribed.class_filter_mode || subscribed.sub_string == "*" {
+        return Ok(TagFilter::All);
+    }
+    Ok(TagFilter::of_hashes(subscribed.code_set.iter().copied()))
+}
+
+/// Reads what there is now.
+fn look(broker: &Arc<Shared>, request: &RemotingCommand, header: &PullMessageHeader, filter: &TagFilter) -> RemotingCommand {
+    let limits = GetLimits { count_max: usize::try_from(header.max_msg_nums).unwrap_or(0), ..GetLimits::default() };
+    let wants = |tags_code| filter.wants(tags_code);
+    let found = broker.store.get(&header.topic, header.queue_id, header.queue_offset, &limits, &wants);
+    let code = code_of(found.status, header.queue_offset);
+    let mut reply = request.reply_with(&PullMessageReply {
+        suggest_which_broker_id: 0,
+        next_begin_offset: found.next_begin_offset,
+        min_offset: found.min_offset,
+        max_offset: found.max_offset,
+        ..PullMessageReply::default()
+    });
+    reply.code = code.0;
+    reply.remark = Some(Text::from_static(java_name(found.status)));
+    match code {
+        ResponseCode::SUCCESS => {
+            reply.body = join(found.records);
+            let (count, bytes) = (found.message_count as u64, reply.body.len() as u64);
+            broker.stats.got(&header.consumer_group, &header.topic, count, bytes);
+        }
+        ResponseCode::PULL_OFFSET_MOVED => {
+            broker.stats.get_missed();
+            tracing::info!(
+                group = &*header.consumer_group,
+                topic = &*header.topic,
+                queue_id = header.queue_id,
+                asked = header.queue_offset,
+                next = found.next_begin_offset,
+                "a consumer's offset is outside the queue and was corrected"
+            );
+            note_offset_moved(broker, header, found.next_begin_offset);
+        }
+        _ => broker.stats.get_missed(),
+    }
+    reply
+}
+
+fn code_of(status: GetStatus, asked: i64) -> ResponseCode {
+    match status {
+        GetStatus::Found => ResponseCode::SUCCESS,
+        GetStatus::MessageWasRemoving | GetStatus::NoMatchedMessage => ResponseCode::PULL_RETRY_IMMEDIATELY,
+        GetStatus::NoMatchedLogicQueue | GetStatus::NoMessageInQueue if asked != 0 => {
+            ResponseCode::PULL_OFFSET_MOVED
+        }
+        GetStatus::NoMatchedLogicQueue
+        | GetStatus::NoMessageInQueue
+        | GetStatus::OffsetFoundNull
+        | GetStatus::OffsetOverflowOne => ResponseCode::PULL_NOT_FOUND,
+        GetStatus::OffsetOverflowBadly | GetStatus::OffsetTooSmall => ResponseCode::PULL_OFFSET_MOVED,
+    }
+}
+
+/// Java's name of the status, which is the remark of its replies.
+const fn java_name(status: GetStatus) -> &'static str {
+    match status {
+        GetStatus::Found => "FOUND",
+        GetStatus::NoMatchedMessage => "NO_MATCHED_MESSAGE",
+        GetStatus::MessageWasRemoving => "MESSAGE_WAS_REMOVING",
+        GetStatus::OffsetFoundNull => "OFFSET_FOUND_NULL",
+        GetStatus::OffsetOverflowBadly => "OFFSET_OVERFLOW_BADLY",
+        GetStatus::OffsetOverflowOne => "OFFSET_OVERFLOW_ONE",
+        GetStatus::OffsetTooSmall => "OFFSET_TOO_SMALL",
+        GetStatus::NoMatchedLogicQueue => "NO_MATCHED_LOGIC_QUEUE",
+        GetStatus::NoMessageInQueue => "NO_MESSAGE_IN_QUEUE",
+    }
+}
+
+fn join(chunks: Vec<Bytes>) -> Bytes {
+    let mut chunks = chunks.into_iter();
+    match (chunks.next(), chunks.len()) {
+        (None, _) => Bytes::new(),
+        (Some(only), 0) => only,
+        (Some(first), _) => {
+            let mut body = BytesMut::from(first);
+            for chunk in chunks {
+                body.extend_from_slice(&chunk);
+            }
+            body.freeze()
+        }
+    }
+}
+
+/// Notes a corrected offset in its own topic, as Java does for its tools. Java: `generateOffsetMovedEvent`.
+fn note_offset_moved(broker: &Shared, header: &PullMessageHeader, next: i64) {
+    let event = OffsetMovedEvent {
+        consumer_group: header.consumer_group.to_string(),
+        message_queue: broker.queue(&header.topic, header.queue_id),
+        offset_new: next,
+        offset_request: header.queue_offset,
+    };
+    let group = &*header.consumer_group;
+    let properties = [(names::TAGS, group), (names::KEYS, group)].into_iter().collect::<Properties>();
+    let record = MessageRecord {
+        topic: Text::from_static(OFFSET_MOVED_EVENT),
+        queue_id: 0,
+        flag: 0,
+        sys_flag: 0,
+        queue_offset: 0,
+        physical_offset: 0,
+        born_timestamp: broker.clock.now_ms(),
+        born_host: broker.store_host,
+        store_timestamp: 0,
+        store_host: broker.store_host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: fastjson::to_vec(&event).into(),
+        properties: properties.to_text(),
+    };
+    for result in broker.store.append(vec![Append { records: vec![record] }]) {
+        if let Err(error) = result {
+            tracing::warn!(%error, "could not note a corrected offset");
+        }
+    }
+}

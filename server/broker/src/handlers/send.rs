@@ -1,1 +1,382 @@
-//! Handlers of the send family.
+//! Sending: `SEND_MESSAGE` (10), `SEND_MESSAGE_V2` (310), `SEND_BATCH_MESSAGE` (320) and
+//! `CONSUMER_SEND_MSG_BACK` (36).
+//!
+//! Two steps: [`plan`] decides what a request becomes, [`append`] stores everything that was planned in one
+//! round as one group and answers. Whether a send is a batch is decided by its field, not by its code. With
+//! ASYNC_FLUSH the answers go out in the round's own write; with SYNC_FLUSH one task per round waits for the
+//! disk. Left out: half messages (see [`crate::send_plan`]) and waiting for slaves. Java counterparts:
+//! `SendMessageProcessor`, `AbstractSendMessageProcessor`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE, TopicConfig, TopicFilterType, perm_text};
+use ferrocket_protocol::message::MessageRecord;
+use ferrocket_protocol::message_id::OffsetMessageId;
+use ferrocket_protocol::properties::{self, names};
+use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader, SendMessageReply};
+use ferrocket_protocol::requests::{Header, RequestCode};
+use ferrocket_protocol::response_code::ResponseCode;
+use ferrocket_protocol::{RemotingCommand, Text};
+use ferrocket_remoting::Connection;
+use ferrocket_store::{Append, AppendError, Appended};
+
+use crate::broker::Shared;
+use crate::refusal::Refusal;
+use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules, Sender};
+use crate::settings::Values;
+use crate::topics::{self, RETRY_PREFIX, retry_topic};
+
+/// A planned send on its way into the log.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    request: RemotingCommand,
+    records: Vec<MessageRecord>,
+    /// Whether the answer waits for the disk.
+    wait: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A producer's message or batch; the queue id is for the reply.
+    Send { queue_id: i32 },
+    /// A message given back by this group, which had got it from this topic.
+    Back { group: Text, topic: Text },
+}
+
+/// Decides what becomes of a send, and creates its topic if need be.
+pub(crate) fn plan(
+    broker: &Shared,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Result<Outgoing, Refusal> {
+    match request.request_code() {
+        Some(RequestCode::ConsumerSendMsgBack) => plan_back(broker, request),
+        Some(RequestCode::SendMessage) => {
+            plan_send(broker, connection, request, &SendMessageHeader::decode(&request.ext_fields)?)
+        }
+        _ => plan_send(broker, connection, request, &SendMessageHeader::decode_v2(&request.ext_fields)?),
+    }
+}
+
+fn plan_send(
+    broker: &Shared,
+    connection: &Connection,
+    request: &RemotingCommand,
+    header: &SendMessageHeader,
+) -> Result<Outgoing, Refusal> {
+    let settings = broker.settings.now();
+    let now_ms = broker.clock.now_ms();
+    if now_ms < settings.start_accept_send_ms {
+        let remark = format!("broker unable to service, until {}", settings.start_accept_send_ms);
+        return Err(Refusal::system_error(remark));
+    }
+    let there = broker.topics.get(&header.topic);
+    // Only for ordered topics: clients are to notice through the route that this Broker takes no more.
+    if settings.permission & PERM_WRITE == 0 && there.as_ref().is_some_and(|topic| topic.order) {
+        return Err(sending_forbidden(broker));
+    }
+    topics::validate(&header.topic)?;
+    topics::refuse_sending(&header.topic)?;
+    let topic = match there {
+        Some(topic) => topic,
+        None => {
+            let sys_flag = send_plan::topic_sys_flag(&header.topic, header.unit_mode.unwrap_or(false));
+            let created = broker.topics.create_in_send(
+                &header.topic,
+                &header.default_topic,
+                header.default_topic_queue_nums,
+                sys_flag,
+                settings.auto_create_topic,
+                now_ms,
+            );
+            let for_retry = || {
+                let topic = Some(&header.topic).filter(|topic| topic.starts_with(RETRY_PREFIX))?;
+                broker.topics.create_in_send_back(topic, 1, PERM_READ | PERM_WRITE, sys_flag, now_ms)
+            };
+            created.or_else(for_retry).ok_or_else(|| {
+                Refusal::new(
+                    ResponseCode::TOPIC_NOT_EXIST,
+                    format!("topic[{}] not exist, apply first please!{SEE_FAQ}", header.topic),
+                )
+            })?
+        }
+    };
+    // Also after creation: the topic may have fewer queues than the client believes.
+    if header.queue_id >= topic.write_queue_nums.max(topic.read_queue_nums) {
+        return Err(Refusal::system_error(format!(
+            "request queueId[{}] is illegal, {} Producer: {}",
+            header.queue_id,
+            topic_text(&topic),
+            connection.peer_addr()
+        )));
+    }
+    let sender = Sender { host: connection.peer_addr(), version: request.version };
+    let destination = Destination {
+        write_queues: topic.write_queue_nums,
+        multi_tag: topic.topic_filter_type == TopicFilterType::MultiTag,
+        turn: broker.turn.fetch_add(1, Ordering::Relaxed),
+    };
+    let (rules, body) = (rules(broker, &settings), request.body.clone());
+    let planned = if header.batch.unwrap_or(false) {
+        send_plan::plan_batch(&rules, header, body, sender, destination)?
+    } else {
+        let dead_letter = match header.topic.strip_prefix(RETRY_PREFIX) {
+            Some(group) => {
+                let config = broker.groups.find(group, settings.auto_create_group, now_ms);
+                let retry_max = config.ok_or_else(|| no_group(group))?.retry_max_times;
+                send_plan::dead_letter_topic(header, request.version, group, retry_max)
+            }
+            None => None,
+        };
+        if let Some(topic) = &dead_letter {
+            ensure_topic(broker, topic, DEAD_LETTER_QUEUES, 0, now_ms)?;
+        }
+        send_plan::plan_message(&rules, header, body, sender, destination, dead_letter)?
+    };
+    Ok(Outgoing {
+        request: without_body(request),
+        records: planned.records,
+        wait: planned.wait,
+        kind: Kind::Send { queue_id: planned.queue_id },
+    })
+}
+
+fn rules(broker: &Shared, settings: &Values) -> SendRules {
+    SendRules {
+        cluster: settings.cluster.clone(),
+        broker_ip: broker.broker_ip.clone(),
+        store_host: broker.store_host,
+        body_len_max: settings.max_message_size,
+        delay_level_max: broker.delay.level_max(),
+    }
+}
+
+fn sending_forbidden(broker: &Shared) -> Refusal {
+    let remark = format!("the broker[{}] sending message is forbidden", broker.broker_ip);
+    Refusal::new(ResponseCode::NO_PERMISSION, remark)
+}
+
+/// Java's `TopicConfig.toString`.
+fn topic_text(topic: &TopicConfig) -> String {
+    format!(
+        "TopicConfig [topicName={}, readQueueNums={}, writeQueueNums={}, perm={}, topicFilterType={}, \
+         topicSysFlag={}, order={}]",
+        topic.topic_name,
+        topic.read_queue_nums,
+        topic.write_queue_nums,
+        perm_text(topic.perm),
+        topic.topic_filter_type,
+        topic.topic_sys_flag,
+        topic.order
+    )
+}
+
+fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Refusal> {
+    let header = ConsumerSendMsgBackHeader::decode(&request.ext_fields)?;
+    let settings = broker.settings.now();
+    let now_ms = broker.clock.now_ms();
+    let Some(group) = broker.groups.find(&header.group, settings.auto_create_group, now_ms) else {
+        return Err(no_group(&header.group));
+    };
+    if settings.permission & PERM_WRITE == 0 {
+        return Err(sending_forbidden(broker));
+    }
+    let kind = |topic: Text| Kind::Back { group: header.group.clone(), topic };
+    if group.retry_queue_nums <= 0 {
+        // The group does not want its messages again: nothing to store, and that is a success.
+        let request = without_body(request);
+        return Ok(Outgoing { request, records: Vec::new(), wait: false, kind: kind(Text::new()) });
+    }
+    let sys_flag = if header.unit_mode.unwrap_or(false) { 2 } else { 0 };
+    let retry = retry_topic(&header.group);
+    let perm = ensure_topic(broker, &retry, group.retry_queue_nums, sys_flag, now_ms)?;
+    if perm & PERM_WRITE == 0 {
+        return Err(Refusal::new(
+            ResponseCode::NO_PERMISSION,
+            format!("the topic[{retry}] sending message is forbidden"),
+        ));
+    }
+    let record = broker.store.record_at(header.offset).and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok());
+    let Some(record) = record else {
+        return Err(Refusal::system_error(format!("look message by offset failed, {}", header.offset)));
+    };
+    let origin = properties::get(&record.properties, names::RETRY_TOPIC).map_or(record.topic.clone(), Text::from);
+    let back = send_plan::plan_send_back(
+        &rules(broker, &settings),
+        &header,
+        request.version,
+        group.retry_max_times,
+        group.retry_queue_nums,
+        broker.turn.fetch_add(1, Ordering::Relaxed),
+        record,
+    )?;
+    if back.is_dead {
+        ensure_topic(broker, &back.topic, DEAD_LETTER_QUEUES, 0, now_ms)?;
+    }
+    Ok(Outgoing { request: without_body(request), records: vec![back.record], wait: false, kind: kind(origin) })
+}
+
+fn no_group(group: &str) -> Refusal {
+    Refusal::new(
+        ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
+        format!("subscription group not exist, {group} {SEE_FAQ}"),
+    )
+}
+
+/// Makes sure that a retry or dead letter topic is there; answers its permissions.
+fn ensure_topic(broker: &Shared, topic: &str, queues: i32, sys_flag: i32, now_ms: i64) -> Result<i32, Refusal> {
+    let created = broker.topics.create_in_send_back(topic, queues, PERM_READ | PERM_WRITE, sys_flag, now_ms);
+    created.map(|topic| topic.perm).ok_or_else(|| Refusal::system_error(format!("topic[{topic}] not exist")))
+}
+
+/// What the reply needs of a request; its body is in the records.
+fn without_body(request: &RemotingCommand) -> RemotingCommand {
+    request.clone().with_body(bytes::Bytes::new())
+}
+
+/// Appends everything planned in one round as one group, and answers.
+pub(crate) fn append(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    outgoing: &mut Vec<Outgoing>,
+    replies: &mut Vec<RemotingCommand>,
+) {
+    if outgoing.is_empty() {
+        return;
+    }
+    let started = std::time::Instant::now();
+    let mut group = Vec::with_capacity(outgoing.len());
+    let mut sends = Vec::with_capacity(outgoing.len());
+    for send in outgoing.drain(..) {
+        let Outgoing { request, records, wait, kind } = send;
+        match records.first().map(|record| record.topic.clone()) {
+            None => reply(replies, &request, request.reply(ResponseCode::SUCCESS)),
+            Some(stored_topic) => {
+                sends.push((request, wait, kind, stored_topic));
+                group.push(Append { records });
+            }
+        }
+    }
+    let sync = broker.store.sync_flush();
+    let mut waiting: Vec<(i64, RemotingCommand)> = Vec::new();
+    for ((request, wait, kind, topic), appended) in sends.into_iter().zip(broker.store.append(group)) {
+        match appended {
+            Ok(appended) => {
+                let answer = stored(broker, &request, &kind, &topic, &appended);
+                if sync && wait && !request.is_oneway() {
+                    waiting.push((appended.end_offset, answer));
+                } else {
+                    reply(replies, &request, answer);
+                }
+            }
+            Err(error) => {
+                broker.stats.put_failed();
+                reply(replies, &request, not_stored(broker, &request, &kind, &error));
+            }
+        }
+    }
+    broker.stats.put_took(started.elapsed().as_millis() as u64);
+    if let Some(end_offset) = waiting.iter().map(|(end_offset, _)| *end_offset).max() {
+        let (broker, connection) = (broker.clone(), connection.clone());
+        tokio::spawn(async move { answer_durable(&broker, &connection, end_offset, waiting).await });
+    }
+}
+
+fn reply(replies: &mut Vec<RemotingCommand>, request: &RemotingCommand, answer: RemotingCommand) {
+    if !request.is_oneway() {
+        replies.push(answer);
+    }
+}
+
+/// Answers a round's sends once all of them are on disk, or when that takes longer than `syncFlushTimeout`.
+async fn answer_durable(
+    broker: &Shared,
+    connection: &Connection,
+    end_offset: i64,
+    waiting: Vec<(i64, RemotingCommand)>,
+) {
+    let durable = broker.store.wait_durable(end_offset);
+    let outcome = tokio::time::timeout(broker.settings.now().sync_flush_timeout, durable).await;
+    for (_, mut answer) in waiting {
+        match &outcome {
+            Ok(Ok(())) => {}
+            // Stored, and readable: a success that says so, as in Java.
+            Err(_) => answer.code = ResponseCode::FLUSH_DISK_TIMEOUT.0,
+            // What was written may be gone after a restart: not a success of any kind.
+            Ok(Err(error)) => {
+                answer.code = ResponseCode::SERVICE_NOT_AVAILABLE.0;
+                answer.remark = Some(error.to_string().into());
+            }
+        }
+        let _ = connection.reply(answer);
+    }
+}
+
+fn stored(
+    broker: &Shared,
+    request: &RemotingCommand,
+    kind: &Kind,
+    stored_topic: &str,
+    appended: &Appended,
+) -> RemotingCommand {
+    let messages = appended.physical_offsets.len() as u64;
+    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
+    match kind {
+        Kind::Back { group, topic } => {
+            broker.stats.sent_back(group, topic);
+            request.reply(ResponseCode::SUCCESS)
+        }
+        Kind::Send { queue_id } => {
+            broker.stats.put(stored_topic, messages, bytes);
+            let host = broker.store_host;
+            let ids = appended.physical_offsets.iter();
+            let ids: Vec<String> =
+                ids.map(|at| OffsetMessageId { host, physical_offset: *at }.to_string()).collect();
+            let mut answer = request.reply_with(&SendMessageReply {
+                msg_id: ids.join(",").into(),
+                queue_id: *queue_id,
+                queue_offset: appended.queue_offset,
+                ..SendMessageReply::default()
+            });
+            trace_fields(broker, &mut answer);
+            answer
+        }
+    }
+}
+
+fn not_stored(broker: &Shared, request: &RemotingCommand, kind: &Kind, error: &AppendError) -> RemotingCommand {
+    let fault = match error {
+        AppendError::Topic { .. } | AppendError::Properties { .. } | AppendError::Size { .. } | AppendError::Batch => {
+            ("MESSAGE_ILLEGAL", send_plan::illegal(broker.settings.now().max_message_size))
+        }
+        AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_) => {
+            tracing::warn!(%error, "a message was not stored");
+            let remark = "service not available now. It may be caused by one of the following reasons: the broker's \
+                          disk is full, messages are put to the slave, message store has been shut down, etc.";
+            ("SERVICE_NOT_AVAILABLE", Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, remark))
+        }
+    };
+    match kind {
+        Kind::Send { .. } => refused(broker, request, fault.1),
+        // Java names its own status here.
+        Kind::Back { .. } => Refusal::system_error(fault.0).reply_to(request),
+    }
+}
+
+/// The reply to a send that is refused: clients read the trace fields from it as well.
+pub(crate) fn refused(broker: &Shared, request: &RemotingCommand, refusal: Refusal) -> RemotingCommand {
+    let mut answer = refusal.reply_to(request);
+    if request.request_code() != Some(RequestCode::ConsumerSendMsgBack) {
+        trace_fields(broker, &mut answer);
+    }
+    answer
+}
+
+/// Tells the client which region this is and whether to trace.
+fn trace_fields(broker: &Shared, answer: &mut RemotingCommand) {
+    let settings = broker.settings.now();
+    answer.ext_fields.push(names::MSG_REGION, settings.region_id.clone());
+    answer.ext_fields.push(names::TRACE_SWITCH, if settings.trace_on { "true" } else { "false" });
+}

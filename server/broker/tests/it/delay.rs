@@ -1,0 +1,53 @@
+//! Delayed messages.
+
+use std::time::{Duration, Instant};
+
+use ferrocket_protocol::properties;
+
+use crate::support::{Rig, field};
+
+/// A delayed message reaches its queue when its level's time has passed, in order, and not before; a long
+/// level does not hold up a short one.
+#[tokio::test]
+async fn a_delayed_message_comes_when_it_is_due() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s 2h")]).await;
+    let peer = rig.peer().await;
+    let started = Instant::now();
+    peer.store("T", 1, "DELAY\u{1}2", "in two hours").await;
+    for body in ["first", "second", "third"] {
+        let reply = peer.store("T", 1, "DELAY\u{1}1", body).await;
+        assert_eq!(field(&reply, "queueId"), "1");
+    }
+    let first = peer.first_message("T", 1).await;
+    let took = started.elapsed();
+    assert!((Duration::from_millis(900)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert_eq!((&first.body[..], first.queue_offset), (&b"first"[..], 0));
+    for (name, value) in [("DELAY", "1"), ("REAL_TOPIC", "T"), ("REAL_QID", "1")] {
+        assert_eq!(properties::get(&first.properties, name), Some(value));
+    }
+    assert_eq!(&peer.messages("T", 1, 2).await[0].body[..], b"third");
+}
+
+/// A restart neither loses a delayed message nor delivers one again that was delivered.
+#[tokio::test]
+async fn delay_survives_a_restart() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s 2s")]).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "DELAY\u{1}1", "before").await;
+    assert_eq!(&peer.first_message("T", 0).await.body[..], b"before");
+    peer.store("T", 0, "DELAY\u{1}2", "after").await;
+    let rig = rig.restart().await;
+    let peer = rig.peer().await;
+    assert_eq!(&peer.messages("T", 0, 1).await[0].body[..], b"after");
+    peer.store("T", 0, "", "last").await;
+    assert_eq!(&peer.messages("T", 0, 2).await[0].body[..], b"last");
+}
+
+/// A level beyond the last one is the last one.
+#[tokio::test]
+async fn high_levels_are_lowered() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s 1s")]).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "DELAY\u{1}99", "x").await;
+    assert_eq!(properties::get(&peer.first_message("T", 0).await.properties, "DELAY"), Some("2"));
+}

@@ -1,0 +1,230 @@
+//! A Broker on a free port with a folder of its own, and a peer that speaks raw requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferrocket_broker::{Broker, BrokerSettings};
+use ferrocket_protocol::body::heartbeat::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, SubscriptionData,
+};
+use ferrocket_protocol::message::java_hash;
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::pull::PullMessageHeader;
+use ferrocket_protocol::requests::send::SendMessageHeader;
+use ferrocket_protocol::requests::topic::CreateTopicHeader;
+use ferrocket_protocol::{ExtFields, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use ferrocket_remoting::{Connection, Handler, RemotingConfig, dial};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// Longer than anything here takes; whoever waits so long has found a bug.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bits of a pull's system flag.
+pub(crate) const COMMIT: i32 = 1;
+pub(crate) const SUSPEND: i32 = 2;
+pub(crate) const SUBSCRIPTION: i32 = 4;
+
+/// A running Broker.
+pub(crate) struct Rig {
+    pub(crate) broker: Broker,
+    settings: Vec<(String, String)>,
+    dir: TempDir,
+}
+
+impl Rig {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        Self::start_in(tempfile::tempdir().unwrap(), settings).await
+    }
+
+    async fn start_in(dir: TempDir, settings: Vec<(String, String)>) -> Self {
+        let mut all = BrokerSettings::default();
+        let root = dir.path().to_str().unwrap();
+        for (key, value) in [
+            ("storePathRootDir", root),
+            ("listenPort", "0"),
+            ("bindAddress", "127.0.0.1"),
+            ("brokerIP1", "127.0.0.1"),
+            ("brokerName", "broker-a"),
+            ("mappedFileSizeCommitLog", "16777216"),
+            ("maxHashSlotNum", "1000"),
+            ("maxIndexNum", "4000"),
+        ] {
+            all.set(key, value).unwrap();
+        }
+        for (key, value) in &settings {
+            all.set(key, value).unwrap();
+        }
+        Self { broker: Broker::start(all).await.unwrap(), settings, dir }
+    }
+
+    /// Stops cleanly and starts again on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        self.broker.shutdown().await.unwrap();
+        Self::start_in(self.dir, self.settings).await
+    }
+
+    pub(crate) async fn peer(&self) -> Peer {
+        Peer::connect(self.broker.local_addr()).await
+    }
+}
+
+/// A client by hand.
+pub(crate) struct Peer {
+    pub(crate) connection: Connection,
+    /// What the Broker asks or tells.
+    pub(crate) pushed: mpsc::UnboundedReceiver<RemotingCommand>,
+}
+
+struct Pushed(mpsc::UnboundedSender<RemotingCommand>);
+
+impl Handler for Pushed {
+    fn handle(&self, _: &Connection, requests: &mut Vec<RemotingCommand>, _: &mut Vec<RemotingCommand>) {
+        for request in requests.drain(..) {
+            let _ = self.0.send(request);
+        }
+    }
+}
+
+impl Peer {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        let (sender, pushed) = mpsc::unbounded_channel();
+        let connection = dial(&addr.to_string(), Arc::new(Pushed(sender)), &RemotingConfig::default()).await.unwrap();
+        Self { connection, pushed }
+    }
+
+    pub(crate) async fn call(&self, request: RemotingCommand) -> RemotingCommand {
+        self.connection.call(request, PATIENCE).await.unwrap()
+    }
+
+    /// The next thing the Broker says by itself.
+    pub(crate) async fn push(&mut self) -> RemotingCommand {
+        tokio::time::timeout(PATIENCE, self.pushed.recv()).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn send(&self, header: &SendMessageHeader, body: impl Into<Bytes>) -> RemotingCommand {
+        self.call(send_request(header, body)).await
+    }
+
+    /// Stores a message that must be accepted; answers the reply.
+    pub(crate) async fn store(&self, topic: &str, queue_id: i32, properties: &str, body: &'static str) -> RemotingCommand {
+        let reply = self.send(&message(topic, queue_id, properties), body).await;
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
+        reply
+    }
+
+    pub(crate) async fn pull(&self, header: &PullMessageHeader) -> RemotingCommand {
+        self.call(RemotingCommand::request(RequestCode::PullMessage, header)).await
+    }
+
+    /// The messages of a queue from this offset on, once there is at least one.
+    pub(crate) async fn messages(&self, topic: &str, queue_id: i32, offset: i64) -> Vec<MessageRecord> {
+        let mut header = pull(topic, queue_id, offset);
+        header.sys_flag |= SUSPEND;
+        header.suspend_timeout_millis = 20_000;
+        let reply = self.pull(&header).await;
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
+        MessageRecord::decode_all(reply.body).unwrap()
+    }
+
+    /// The first message of a queue, once it is there.
+    pub(crate) async fn first_message(&self, topic: &str, queue_id: i32) -> MessageRecord {
+        self.messages(topic, queue_id, 0).await.remove(0)
+    }
+
+    /// Creates or changes a topic.
+    pub(crate) async fn topic(&self, topic: &str, queues: i32, perm: i32) {
+        let header = CreateTopicHeader {
+            topic: topic.into(),
+            default_topic: "TBW102".into(),
+            read_queue_nums: queues,
+            write_queue_nums: queues,
+            perm,
+            topic_filter_type: "SINGLE_TAG".into(),
+            ..CreateTopicHeader::default()
+        };
+        let reply = self.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await;
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
+    }
+
+    /// A heartbeat of one consumer group with these topics and expressions.
+    pub(crate) async fn heartbeat(&self, client_id: &str, group: &str, version: i64, topics: &[(&str, &str)]) {
+        let subscriptions = topics.iter().map(|(topic, expression)| SubscriptionData {
+            topic: topic.to_string(),
+            sub_string: expression.to_string(),
+            sub_version: version,
+            tags_set: tags(expression).map(str::to_owned).collect(),
+            code_set: tags(expression).map(java_hash).collect(),
+            ..SubscriptionData::default()
+        });
+        let body = HeartbeatData {
+            client_id: client_id.to_owned(),
+            consumer_data_set: vec![ConsumerData {
+                group_name: group.to_owned(),
+                consume_type: ConsumeType::Passively,
+                message_model: MessageModel::Clustering,
+                consume_from_where: ConsumeFromWhere::LastOffset,
+                subscription_data_set: subscriptions.collect(),
+                unit_mode: false,
+            }],
+            ..HeartbeatData::default()
+        };
+        let request = RemotingCommand::request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&body));
+        let reply = self.call(request).await;
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
+    }
+}
+
+fn tags(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split("||").map(str::trim).filter(|tag| *tag != "*")
+}
+
+/// A field of a reply; every value is a text.
+pub(crate) fn field<'a>(reply: &'a RemotingCommand, name: &str) -> &'a str {
+    reply.ext_fields.get(name).map_or("(absent)", |value| value)
+}
+
+/// Code and offset to go on at of a pull's reply.
+pub(crate) fn outcome(reply: &RemotingCommand) -> (i32, &str) {
+    (reply.code, field(reply, "nextBeginOffset"))
+}
+
+pub(crate) fn message(topic: &str, queue_id: i32, properties: &str) -> SendMessageHeader {
+    SendMessageHeader {
+        producer_group: "pg".into(),
+        topic: topic.into(),
+        default_topic: "TBW102".into(),
+        default_topic_queue_nums: 4,
+        queue_id,
+        born_timestamp: 1_700_000_000_000,
+        properties: Some(properties.into()),
+        batch: Some(false),
+        ..SendMessageHeader::default()
+    }
+}
+
+pub(crate) fn send_request(header: &SendMessageHeader, body: impl Into<Bytes>) -> RemotingCommand {
+    let mut request = RemotingCommand::request(RequestCode::SendMessageV2, &Empty).with_body(body);
+    let mut fields = ExtFields::new();
+    header.encode_v2(&mut fields);
+    request.ext_fields = fields;
+    request
+}
+
+/// A pull that brings its subscription (everything) along and does not wait.
+pub(crate) fn pull(topic: &str, queue_id: i32, offset: i64) -> PullMessageHeader {
+    PullMessageHeader {
+        consumer_group: "cg".into(),
+        topic: topic.into(),
+        queue_id,
+        queue_offset: offset,
+        max_msg_nums: 32,
+        sys_flag: SUBSCRIPTION,
+        subscription: Some("*".into()),
+        expression_type: Some("TAG".into()),
+        ..PullMessageHeader::default()
+    }
+}
