@@ -737,6 +737,8 @@ impl Consumer {
         self.ended
             .get_or_init(|| async {
                 self.stop.raise();
+                // First of all: a worker that is done must not begin something else.
+                self.workers.close();
                 let tasks =
                     std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
                 for task in tasks {
@@ -746,7 +748,6 @@ impl Consumer {
                 for queue in &assigned {
                     queue.gone.raise();
                 }
-                self.workers.close();
                 let wait = self.settings.await_termination;
                 if tokio::time::timeout(wait, self.workers.idle()).await.is_err() {
                     tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");

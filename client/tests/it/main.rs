@@ -5,4 +5,6 @@
 mod callbacks;
 mod cluster;
 mod producer;
+mod push_consumer;
+mod queue_broker;
 mod routes;

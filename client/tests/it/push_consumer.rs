@@ -1,0 +1,470 @@
+//! Push consumers: what they consume, what they do when handlers fail, and what they tell the broker.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferrocket::{
+    Client, ConsumeFromWhere, ConsumeResult, MessageExt, MessageModel, MessageQueue, PushConsumerBuilder,
+};
+use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
+use ferrocket_protocol::body::offset::ResetOffsetBody;
+use ferrocket_protocol::properties::names;
+use ferrocket_protocol::requests::client::{
+    ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
+};
+use ferrocket_protocol::requests::offset::{ResetOffsetHeader, UpdateConsumerOffsetHeader};
+use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
+use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::cluster::{Server, builder, name_server, route};
+use crate::queue_broker::QueueBroker;
+
+/// A broker called `a`, with two queues of topic T and one of each retry topic, and a client of it.
+struct World {
+    broker: QueueBroker,
+    client: Client,
+    _names: Server,
+}
+
+impl World {
+    async fn new() -> Self {
+        let broker = QueueBroker::start().await;
+        let (topic, retry) = (route(&[("a", broker.addr, 2)]), route(&[("a", broker.addr, 1)]));
+        let names = name_server(move |name| match name {
+            "T" => Some(topic.clone()),
+            _ => name.starts_with("%RETRY%").then(|| retry.clone()),
+        })
+        .await;
+        let client = builder(&names).build().unwrap();
+        Self { broker, client, _names: names }
+    }
+
+    fn consumer(&self) -> PushConsumerBuilder {
+        let consumer = self.client.push_consumer("g").subscribe("T", "*");
+        consumer.consume_from(ConsumeFromWhere::FirstOffset)
+    }
+}
+
+fn text(message: &MessageExt) -> String {
+    String::from_utf8(message.body.to_vec()).unwrap()
+}
+
+async fn next<T>(received: &mut mpsc::UnboundedReceiver<T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap()
+}
+
+/// Everything is consumed once, from the first offset; the end stores how far each queue got and signs off.
+#[tokio::test]
+async fn consumes_everything_once() {
+    let world = World::new().await;
+    for number in 0..200 {
+        world.broker.store("T", number % 2, &number.to_string(), None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let consumer = world.consumer().on_message(handle).start().await.unwrap();
+    let mut texts = BTreeSet::new();
+    for _ in 0..200 {
+        assert!(texts.insert(next(&mut received).await));
+    }
+    world.broker.store("T", 1, "late", None);
+    assert_eq!(next(&mut received).await, "late");
+    assert_eq!(consumer.queues().len(), 3, "the retry topic's queue is one of them");
+    consumer.shutdown().await;
+    assert_eq!((world.broker.offset("T", 0), world.broker.offset("T", 1)), (Some(100), Some(101)));
+    assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+    assert!(received.try_recv().is_err());
+    world.client.shutdown().await.unwrap();
+}
+
+/// A group without stored offsets begins at the end by default, and at stored ones afterwards.
+#[tokio::test]
+async fn begins_at_the_end_or_where_it_stopped() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "old", None);
+    world.broker.store("T", 1, "old", None);
+    world.broker.store("T", 1, "new", None);
+    world.broker.state.lock().unwrap().offsets.insert(("T".into(), 1), 1);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let builder = world.client.push_consumer("g").subscribe("T", "*").on_message(handle);
+    let consumer = builder.start().await.unwrap();
+    assert_eq!(next(&mut received).await, "new");
+    // Three pulls are held: the queues of T and of the retry topic.
+    world.broker.wait_for(RequestCode::PullMessage, 3).await;
+    world.broker.store("T", 0, "newer", None);
+    assert_eq!(next(&mut received).await, "newer");
+    consumer.shutdown().await;
+}
+
+/// Messages whose tags were not asked for are not handed out, even if the broker sends them.
+#[tokio::test]
+async fn filters_tags_again() {
+    let world = World::new().await;
+    for (body, tags) in [("1", Some("A")), ("2", Some("B")), ("3", None), ("4", Some("C"))] {
+        world.broker.store("T", 0, body, tags);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let consumer = world.consumer().subscribe("T", "A || C").on_message(handle).start().await.unwrap();
+    let got = BTreeSet::from([next(&mut received).await, next(&mut received).await]);
+    assert_eq!(got, ["1", "4"].map(String::from).into());
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(4));
+}
+
+/// Errors and panics give the message back to the broker, and it comes again under its own topic.
+#[tokio::test]
+async fn failures_come_again() {
+    let world = World::new().await;
+    for body in ["error", "panic", "level"] {
+        world.broker.store("T", 0, body, None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send((text(&message), message.topic.to_string(), message.reconsume_times)).unwrap();
+        async move {
+            match (&*text(&message), message.reconsume_times) {
+                ("error", 0) => Err("no".to_owned()),
+                ("panic", 0) => panic!("the handler's panic"),
+                ("level", 0) => Ok(ConsumeResult::ReconsumeAfterLevel(7)),
+                _ => Ok(ConsumeResult::Success),
+            }
+        }
+    };
+    let consumer = world.consumer().on_message(handle).start().await.unwrap();
+    let mut again = BTreeSet::new();
+    while again.len() < 3 {
+        let (body, topic, reconsume_times) = next(&mut received).await;
+        assert_eq!(topic, "T");
+        if reconsume_times == 1 {
+            again.insert(body);
+        }
+    }
+    let headers: Vec<ConsumerSendMsgBackHeader> = world
+        .broker
+        .seen(RequestCode::ConsumerSendMsgBack)
+        .iter()
+        .map(|request| Header::decode(&request.ext_fields).unwrap())
+        .collect();
+    assert_eq!(headers.len(), 3);
+    assert!(headers.iter().all(|header| header.max_reconsume_times == Some(16)));
+    assert_eq!(headers.iter().map(|header| header.delay_level).max(), Some(7));
+    consumer.shutdown().await;
+    assert_eq!((world.broker.offset("T", 0), world.broker.offset("%RETRY%g", 0)), (Some(3), Some(3)));
+}
+
+/// When the broker refuses to take a message back, a copy goes to the retry topic.
+#[tokio::test]
+async fn refused_send_backs_are_sent_anew() {
+    let world = World::new().await;
+    world.broker.state.lock().unwrap().refuse_send_back = true;
+    world.broker.store("T", 0, "m", Some("A"));
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(message.reconsume_times).unwrap();
+        async move { if message.reconsume_times == 0 { Err("no") } else { Ok(()) } }
+    };
+    let consumer = world.consumer().on_message(handle).start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), (0, 1));
+    let send = world.broker.seen(RequestCode::SendMessageV2).remove(0);
+    let header = SendMessageHeader::decode_v2(&send.ext_fields).unwrap();
+    assert_eq!((&*header.topic, header.reconsume_times), ("%RETRY%g", Some(1)));
+    assert_eq!(header.max_reconsume_times, Some(16));
+    let property = |name| ferrocket_protocol::properties::get(header.properties.as_deref().unwrap(), name);
+    assert_eq!((property(names::RETRY_TOPIC), property(names::DELAY_TIME_LEVEL)), (Some("T"), Some("3")));
+    assert_eq!(property(names::TAGS), Some("A"));
+    assert!(property(names::ORIGIN_MESSAGE_ID).is_some());
+    consumer.shutdown().await;
+}
+
+/// A batch handler may be done with the first messages only; the others come again.
+#[tokio::test]
+async fn batches_may_be_done_in_part() {
+    let world = World::new().await;
+    for number in 0..4 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |messages: Vec<MessageExt>| {
+        sender
+            .send(messages.iter().map(|message| (text(message), message.reconsume_times)).collect())
+            .unwrap();
+        async { ConsumeResult::SuccessOf(3) }
+    };
+    let builder = world.consumer().consume_message_batch_max_size(10).on_batch(handle);
+    let consumer = builder.start().await.unwrap();
+    let first: Vec<(String, i32)> = next(&mut received).await;
+    assert_eq!(first, [("0", 0), ("1", 0), ("2", 0), ("3", 0)].map(|(body, n)| (body.to_owned(), n)));
+    assert_eq!(next(&mut received).await, [("3".to_owned(), 1)]);
+    consumer.shutdown().await;
+}
+
+/// In order: a failed message comes again before the next; the queue is locked, and unlocked only after its
+/// offset is stored.
+#[tokio::test]
+async fn orderly_queues_wait_for_failures() {
+    let world = World::new().await;
+    for number in 0..4 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send((text(&message), message.reconsume_times)).unwrap();
+        async move {
+            match (message.queue_offset, message.reconsume_times) {
+                (1, 0) => Err("not yet"),
+                (1, 1) => panic!("not yet"),
+                _ => Ok(()),
+            }
+        }
+    };
+    let pause = Duration::from_millis(10);
+    let builder = world.consumer().suspend_current_queue_time(pause).on_message_orderly(handle);
+    let consumer = builder.start().await.unwrap();
+    for (body, reconsume_times) in [("0", 0), ("1", 0), ("1", 1), ("1", 2), ("2", 0), ("3", 0)] {
+        assert_eq!(next(&mut received).await, (body.to_owned(), reconsume_times));
+    }
+    assert_eq!(world.broker.state.lock().unwrap().locks.len(), 3);
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(4));
+    assert!(world.broker.state.lock().unwrap().locks.is_empty());
+    world
+        .broker
+        .until(|seen| {
+            let at = |code: RequestCode| seen.iter().rposition(|request| request.code == code.code());
+            at(RequestCode::UpdateConsumerOffset) < at(RequestCode::UnlockBatchMq)
+        })
+        .await;
+}
+
+/// An orderly message out of attempts goes to the retry topic, where the broker makes a dead letter of it.
+#[tokio::test]
+async fn orderly_messages_run_out_of_attempts() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "bad", None);
+    world.broker.store("T", 0, "good", None);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send((text(&message), message.topic.to_string())).unwrap();
+        async move { if message.body == "bad" && message.queue_offset == 0 { Err("no") } else { Ok(()) } }
+    };
+    let builder = world.consumer().max_reconsume_times(1).on_message_orderly(handle);
+    let pause = Duration::from_millis(10);
+    let consumer = builder.suspend_current_queue_time(pause).start().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(next(&mut received).await.0, "bad");
+    }
+    world.broker.wait_for(RequestCode::SendMessageV2, 1).await;
+    let send = world.broker.seen(RequestCode::SendMessageV2).remove(0);
+    let header = SendMessageHeader::decode_v2(&send.ext_fields).unwrap();
+    assert_eq!((&*header.topic, header.reconsume_times), ("%RETRY%g", Some(1)));
+    assert_eq!(header.max_reconsume_times, Some(1));
+    let shutdown = async { while next(&mut received).await.0 != "good" {} };
+    shutdown.await;
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(2));
+}
+
+/// A queue that goes to another consumer is stored once more, and what its handlers answer later is void.
+#[tokio::test]
+async fn revoked_queues_are_not_committed() {
+    let world = World::new().await;
+    world.broker.store("T", 1, "0", None);
+    world.broker.store("T", 1, "1", None);
+    let gate = Arc::new(Semaphore::new(0));
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = {
+        let gate = Arc::clone(&gate);
+        move |message: MessageExt| {
+            let (gate, sender) = (Arc::clone(&gate), sender.clone());
+            async move {
+                if message.body == "1" {
+                    gate.acquire().await.unwrap().forget();
+                }
+                sender.send(text(&message)).unwrap();
+            }
+        }
+    };
+    let consumer = world.consumer().on_message(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    // An id behind every other: the last queue of each topic becomes its.
+    world.broker.state.lock().unwrap().other_members.insert("~".into());
+    let header = NotifyConsumerIdsChangedHeader { consumer_group: "g".into() };
+    let notify = RemotingCommand::request(RequestCode::NotifyConsumerIdsChanged, &header);
+    world.broker.connection().oneway(notify).await.unwrap();
+    let of_queue = |request: &RemotingCommand| {
+        request.code == RequestCode::UpdateConsumerOffset.code()
+            && UpdateConsumerOffsetHeader::decode(&request.ext_fields).is_ok_and(|header| {
+                &*header.topic == "T" && header.queue_id == 1 && header.commit_offset == 1
+            })
+    };
+    world.broker.until(|seen| seen.iter().any(of_queue)).await;
+    while consumer.queues().contains(&MessageQueue::new("T", "a", 1)) {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(1);
+    assert_eq!(next(&mut received).await, "1");
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 1), Some(1), "the message belongs to the next consumer");
+    assert_eq!(consumer.queues(), []);
+}
+
+/// The end waits for a running handler and stores its success; what has not started stays for later.
+#[tokio::test]
+async fn shutdown_waits_for_running_handlers() {
+    let world = World::new().await;
+    for number in 0..5 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = {
+        let gate = Arc::clone(&gate);
+        move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            let gate = Arc::clone(&gate);
+            async move { gate.acquire().await.unwrap().forget() }
+        }
+    };
+    let consumer = world.consumer().concurrency(1).on_message(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    let (_, ()) = tokio::join!(consumer.shutdown(), async { gate.add_permits(1) });
+    assert_eq!(world.broker.offset("T", 0), Some(1));
+    assert!(received.try_recv().is_err());
+    // A second call finds it done.
+    consumer.shutdown().await;
+    assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+}
+
+/// An administrator's reset throws away what is in memory and begins again at the offset given.
+#[tokio::test]
+async fn offsets_can_be_reset() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let consumer = world.consumer().concurrency(1).on_message(handle).start().await.unwrap();
+    for number in 0..3 {
+        assert_eq!(next(&mut received).await, number.to_string());
+    }
+    let header =
+        ResetOffsetHeader { group: "g".into(), topic: "T".into(), timestamp: 0, ..Default::default() };
+    let body = ResetOffsetBody { offset_table: [(MessageQueue::new("T", "a", 0), 1)].into() };
+    let reset = RemotingCommand::request(RequestCode::ResetConsumerClientOffset, &header)
+        .with_body(fastjson::to_vec(&body));
+    world.broker.connection().oneway(reset).await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("1".to_owned(), "2".to_owned()));
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(3));
+}
+
+/// Broadcasting asks no one for its share, keeps offsets in a file, and does not try again.
+#[tokio::test]
+async fn broadcasting_keeps_offsets_in_a_file() {
+    let dir = std::env::temp_dir().join(format!("ferrocket-broadcasting-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    let world = World::new().await;
+    world.broker.store("T", 0, "0", None);
+    let texts = Arc::new(Mutex::new(Vec::new()));
+    for body in ["0", "1"] {
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let handle = move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            async { Err::<(), _>("broadcasting does not care") }
+        };
+        let builder = world.consumer().message_model(MessageModel::Broadcasting).on_message(handle);
+        let consumer = builder.local_offset_store_dir(&dir).start().await.unwrap();
+        assert_eq!(next(&mut received).await, body);
+        consumer.shutdown().await;
+        texts.lock().unwrap().push(body);
+        world.broker.store("T", 0, "1", None);
+    }
+    for code in [
+        RequestCode::GetConsumerListByGroup,
+        RequestCode::ConsumerSendMsgBack,
+        RequestCode::UpdateConsumerOffset,
+        RequestCode::QueryConsumerOffset,
+    ] {
+        assert!(world.broker.seen(code).is_empty(), "{code}");
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+/// Administrators see the consumer's queues and settings, and can have it handle one message.
+#[tokio::test]
+async fn administrators_look_inside() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "0", None);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async move { if message.body == "bad" { Err("no stock") } else { Ok(()) } }
+    };
+    let consumer = world.consumer().on_message(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    world.broker.wait_for(RequestCode::PullMessage, 4).await;
+    let connection = world.broker.connection();
+    let ask = async |request| {
+        let reply = connection.call(request, Duration::from_secs(5)).await.unwrap();
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS);
+        reply.body
+    };
+    let header = GetConsumerRunningInfoHeader {
+        consumer_group: "g".into(),
+        client_id: world.client.client_id().into(),
+        jstack_enable: None,
+    };
+    let body = ask(RemotingCommand::request(RequestCode::GetConsumerRunningInfo, &header)).await;
+    let info: ConsumerRunningInfo = fastjson::from_slice(&body).unwrap();
+    assert_eq!(info.mq_table[&MessageQueue::new("T", "a", 0)].commit_offset, 1);
+    assert_eq!(info.properties["PROP_CONSUMEORDERLY"], "false");
+    assert_eq!(info.properties["PROP_CONSUME_TYPE"], "CONSUME_PASSIVELY");
+    assert!(info.status_table["T"].consume_ok_tps > 0.0);
+    assert_eq!(info.subscription_set.len(), 2);
+
+    let mut record = Vec::new();
+    MessageRecord {
+        topic: "T".into(),
+        queue_id: 0,
+        flag: 0,
+        sys_flag: 0,
+        queue_offset: 7,
+        physical_offset: 0,
+        born_timestamp: 0,
+        born_host: "127.0.0.1:1".parse().unwrap(),
+        store_timestamp: 0,
+        store_host: "127.0.0.1:1".parse().unwrap(),
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+        body: "bad".into(),
+        properties: "".into(),
+    }
+    .encode(&mut record);
+    let header = ConsumeMessageDirectlyHeader {
+        consumer_group: "g".into(),
+        broker_name: Some("a".into()),
+        ..Default::default()
+    };
+    let request = RemotingCommand::request(RequestCode::ConsumeMessageDirectly, &header).with_body(record);
+    let result: ConsumeMessageDirectlyResult = fastjson::from_slice(&ask(request).await).unwrap();
+    assert_eq!(result.consume_result, CMResult::ThrowException);
+    assert_eq!((result.remark.as_deref(), result.order), (Some("no stock"), false));
+    consumer.shutdown().await;
+}
