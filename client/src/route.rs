@@ -229,7 +229,6 @@ pub(crate) mod tests {
                     cluster: "c".into(),
                     broker_name: (*name).into(),
                     broker_addrs: [(MASTER_ID, format!("{name}:10911"))].into_iter().collect(),
-                    ..Default::default()
                 });
             }
             Self::new(topic.into(), data)

@@ -13,7 +13,7 @@ use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig};
 use tokio::sync::{oneshot, watch};
 
 /// How a server takes one request.
-pub enum Take {
+pub(crate) enum Take {
     Reply(RemotingCommand),
     /// Never answers.
     Silence,
@@ -24,8 +24,8 @@ pub enum Take {
 type Script = dyn Fn(&RemotingCommand) -> Take + Send + Sync;
 
 /// A server with a script. Stops when dropped.
-pub struct Server {
-    pub addr: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
     seen: watch::Receiver<Vec<RemotingCommand>>,
     connections: Arc<Mutex<Vec<Connection>>>,
     _stop: oneshot::Sender<()>,
@@ -61,7 +61,7 @@ impl Handler for Scripted {
 }
 
 impl Server {
-    pub async fn start(script: impl Fn(&RemotingCommand) -> Take + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&RemotingCommand) -> Take + Send + Sync + 'static) -> Self {
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(any_port, RemotingConfig::default()).await.unwrap();
         let (addr, connections) = (listener.local_addr(), Arc::default());
@@ -76,12 +76,12 @@ impl Server {
     }
 
     /// A broker that stores everything.
-    pub async fn broker() -> Self {
+    pub(crate) async fn broker() -> Self {
         Self::start(|request| Take::Reply(stored(request))).await
     }
 
     /// A broker that answers sends with this code, and everything else as it should.
-    pub async fn refusing(code: ResponseCode) -> Self {
+    pub(crate) async fn refusing(code: ResponseCode) -> Self {
         Self::start(move |request| match is_send(request) {
             true => Take::Reply(request.reply_error(code, "as told")),
             false => Take::Reply(stored(request)),
@@ -90,12 +90,12 @@ impl Server {
     }
 
     /// The requests of this kind so far.
-    pub fn seen(&self, code: RequestCode) -> Vec<RemotingCommand> {
+    pub(crate) fn seen(&self, code: RequestCode) -> Vec<RemotingCommand> {
         self.seen.borrow().iter().filter(|request| request.code == code.code()).cloned().collect()
     }
 
     /// Waits until so many requests of this kind have come.
-    pub async fn wait_for(&self, code: RequestCode, count: usize) -> Vec<RemotingCommand> {
+    pub(crate) async fn wait_for(&self, code: RequestCode, count: usize) -> Vec<RemotingCommand> {
         let mut seen = self.seen.clone();
         let enough = |seen: &Vec<RemotingCommand>| {
             seen.iter().filter(|request| request.code == code.code()).count() >= count
@@ -106,23 +106,23 @@ impl Server {
     }
 
     /// The last connection a client opened.
-    pub fn connection(&self) -> Connection {
+    pub(crate) fn connection(&self) -> Connection {
         self.connections.lock().unwrap().last().unwrap().clone()
     }
 }
 
 /// Whether a request stores messages.
-pub fn is_send(request: &RemotingCommand) -> bool {
+pub(crate) fn is_send(request: &RemotingCommand) -> bool {
     [RequestCode::SendMessageV2, RequestCode::SendBatchMessage].iter().any(|code| code.code() == request.code)
 }
 
 /// The header of a send.
-pub fn send_header(request: &RemotingCommand) -> SendMessageHeader {
+pub(crate) fn send_header(request: &RemotingCommand) -> SendMessageHeader {
     SendMessageHeader::decode_v2(&request.ext_fields).unwrap()
 }
 
 /// A good broker's reply.
-pub fn stored(request: &RemotingCommand) -> RemotingCommand {
+pub(crate) fn stored(request: &RemotingCommand) -> RemotingCommand {
     if !is_send(request) {
         return request.reply(ResponseCode::SUCCESS);
     }
@@ -135,7 +135,7 @@ pub fn stored(request: &RemotingCommand) -> RemotingCommand {
 }
 
 /// The route of a topic over these brokers, all of whose queues can be read and written.
-pub fn route(brokers: &[(&str, SocketAddr, i32)]) -> TopicRouteData {
+pub(crate) fn route(brokers: &[(&str, SocketAddr, i32)]) -> TopicRouteData {
     let mut data = TopicRouteData::default();
     for (name, addr, queues) in brokers {
         data.queue_datas.push(QueueData {
@@ -155,7 +155,9 @@ pub fn route(brokers: &[(&str, SocketAddr, i32)]) -> TopicRouteData {
 }
 
 /// A NameServer that knows the routes `look_up` answers.
-pub async fn name_server(look_up: impl Fn(&str) -> Option<TopicRouteData> + Send + Sync + 'static) -> Server {
+pub(crate) async fn name_server(
+    look_up: impl Fn(&str) -> Option<TopicRouteData> + Send + Sync + 'static,
+) -> Server {
     Server::start(move |request| {
         assert_eq!(request.request_code(), Some(RequestCode::GetRouteinfoByTopic));
         let topic = GetRouteInfoHeader::decode(&request.ext_fields).unwrap().topic;
@@ -171,12 +173,12 @@ pub async fn name_server(look_up: impl Fn(&str) -> Option<TopicRouteData> + Send
 }
 
 /// A NameServer that has topic `T` on these brokers, and nothing else.
-pub async fn name_server_for(brokers: &[(&str, SocketAddr, i32)]) -> Server {
+pub(crate) async fn name_server_for(brokers: &[(&str, SocketAddr, i32)]) -> Server {
     let data = route(brokers);
     name_server(move |topic| (topic == "T").then(|| data.clone())).await
 }
 
 /// A client of this NameServer with short intervals.
-pub fn builder(name_server: &Server) -> ClientBuilder {
+pub(crate) fn builder(name_server: &Server) -> ClientBuilder {
     Client::builder(&name_server.addr.to_string()).heartbeat_broker_interval(Duration::from_millis(20))
 }
