@@ -157,7 +157,7 @@ impl Cluster {
 fn start_namesrv(workshop: &Workshop, server: Server, folder: &Path) -> Result<Process, String> {
     let mut command = match server {
         Server::Ours => {
-            let mut command = Command::new(workshop.our_binary("ferrocket")?);
+            let mut command = Command::new(workshop.our_server()?);
             command.arg("namesrv");
             command
         }
@@ -170,7 +170,7 @@ fn start_namesrv(workshop: &Workshop, server: Server, folder: &Path) -> Result<P
 fn start_broker(workshop: &Workshop, server: Server, folder: &Path, namesrv: u16) -> Result<Process, String> {
     let mut command = match server {
         Server::Ours => {
-            let mut command = Command::new(workshop.our_binary("ferrocket")?);
+            let mut command = Command::new(workshop.our_server()?);
             command.arg("broker");
             command
         }

@@ -142,7 +142,7 @@ impl Peer {
         let home = folder.join(format!("home-{}", client.word()));
         std::fs::create_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
         let mut command = match client {
-            Client::Ours => Command::new(workshop.our_binary("ferrocket-peer")?),
+            Client::Ours => Command::new(workshop.our_driver()?),
             Client::Java49 | Client::Java53 => {
                 let version = client.version();
                 let classes = workshop.java_driver(version);

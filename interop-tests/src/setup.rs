@@ -1,4 +1,4 @@
-//! Gets everything foreign ready under `target/interop/`: class paths, compiled drivers, a Python
+//! Gets the peers ready under `target/interop/`: class paths, compiled drivers, a Python
 //! environment, Node packages. Each step leaves a stamp with the inputs it was made from, so a
 //! second setup only compares files.
 
@@ -35,21 +35,37 @@ impl Workshop {
         text.map_err(|_| "not set up: run `ferrocket-interop-tests setup` first".to_owned())
     }
 
-    /// The program `name` of ours: `$FERROCKET_BIN` (for `ferrocket` itself), else the newest
-    /// build under the target folder.
-    pub fn our_binary(&self, name: &str) -> Result<PathBuf, String> {
-        if let Some(path) = std::env::var_os("FERROCKET_BIN").filter(|_| name == "ferrocket") {
+    /// Our server program: `$FERROCKET_BIN`, else the newest build under the target folder.
+    pub fn our_server(&self) -> Result<PathBuf, String> {
+        if let Some(path) = std::env::var_os("FERROCKET_BIN") {
             return Ok(path.into());
         }
         let target = self.made.parent().unwrap_or(&self.made);
-        let built = ["release", "debug"].map(|profile| target.join(profile).join(name));
+        let built = ["release", "debug"].map(|profile| target.join(profile).join("ferrocket"));
         let built = built.into_iter().filter(|path| path.is_file());
         let newest = built.max_by_key(|path| path.metadata().and_then(|m| m.modified()).ok());
-        newest.ok_or_else(|| format!("no {name} in {}/{{release,debug}}: build it first", target.display()))
+        newest
+            .ok_or_else(|| format!("no ferrocket in {}/{{release,debug}}: build it first", target.display()))
     }
 
-    /// Makes everything that foreign servers and clients need.
+    /// The driver of our own client, built beside this program.
+    pub fn our_driver(&self) -> Result<PathBuf, String> {
+        let here = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
+        Ok(here.with_file_name("ferrocket-peer"))
+    }
+
+    /// Builds our own driver; cargo knows whether it must. In the profile of this program, which the
+    /// name of its folder tells.
+    fn ours(&self) -> Result<(), String> {
+        let release = self.our_driver()?.parent().is_some_and(|dir| dir.ends_with("release"));
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(&self.peers).args(["build", "--quiet", "--bin", "ferrocket-peer"]);
+        run_tool(cargo.args(release.then_some("--release")))
+    }
+
+    /// Makes everything that servers and clients need, our own servers apart.
     pub fn setup(&self) -> Result<(), String> {
+        self.ours()?;
         self.java()?;
         self.go()?;
         self.python()?;

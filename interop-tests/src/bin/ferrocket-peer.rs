@@ -1,0 +1,244 @@
+//! Our own peer: the `ferrocket` crate behind the line protocol of `peers/README.md`.
+//!
+//! Each command is a task with a [`Client`] of its own; it leaves out the admin commands.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ferrocket::{
+    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Message, MessageExt, MessageModel,
+    SendResult,
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Keys of mode `orderly`, each with a queue of its own.
+const KEYS: usize = 4;
+/// Messages of a batch.
+const BATCH: usize = 16;
+/// How long commands may take to end when the harness is gone.
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    let (mut running, mut tasks) = (HashMap::new(), JoinSet::new());
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut words = line.split('\t').map(str::to_owned);
+        let (Some(id), Some(role)) = (words.next(), words.next()) else { continue };
+        if role == "stop" {
+            running.remove(&id);
+            continue;
+        }
+        let mut options = HashMap::new();
+        while let (Some(name), Some(value)) = (words.next(), words.next()) {
+            options.insert(name, value);
+        }
+        // Dropping the sender is what tells a command to end.
+        let (stop, stopped) = watch::channel(());
+        running.insert(id.clone(), stop);
+        tasks.spawn(Command { id, options, stopped }.run(role));
+    }
+    running.clear();
+    let _ = tokio::time::timeout(END_LIMIT, async { while tasks.join_next().await.is_some() {} }).await;
+}
+
+/// Writes one line of the protocol.
+fn say(id: &str, fields: &[&str]) {
+    let line = format!("{id}\t{}\n", fields.join("\t"));
+    let mut out = std::io::stdout().lock();
+    // Without a harness there is nobody to tell.
+    let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+}
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+struct Command {
+    id: String,
+    options: HashMap<String, String>,
+    stopped: watch::Receiver<()>,
+}
+
+impl Command {
+    async fn run(self, role: String) {
+        let id = self.id.clone();
+        let outcome = match role.as_str() {
+            "send" => self.send().await.map(|()| "DONE"),
+            "consume" => self.consume().await.map(|()| "STOPPED"),
+            other => Err(format!("unknown command {other}").into()),
+        };
+        match outcome {
+            Ok(word) => say(&id, &[word]),
+            Err(why) => say(&id, &["ERROR", &why.to_string().replace(['\t', '\n', '\r'], " ")]),
+        }
+    }
+
+    fn get(&self, name: &str) -> Outcome<&str> {
+        let value = self.options.get(name).map(String::as_str);
+        value.ok_or_else(|| format!("{name} is missing").into())
+    }
+
+    fn number<N: std::str::FromStr>(&self, name: &str, fallback: N) -> Outcome<N>
+    where
+        N::Err: std::error::Error + Send + Sync + 'static,
+    {
+        Ok(self.options.get(name).map(|text| text.parse()).transpose()?.unwrap_or(fallback))
+    }
+
+    fn client(&self) -> Outcome<Client> {
+        Ok(Client::builder(self.get("--namesrv")?).instance_name(format!("i{}", self.id)).build()?)
+    }
+
+    /// Waits for `stop`, at most so long; whether it came.
+    async fn stopped_within(&mut self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.stopped.changed()).await.is_ok()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.has_changed().is_err()
+    }
+
+    async fn send(mut self) -> Outcome<()> {
+        let client = self.client()?;
+        let timeout = Duration::from_secs(10);
+        let producer = client.producer(self.get("--group")?).send_msg_timeout(timeout).start().await?;
+        let mode = self.options.get("--mode").cloned().unwrap_or_else(|| "sync".into());
+        let (topic, prefix) = (self.get("--topic")?.to_owned(), self.get("--prefix")?.to_owned());
+        let count: usize = self.number("--count", 0)?;
+        let interval = Duration::from_millis(self.number("--interval-ms", 0)?);
+        let (mut batch, mut pending) = (Vec::new(), Vec::new());
+        for i in 0..count {
+            let key = i % KEYS;
+            let body = if mode == "orderly" {
+                format!("{prefix}-{key}-{}", i / KEYS)
+            } else {
+                format!("{prefix}-{i}")
+            };
+            let mut message = Message::new(&topic, body.clone());
+            if let Some(tag) = self.options.get("--tag") {
+                message = message.tags(tag);
+            }
+            match mode.as_str() {
+                "sync" => self.sent(&body, &producer.send(message).await?, 0),
+                "async" => pending.push((body, producer.enqueue(message).await?)),
+                "oneway" => {
+                    producer.send_oneway(message).await?;
+                    say(&self.id, &["SENT", &body, "ONEWAY"]);
+                }
+                "orderly" => {
+                    let select = |queues: &[_], _: &_| queues.get(key % queues.len().max(1)).cloned();
+                    self.sent(&body, &producer.send_with(message, select).await?, 0);
+                }
+                "batch" => {
+                    batch.push((body, message));
+                    if batch.len() == BATCH || i + 1 == count {
+                        let (bodies, messages): (Vec<_>, Vec<_>) =
+                            std::mem::take(&mut batch).into_iter().unzip();
+                        let result = producer.send_batch(messages).await?;
+                        for (step, body) in (0..).zip(bodies) {
+                            self.sent(&body, &result, step);
+                        }
+                    }
+                }
+                other => return Err(format!("unknown mode {other}").into()),
+            }
+            if self.is_stopped() || (!interval.is_zero() && self.stopped_within(interval).await) {
+                break;
+            }
+        }
+        for (body, answer) in pending {
+            match answer.await {
+                Ok(result) => self.sent(&body, &result, 0),
+                Err(error) => say(&self.id, &["SENT", &body, &format!("EXCEPTION {error}")]),
+            }
+        }
+        if mode == "oneway" {
+            let _ = self.stopped.changed().await;
+        }
+        producer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    fn sent(&self, body: &str, result: &SendResult, step: i64) {
+        let (queue, offset) = (result.message_queue.queue_id, result.queue_offset + step);
+        let fields = [result.status.name(), &result.msg_id, &queue.to_string(), &offset.to_string()];
+        say(&self.id, &[&["SENT", body], &fields[..]].concat());
+    }
+
+    async fn consume(mut self) -> Outcome<()> {
+        let client = self.client()?;
+        let expression = self.options.get("--expression").map_or("*", String::as_str);
+        let mut consumer = client
+            .push_consumer(self.get("--group")?)
+            .subscribe(self.get("--topic")?, expression)
+            .consume_from(ConsumeFromWhere::FirstOffset)
+            .concurrency(4);
+        if let Some(times) = self.options.get("--max-reconsume") {
+            consumer = consumer.max_reconsume_times(times.parse()?);
+        }
+        let mode = self.options.get("--mode").map_or("concurrent", String::as_str);
+        if mode == "broadcast" {
+            consumer = consumer.message_model(MessageModel::Broadcasting);
+        }
+        let tally = Arc::new(Tally {
+            id: self.id.clone(),
+            fail_times: self.number("--fail-times", 0)?,
+            deliveries: Mutex::default(),
+        });
+        let consumer = if mode == "orderly" {
+            consumer.on_message_orderly(answering(&tally, |ok| {
+                if ok {
+                    ConsumeOrderlyResult::Success
+                } else {
+                    ConsumeOrderlyResult::SuspendCurrentQueueAMoment
+                }
+            }))
+        } else {
+            consumer.on_message(answering(&tally, |ok| {
+                if ok { ConsumeResult::Success } else { ConsumeResult::ReconsumeLater }
+            }))
+        };
+        let consumer = consumer.start().await?;
+        say(&self.id, &["READY"]);
+        let _ = self.stopped.changed().await;
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+}
+
+/// What one consumer got.
+struct Tally {
+    id: String,
+    fail_times: u32,
+    /// How often each body came. Guarded for one count at a time.
+    deliveries: Mutex<HashMap<String, u32>>,
+}
+
+impl Tally {
+    /// Reports a delivery and decides whether it succeeds.
+    fn accept(&self, message: &MessageExt) -> bool {
+        let body = String::from_utf8_lossy(&message.body).into_owned();
+        let [queue, offset, times] =
+            [i64::from(message.queue_id), message.queue_offset, i64::from(message.reconsume_times)]
+                .map(|number| number.to_string());
+        let tag = message.tags().filter(|tag| !tag.is_empty()).unwrap_or("-");
+        say(&self.id, &["RECV", &body, &queue, &offset, &times, tag]);
+        let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = deliveries.entry(body).or_default();
+        *count += 1;
+        *count > self.fail_times
+    }
+}
+
+/// A handler that counts and answers.
+fn answering<A: Send + 'static>(
+    tally: &Arc<Tally>,
+    answer: fn(bool) -> A,
+) -> impl Fn(MessageExt) -> std::future::Ready<A> + Send + Sync + 'static {
+    let tally = Arc::clone(tally);
+    move |message| std::future::ready(answer(tally.accept(&message)))
+}
