@@ -27,7 +27,7 @@ use crate::held_pulls::HeldPulls;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration};
-use crate::saving::{self, LoadError, Saving};
+use crate::saving::{self, Saving};
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
 use crate::stats::Stats;
 use crate::topics::{SCHEDULE_TOPIC, Topics};
@@ -157,7 +157,10 @@ impl Broker {
         let local_addr = main.local_addr();
         let vip_addr = local_addr.port().checked_sub(VIP_PORT_BELOW).filter(|port| *port > 0);
         let vip = match vip_addr.map(|port| SocketAddr::new(local_addr.ip(), port)) {
-            Some(addr) => bind(addr).await.inspect_err(|error| tracing::warn!(%error, "old clients are not served")).ok(),
+            Some(addr) => bind(addr)
+                .await
+                .inspect_err(|error| tracing::warn!(%error, "old clients are not served"))
+                .ok(),
             None => None,
         };
 
@@ -177,10 +180,12 @@ impl Broker {
         let groups = SubscriptionGroups::new(now_ms);
         let offsets = ConsumerOffsets::default();
         let delay = Delay::new(delays_ms);
-        saving::load(store.config_files(), &topics, &offsets, &groups).map_err(StartError::Config)?;
-        delay.load(store.config_files()).map_err(StartError::Config)?;
+        saving::load(store.config_files(), &topics, &offsets, &groups)
+            .map_err(|error| StartError::Config(error.to_string()))?;
+        delay.load(store.config_files()).map_err(|error| StartError::Config(error.to_string()))?;
 
-        let advertised = if values.broker_ip1.is_empty() { ip.to_string() } else { values.broker_ip1.clone() };
+        let advertised =
+            if values.broker_ip1.is_empty() { ip.to_string() } else { values.broker_ip1.clone() };
         let ha_ip = if values.broker_ip2.is_empty() { &advertised } else { &values.broker_ip2 };
         let identity = Identity {
             cluster: values.cluster.clone(),
@@ -189,7 +194,8 @@ impl Broker {
             addr: joined(&advertised, local_addr.port()).into(),
             ha_addr: joined(ha_ip, local_addr.port().wrapping_add(1)).into(),
         };
-        for (key, value) in [("brokerIP1", advertised.clone()), ("listenPort", local_addr.port().to_string())] {
+        for (key, value) in [("brokerIP1", advertised.clone()), ("listenPort", local_addr.port().to_string())]
+        {
             if let Err(error) = live.set_found(key, &value) {
                 tracing::warn!(key, %error, "a setting could not be filled in");
             }
@@ -219,7 +225,8 @@ impl Broker {
         let handler: Arc<dyn Handler> = Arc::new(Dispatch::new(shared.clone()));
         for listener in [Some(main), vip].into_iter().flatten() {
             let (handler, mut stop) = (handler.clone(), stop.subscribe());
-            listeners.spawn(async move { listener.serve(handler, async move { stopped(&mut stop).await }).await });
+            listeners
+                .spawn(async move { listener.serve(handler, async move { stopped(&mut stop).await }).await });
         }
         let mut background = JoinSet::new();
         background.spawn(delay::run(shared.clone(), stop.subscribe()));
@@ -333,7 +340,11 @@ fn resolve(host: &str) -> Result<IpAddr, StartError> {
 
 /// `host:port`, with brackets around an IPv6 address.
 fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// A number that changes at local midnight.
@@ -365,8 +376,8 @@ pub enum StartError {
     },
     /// The store does not open.
     Store(OpenError),
-    /// A file under `config/` cannot be used.
-    Config(LoadError),
+    /// A file under `config/` cannot be used; says which and why.
+    Config(String),
     /// A part of the start panicked.
     Panic(String),
 }
@@ -375,11 +386,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
-            Self::Levels(error) | Self::Panic(error) => f.write_str(error),
+            Self::Levels(error) | Self::Config(error) | Self::Panic(error) => f.write_str(error),
             Self::Bind { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
             Self::Host { host, source } => write!(f, "brokerIP1={host} names no address: {source}"),
             Self::Store(error) => error.fmt(f),
-            Self::Config(error) => error.fmt(f),
         }
     }
 }
@@ -390,8 +400,7 @@ impl std::error::Error for StartError {
             Self::Settings(error) => Some(error),
             Self::Bind { source, .. } | Self::Host { source, .. } => Some(source),
             Self::Store(error) => Some(error),
-            Self::Config(error) => Some(error),
-            Self::Levels(_) | Self::Panic(_) => None,
+            Self::Levels(_) | Self::Config(_) | Self::Panic(_) => None,
         }
     }
 }

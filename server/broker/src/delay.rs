@@ -92,8 +92,13 @@ impl DelayLevels {
     /// Whether an entry of `level` with this tags code, which is its delivery time, is due. A time further
     /// away than the level's delay was made by a clock that went backwards: it is due now, as in Java.
     pub(crate) fn due(&self, level: i32, deliver_at_ms: i64, now_ms: i64) -> Due {
-        let delay_ms = usize::try_from(level - 1).ok().and_then(|at| self.delays_ms.get(at)).copied().unwrap_or(1_000);
-        if deliver_at_ms <= now_ms || deliver_at_ms > now_ms + delay_ms { Due::Now } else { Due::At(deliver_at_ms) }
+        let delay_ms =
+            usize::try_from(level - 1).ok().and_then(|at| self.delays_ms.get(at)).copied().unwrap_or(1_000);
+        if deliver_at_ms <= now_ms || deliver_at_ms > now_ms + delay_ms {
+            Due::Now
+        } else {
+            Due::At(deliver_at_ms)
+        }
     }
 }
 
@@ -210,7 +215,8 @@ impl Delay {
                 break;
             }
             let record = store.record_at(entry.physical_offset);
-            let record = record.and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok()).and_then(delivery);
+            let record =
+                record.and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok()).and_then(delivery);
             match record {
                 Some(record) => {
                     offsets.push(offset);
@@ -220,7 +226,8 @@ impl Delay {
             }
             offset += 1;
         }
-        let topics: Vec<_> = group.iter().filter_map(|append| append.records.first()).map(|r| r.topic.clone()).collect();
+        let topics: Vec<_> =
+            group.iter().filter_map(|append| append.records.first()).map(|r| r.topic.clone()).collect();
         let results = if group.is_empty() { Vec::new() } else { store.append(group) };
         for ((at, topic), result) in offsets.into_iter().zip(topics).zip(results) {
             match result {

@@ -53,8 +53,8 @@ impl Handler for Dispatch {
             }
             let reply = match step {
                 Ok(Step::Append(send)) => {
-                    outgoing.push(send);
-                    None
+                    outgoing.push((request, send));
+                    continue;
                 }
                 Ok(Step::Done(reply)) => reply,
                 Err(refusal) => Some(refuse(&self.broker, &request, refusal)),
@@ -144,7 +144,118 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::GetAllProducerInfo => client::get_all_producer_info,
         Code::DeleteExpiredCommitlog => config::delete_expired_commitlog,
         // Other receivers' requests, other versions' and what is left out of this one.
-        Code::QueryBrokerOffset | Code::UpdateAndCreateTopicList | Code::GetTopicConfigList | Code::GetTopicNameList | Code::TriggerDeleteFiles | Code::EndTransaction | Code::CheckTransactionState | Code::NotifyConsumerIdsChanged | Code::GetClientConfig | Code::UpdateAndCreateAclConfig | Code::DeleteAclConfig | Code::GetBrokerClusterAclInfo | Code::UpdateGlobalWhiteAddrsConfig | Code::GetBrokerClusterAclConfig | Code::GetTimerCheckPoint | Code::GetTimerMetrics | Code::PutKvConfig | Code::GetKvConfig | Code::DeleteKvConfig | Code::RegisterBroker | Code::UnregisterBroker | Code::GetRouteinfoByTopic | Code::GetBrokerClusterInfo | Code::WipeWritePermOfBroker | Code::GetAllTopicListFromNameserver | Code::SuspendConsumer | Code::ResumeConsumer | Code::ResetConsumerOffsetInConsumer | Code::ResetConsumerOffsetInBroker | Code::AdjustConsumerThreadPool | Code::WhoConsumeTheMessage | Code::DeleteTopicInNamesrv | Code::RegisterTopicInNamesrv | Code::GetKvlistByNamespace | Code::ResetConsumerClientOffset | Code::GetConsumerStatusFromClient | Code::GetTopicsByCluster | Code::UpdateAndCreateSubscriptiongroupList | Code::RegisterFilterServer | Code::RegisterMessageFilterClass | Code::GetSystemTopicListFromNs | Code::GetUnitTopicList | Code::GetHasUnitSubTopicList | Code::GetHasUnitSubUnunitTopicList | Code::UpdateNamesrvConfig | Code::GetNamesrvConfig | Code::QueryDataVersion | Code::ResumeCheckHalfMessage | Code::SendReplyMessage | Code::SendReplyMessageV2 | Code::PushReplyMessageToClient | Code::AddWritePermOfBroker | Code::QueryTopicsByConsumer | Code::QuerySubscriptionByConsumer | Code::GetTopicConfig | Code::GetSubscriptiongroupConfig | Code::UpdateAndGetGroupForbidden | Code::CheckRocksdbCqWriteProgress | Code::ExportRocksdbConfigToJson | Code::RecallMessage | Code::QueryAssignment | Code::SetMessageRequestMode | Code::GetAllMessageRequestMode | Code::UpdateAndCreateStaticTopic | Code::GetBrokerMemberGroup | Code::AddBroker | Code::RemoveBroker | Code::BrokerHeartbeat | Code::NotifyMinBrokerIdChange | Code::ExchangeBrokerHaInfo | Code::GetBrokerHaStatus | Code::ResetMasterFlushOffset | Code::ControllerAlterSyncStateSet | Code::ControllerElectMaster | Code::ControllerRegisterBroker | Code::ControllerGetReplicaInfo | Code::ControllerGetMetadataInfo | Code::ControllerGetSyncStateData | Code::GetBrokerEpochCache | Code::NotifyBrokerRoleChanged | Code::UpdateControllerConfig | Code::GetControllerConfig | Code::CleanBrokerData | Code::ControllerGetNextBrokerId | Code::ControllerApplyBrokerId | Code::BrokerCloseChannelRequest | Code::CheckNotActiveBrokerRequest | Code::GetBrokerLiveInfoRequest | Code::GetSyncStateDataRequest | Code::RaftBrokerHeartBeatEventRequest | Code::UpdateColdDataFlowCtrConfig | Code::RemoveColdDataFlowCtrConfig | Code::GetColdDataFlowCtrInfo | Code::SetCommitlogReadMode | Code::AuthCreateUser | Code::AuthUpdateUser | Code::AuthDeleteUser | Code::AuthGetUser | Code::AuthListUser | Code::AuthCreateAcl | Code::AuthUpdateAcl | Code::AuthDeleteAcl | Code::AuthGetAcl | Code::AuthListAcl | Code::PopMessage | Code::AckMessage | Code::PeekMessage | Code::ChangeMessageInvisibletime | Code::Notification | Code::PollingInfo | Code::PopRollback | Code::BatchAckMessage => return Err(not_supported(request)),
+        Code::QueryBrokerOffset
+        | Code::UpdateAndCreateTopicList
+        | Code::GetTopicConfigList
+        | Code::GetTopicNameList
+        | Code::TriggerDeleteFiles
+        | Code::EndTransaction
+        | Code::CheckTransactionState
+        | Code::NotifyConsumerIdsChanged
+        | Code::GetClientConfig
+        | Code::UpdateAndCreateAclConfig
+        | Code::DeleteAclConfig
+        | Code::GetBrokerClusterAclInfo
+        | Code::UpdateGlobalWhiteAddrsConfig
+        | Code::GetBrokerClusterAclConfig
+        | Code::GetTimerCheckPoint
+        | Code::GetTimerMetrics
+        | Code::PutKvConfig
+        | Code::GetKvConfig
+        | Code::DeleteKvConfig
+        | Code::RegisterBroker
+        | Code::UnregisterBroker
+        | Code::GetRouteinfoByTopic
+        | Code::GetBrokerClusterInfo
+        | Code::WipeWritePermOfBroker
+        | Code::GetAllTopicListFromNameserver
+        | Code::SuspendConsumer
+        | Code::ResumeConsumer
+        | Code::ResetConsumerOffsetInConsumer
+        | Code::ResetConsumerOffsetInBroker
+        | Code::AdjustConsumerThreadPool
+        | Code::WhoConsumeTheMessage
+        | Code::DeleteTopicInNamesrv
+        | Code::RegisterTopicInNamesrv
+        | Code::GetKvlistByNamespace
+        | Code::ResetConsumerClientOffset
+        | Code::GetConsumerStatusFromClient
+        | Code::GetTopicsByCluster
+        | Code::UpdateAndCreateSubscriptiongroupList
+        | Code::RegisterFilterServer
+        | Code::RegisterMessageFilterClass
+        | Code::GetSystemTopicListFromNs
+        | Code::GetUnitTopicList
+        | Code::GetHasUnitSubTopicList
+        | Code::GetHasUnitSubUnunitTopicList
+        | Code::UpdateNamesrvConfig
+        | Code::GetNamesrvConfig
+        | Code::QueryDataVersion
+        | Code::ResumeCheckHalfMessage
+        | Code::SendReplyMessage
+        | Code::SendReplyMessageV2
+        | Code::PushReplyMessageToClient
+        | Code::AddWritePermOfBroker
+        | Code::QueryTopicsByConsumer
+        | Code::QuerySubscriptionByConsumer
+        | Code::GetTopicConfig
+        | Code::GetSubscriptiongroupConfig
+        | Code::UpdateAndGetGroupForbidden
+        | Code::CheckRocksdbCqWriteProgress
+        | Code::ExportRocksdbConfigToJson
+        | Code::RecallMessage
+        | Code::QueryAssignment
+        | Code::SetMessageRequestMode
+        | Code::GetAllMessageRequestMode
+        | Code::UpdateAndCreateStaticTopic
+        | Code::GetBrokerMemberGroup
+        | Code::AddBroker
+        | Code::RemoveBroker
+        | Code::BrokerHeartbeat
+        | Code::NotifyMinBrokerIdChange
+        | Code::ExchangeBrokerHaInfo
+        | Code::GetBrokerHaStatus
+        | Code::ResetMasterFlushOffset
+        | Code::ControllerAlterSyncStateSet
+        | Code::ControllerElectMaster
+        | Code::ControllerRegisterBroker
+        | Code::ControllerGetReplicaInfo
+        | Code::ControllerGetMetadataInfo
+        | Code::ControllerGetSyncStateData
+        | Code::GetBrokerEpochCache
+        | Code::NotifyBrokerRoleChanged
+        | Code::UpdateControllerConfig
+        | Code::GetControllerConfig
+        | Code::CleanBrokerData
+        | Code::ControllerGetNextBrokerId
+        | Code::ControllerApplyBrokerId
+        | Code::BrokerCloseChannelRequest
+        | Code::CheckNotActiveBrokerRequest
+        | Code::GetBrokerLiveInfoRequest
+        | Code::GetSyncStateDataRequest
+        | Code::RaftBrokerHeartBeatEventRequest
+        | Code::UpdateColdDataFlowCtrConfig
+        | Code::RemoveColdDataFlowCtrConfig
+        | Code::GetColdDataFlowCtrInfo
+        | Code::SetCommitlogReadMode
+        | Code::AuthCreateUser
+        | Code::AuthUpdateUser
+        | Code::AuthDeleteUser
+        | Code::AuthGetUser
+        | Code::AuthListUser
+        | Code::AuthCreateAcl
+        | Code::AuthUpdateAcl
+        | Code::AuthDeleteAcl
+        | Code::AuthGetAcl
+        | Code::AuthListAcl
+        | Code::PopMessage
+        | Code::AckMessage
+        | Code::PeekMessage
+        | Code::ChangeMessageInvisibletime
+        | Code::Notification
+        | Code::PollingInfo
+        | Code::PopRollback
+        | Code::BatchAckMessage => return Err(not_supported(request)),
     };
     handler(broker, connection, request).map(Step::Done)
 }

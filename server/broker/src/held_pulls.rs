@@ -14,6 +14,13 @@ use ferrocket_protocol::Text;
 
 /// Pulls held at a time, of all queues together. One more is answered at once, as if its time were up.
 pub(crate) const HELD_PULLS_MAX: usize = 200_000;
+/// The same for one connection.
+const HELD_PER_HOLDER_MAX: usize = 4_096;
+/// Pulls of one group for one queue held for one connection. One more takes the place of the oldest, which is
+/// answered. One would do for a working client; Java's answers two that overlap.
+const HELD_PER_KEY_MAX: usize = 4;
+/// The longest that a pull is held, whatever its consumer asks for.
+pub(crate) const HOLD_MS_MAX: i64 = 60_000;
 
 /// How long a held pull may lie behind messages that it does not want. With a tick of a second the consumer
 /// hears of them within the 5 s that Java takes.
@@ -49,6 +56,10 @@ impl TagFilter {
 /// A pull to be held; `P` is what is needed to answer it.
 #[derive(Debug)]
 pub(crate) struct HeldPull<P> {
+    /// Whose it is: a connection's number.
+    pub(crate) holder: u64,
+    /// The consumer group.
+    pub(crate) group: Text,
     /// The offset it asked for: it waits for a message there or later.
     pub(crate) from_offset: i64,
     /// What it wants.
@@ -64,29 +75,47 @@ pub(crate) struct HeldPull<P> {
 pub(crate) struct HeldPulls<P> {
     /// By topic, then by queue id: an arrival looks up with a borrowed topic.
     topics: HashMap<Text, HashMap<i32, Vec<HeldPull<P>>>>,
+    /// How many each holder has.
+    holders: HashMap<u64, usize>,
     len: usize,
 }
 
 impl<P> Default for HeldPulls<P> {
     fn default() -> Self {
-        Self { topics: HashMap::new(), len: 0 }
+        Self { topics: HashMap::new(), holders: HashMap::new(), len: 0 }
     }
 }
 
 impl<P> HeldPulls<P> {
-    /// How many are held.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// Parks a pull. Answers a pull that there is no room for, which is to be answered as if its time were
+    /// up: an older one of the same group, queue and holder, or, at the other limits, this one.
+    pub(crate) fn park(&mut self, topic: Text, queue_id: i32, pull: HeldPull<P>) -> Option<P> {
+        let of_holder = self.holders.entry(pull.holder).or_default();
+        if self.len >= HELD_PULLS_MAX || *of_holder >= HELD_PER_HOLDER_MAX {
+            return Some(pull.pull);
+        }
+        *of_holder += 1;
+        self.len += 1;
+        let held = self.topics.entry(topic).or_default().entry(queue_id).or_default();
+        let same = |held: &HeldPull<P>| held.holder == pull.holder && held.group == pull.group;
+        let oldest = held
+            .iter()
+            .position(same)
+            .filter(|_| held.iter().filter(|held| same(held)).count() >= HELD_PER_KEY_MAX);
+        let shed = oldest.map(|at| held.remove(at));
+        held.push(pull);
+        shed.map(|shed| self.forget(shed))
     }
 
-    /// Parks a pull, or gives it back when there are [`HELD_PULLS_MAX`] already.
-    pub(crate) fn park(&mut self, topic: Text, queue_id: i32, pull: HeldPull<P>) -> Result<(), HeldPull<P>> {
-        if self.len >= HELD_PULLS_MAX {
-            return Err(pull);
+    fn forget(&mut self, held: HeldPull<P>) -> P {
+        self.len -= 1;
+        if let Some(count) = self.holders.get_mut(&held.holder) {
+            *count -= 1;
+            if *count == 0 {
+                self.holders.remove(&held.holder);
+            }
         }
-        self.len += 1;
-        self.topics.entry(topic).or_default().entry(queue_id).or_default().push(pull);
-        Ok(())
+        held.pull
     }
 
     /// A message with this tags code is at `queue_offset`: takes out the pulls that want it.
@@ -126,24 +155,28 @@ impl<P> HeldPulls<P> {
             queues.retain(|_, held| !held.is_empty());
         }
         self.topics.retain(|_, queues| !queues.is_empty());
-        self.len -= due.len();
-        due.into_iter().map(|held| held.pull).filter(|pull| !gone(pull)).collect()
+        due.into_iter().map(|held| self.forget(held)).filter(|pull| !gone(pull)).collect()
     }
 
     /// Takes out all of them: the Broker stops.
     pub(crate) fn drain(&mut self) -> Vec<P> {
         self.len = 0;
+        self.holders.clear();
         let topics = std::mem::take(&mut self.topics);
         topics.into_values().flat_map(HashMap::into_values).flatten().map(|held| held.pull).collect()
     }
 
-    fn take_from(&mut self, topic: &str, queue_id: i32, take: impl FnMut(&mut HeldPull<P>) -> bool) -> Vec<P> {
+    fn take_from(
+        &mut self,
+        topic: &str,
+        queue_id: i32,
+        take: impl FnMut(&mut HeldPull<P>) -> bool,
+    ) -> Vec<P> {
         let Some(held) = self.topics.get_mut(topic).and_then(|queues| queues.get_mut(&queue_id)) else {
             return Vec::new();
         };
-        let taken: Vec<P> = held.extract_if(.., take).map(|held| held.pull).collect();
-        self.len -= taken.len();
-        taken
+        let taken: Vec<_> = held.extract_if(.., take).collect();
+        taken.into_iter().map(|held| self.forget(held)).collect()
     }
 }
 
@@ -155,11 +188,11 @@ mod tests {
     const NONE: [u32; 0] = [];
 
     fn pull(from_offset: i64, filter: TagFilter, deadline_ms: i64, pull: u32) -> HeldPull<u32> {
-        HeldPull { from_offset, filter, deadline_ms, pull }
+        HeldPull { holder: 1, group: "g".into(), from_offset, filter, deadline_ms, pull }
     }
 
     fn park(held: &mut HeldPulls<u32>, pull: HeldPull<u32>) {
-        held.park("T".into(), 0, pull).unwrap();
+        assert_eq!(held.park("T".into(), 0, pull), None);
     }
 
     /// A message wakes the pulls of its queue that ask for its offset or an older one, and no others.
@@ -168,15 +201,15 @@ mod tests {
         let mut held = HeldPulls::default();
         park(&mut held, pull(5, TagFilter::All, 15_000, 1));
         park(&mut held, pull(6, TagFilter::All, 15_000, 2));
-        held.park("T".into(), 1, pull(5, TagFilter::All, 15_000, 3)).unwrap();
+        assert_eq!(held.park("T".into(), 1, pull(5, TagFilter::All, 15_000, 3)), None);
         assert_eq!(held.arrived("T", 0, 5, 0, 0), [1]);
         assert_eq!(held.arrived("T", 0, 5, 0, 0), NONE);
         assert_eq!(held.arrived("Other", 0, 5, 0, 0), NONE);
-        assert_eq!(held.len(), 2);
+        assert_eq!(held.len, 2);
         assert_eq!(held.moved_to("T", 0, 6), NONE);
         assert_eq!(held.moved_to("T", 0, 7), [2]);
         assert_eq!(held.drain(), [3]);
-        assert_eq!(held.len(), 0);
+        assert_eq!(held.len, 0);
     }
 
     /// A message with another tag leaves the pull held, but it is answered within 5 s, not at its timeout.
@@ -190,7 +223,7 @@ mod tests {
         assert_eq!(held.tick(100 + BEHIND_MS - 1, |_| false), NONE);
         assert_eq!(held.tick(100 + BEHIND_MS, |_| false), [1]);
         assert_eq!(held.arrived("T", 0, 9, tags_code(Some("TagA")), 100), [2]);
-        assert_eq!(held.len(), 0);
+        assert_eq!(held.len, 0);
     }
 
     /// Time wakes a pull; one whose connection is gone is dropped without a word.
@@ -202,7 +235,28 @@ mod tests {
         park(&mut held, pull(5, TagFilter::All, 2_000, 3));
         park(&mut held, pull(5, TagFilter::All, 2_000, 4));
         assert_eq!(held.tick(1_000, |pull| *pull == 2 || *pull == 3), [1]);
-        assert_eq!(held.len(), 1);
+        assert_eq!(held.len, 1);
         assert_eq!(held.tick(2_000, |_| false), [4]);
+    }
+
+    /// One more than a group may hold on a queue answers its oldest; other groups and connections do not
+    /// count. One more than a connection may hold is not held.
+    #[test]
+    fn limits_shed_pulls() {
+        let mut held = HeldPulls::default();
+        for number in 0..HELD_PER_KEY_MAX as u32 {
+            park(&mut held, pull(5, TagFilter::All, 15_000, number));
+        }
+        park(&mut held, HeldPull { holder: 2, ..pull(5, TagFilter::All, 15_000, 100) });
+        park(&mut held, HeldPull { group: "h".into(), ..pull(5, TagFilter::All, 15_000, 101) });
+        assert_eq!(held.park("T".into(), 0, pull(5, TagFilter::All, 15_000, 9)), Some(0));
+        assert_eq!(held.park("T".into(), 0, pull(5, TagFilter::All, 15_000, 10)), Some(1));
+        assert_eq!(held.arrived("T", 0, 5, 0, 0).len(), HELD_PER_KEY_MAX + 2);
+        for queue_id in 0..HELD_PER_HOLDER_MAX as i32 {
+            assert_eq!(held.park("T".into(), queue_id, pull(0, TagFilter::All, 15_000, 1)), None);
+        }
+        assert_eq!(held.park("T".into(), -1, pull(0, TagFilter::All, 15_000, 2)), Some(2));
+        assert_eq!(held.tick(15_000, |_| false).len(), HELD_PER_HOLDER_MAX);
+        assert_eq!((held.len, held.holders.len()), (0, 0));
     }
 }

@@ -24,4 +24,5 @@ mod stats;
 mod topics;
 
 pub use broker::{Broker, StartError, StopError};
+pub use saving::LoadError;
 pub use settings::{BrokerSettings, InvalidSettings};

@@ -9,6 +9,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use ferrocket_protocol::Text;
 use ferrocket_protocol::batch;
 use ferrocket_protocol::command::VERSION_3_4_9;
 use ferrocket_protocol::message::{MessageRecord, PROPERTIES_LEN_MAX, TOPIC_LEN_MAX, sys_flag};
@@ -16,7 +17,6 @@ use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{self, NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, Properties, names};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::response_code::ResponseCode;
-use ferrocket_protocol::Text;
 
 use crate::refusal::Refusal;
 use crate::topics::{RETRY_PREFIX, SCHEDULE_TOPIC, dlq_topic, retry_topic};
@@ -25,6 +25,8 @@ use crate::topics::{RETRY_PREFIX, SCHEDULE_TOPIC, dlq_topic, retry_topic};
 pub(crate) const DEAD_LETTER_QUEUES: i32 = 1;
 /// Bytes of a record beyond body limit (`maxMessageSize`) that properties, topic and fixed part may take.
 const RECORD_OVERHEAD_MAX: usize = 64 * 1024;
+/// Messages of one batch. Java has no limit.
+const BATCH_MESSAGES_MAX: usize = 32_768;
 /// Behind remarks that a page explains. Java: `FAQUrl.suggestTodo`.
 pub(crate) const SEE_FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 
@@ -41,15 +43,6 @@ pub(crate) struct SendRules {
     pub(crate) body_len_max: usize,
     /// The highest delay level.
     pub(crate) delay_level_max: i32,
-}
-
-/// Who sends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sender {
-    /// The peer's address.
-    pub(crate) host: SocketAddr,
-    /// The peer's version (`MQVersion` ordinal).
-    pub(crate) version: i32,
 }
 
 /// What planning needs to know of the topic.
@@ -100,7 +93,7 @@ pub(crate) fn plan_message(
     rules: &SendRules,
     header: &SendMessageHeader,
     body: Bytes,
-    sender: Sender,
+    sender: SocketAddr,
     destination: Destination,
     dead_letter: Option<Text>,
 ) -> Result<Planned, Refusal> {
@@ -127,7 +120,7 @@ pub(crate) fn plan_message(
         queue_offset: 0,
         physical_offset: 0,
         born_timestamp: header.born_timestamp,
-        born_host: sender.host,
+        born_host: sender,
         store_timestamp: 0,
         store_host: rules.store_host,
         reconsume_times: header.reconsume_times.unwrap_or(0),
@@ -149,21 +142,23 @@ pub(crate) fn plan_batch(
     rules: &SendRules,
     header: &SendMessageHeader,
     body: Bytes,
-    sender: Sender,
+    sender: SocketAddr,
     destination: Destination,
 ) -> Result<Planned, Refusal> {
     let queue_id = choose_queue(header.queue_id, destination)?;
     let flags = system_flag(header, destination);
     let of_batch = header.properties.as_deref().unwrap_or_default();
     let sent = SentProperties::read(of_batch, &rules.cluster)?;
-    if body.len() > rules.body_len_max || flags & sys_flag::TRANSACTION_ROLLBACK != 0 || sent.delay_level > 0 {
+    if body.len() > rules.body_len_max || flags & sys_flag::TRANSACTION_ROLLBACK != 0 || sent.delay_level > 0
+    {
         return Err(illegal(rules.body_len_max));
     }
     let messages = batch::decode(body).map_err(|error| {
         Refusal::new(ResponseCode::MESSAGE_ILLEGAL, format!("the batch cannot be read: {error}"))
     })?;
-    if messages.is_empty() {
-        return Err(Refusal::new(ResponseCode::MESSAGE_ILLEGAL, "the batch holds no message"));
+    if messages.is_empty() || messages.len() > BATCH_MESSAGES_MAX {
+        let remark = format!("a batch holds 1 to {BATCH_MESSAGES_MAX} messages, this one {}", messages.len());
+        return Err(Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark));
     }
     let mut records = Vec::with_capacity(messages.len());
     for message in messages {
@@ -181,7 +176,7 @@ pub(crate) fn plan_batch(
             queue_offset: 0,
             physical_offset: 0,
             born_timestamp: header.born_timestamp,
-            born_host: sender.host,
+            born_host: sender,
             store_timestamp: 0,
             store_host: rules.store_host,
             reconsume_times: header.reconsume_times.unwrap_or(0),
@@ -370,8 +365,8 @@ mod tests {
         }
     }
 
-    fn sender() -> Sender {
-        Sender { host: "10.0.0.1:4000".parse().unwrap(), version: VERSION_4_9_8 }
+    fn sender() -> SocketAddr {
+        "10.0.0.1:4000".parse().unwrap()
     }
 
     fn destination() -> Destination {
@@ -444,7 +439,9 @@ mod tests {
         assert_eq!(plan(&header(&ok)).unwrap().records[0].properties.len(), PROPERTIES_LEN_MAX);
         let refusal = plan(&header(&format!("{ok}v"))).unwrap_err();
         assert_eq!(refusal.code, ResponseCode::MESSAGE_ILLEGAL);
-        assert!(refusal.remark.ends_with("msg body length limit 4194304B, msg properties length limit 32KB."));
+        assert!(
+            refusal.remark.ends_with("msg body length limit 4194304B, msg properties length limit 32KB.")
+        );
         let body = Bytes::from(vec![0; 4 * 1024 * 1024 + 1]);
         assert!(plan_message(&rules(), &header(""), body, sender(), destination(), None).is_err());
     }
@@ -498,7 +495,10 @@ mod tests {
         assert_eq!(property("REAL_TOPIC"), Some("%RETRY%g"));
         assert_eq!(property("RETRY_TOPIC"), Some("T"));
         assert_eq!(property("ORIGIN_MESSAGE_ID"), Some("0A00000200002A9F0000000000000100"));
-        assert_eq!((property("DELAY"), property("TAGS"), property("WAIT")), (Some("3"), Some("A"), Some("false")));
+        assert_eq!(
+            (property("DELAY"), property("TAGS"), property("WAIT")),
+            (Some("3"), Some("A"), Some("false"))
+        );
         let again = MessageRecord { topic: "%RETRY%g".into(), physical_offset: 999, ..first.record.clone() };
         let second = give_back(&back(0, None), again);
         assert_eq!(second.record.queue_id, 3);

@@ -23,7 +23,7 @@ use ferrocket_store::{Append, GetLimits, GetStatus};
 
 use crate::broker::Shared;
 use crate::handlers::Answer;
-use crate::held_pulls::{HeldPull, TagFilter};
+use crate::held_pulls::{HOLD_MS_MAX, HeldPull, TagFilter};
 use crate::refusal::Refusal;
 use crate::send_plan::SEE_FAQ;
 use crate::topics::OFFSET_MOVED_EVENT;
@@ -48,7 +48,11 @@ pub(crate) struct ParkedPull {
 }
 
 /// Answers a pull, or holds it.
-pub(crate) fn pull_message(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand) -> Answer {
+pub(crate) fn pull_message(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
     let header = PullMessageHeader::decode(&request.ext_fields)?;
     let filter = admit(broker, connection.peer_addr(), &header)?;
     let reply = look(broker, request, &header, &filter);
@@ -60,19 +64,19 @@ pub(crate) fn pull_message(broker: &Arc<Shared>, connection: &Connection, reques
     }
     let settings = broker.settings.now();
     let wait_ms = match settings.long_polling {
-        true => header.suspend_timeout_millis.max(0),
+        true => header.suspend_timeout_millis,
         false => settings.short_polling.as_millis() as i64,
     };
     let held = HeldPull {
+        holder: connection.id(),
+        group: header.consumer_group.clone(),
         from_offset: header.queue_offset,
         filter,
-        deadline_ms: broker.clock.now_ms().saturating_add(wait_ms),
+        deadline_ms: broker.clock.now_ms().saturating_add(wait_ms.clamp(0, HOLD_MS_MAX)),
         pull: ParkedPull { connection: connection.clone(), request: request.clone() },
     };
-    if broker.held_pulls().park(header.topic.clone(), header.queue_id, held).is_err() {
-        // As many as may be held already: as if its time were up.
-        return Ok(Some(reply));
-    }
+    let no_room = broker.held_pulls().park(header.topic.clone(), header.queue_id, held);
+    answer_held(broker, no_room);
     // A message may have arrived between the look and the parking; its arrival found nobody to wake.
     let max_offset = broker.store.max_offset(&header.topic, header.queue_id);
     if max_offset > header.queue_offset {
@@ -83,12 +87,13 @@ pub(crate) fn pull_message(broker: &Arc<Shared>, connection: &Connection, reques
 }
 
 /// Answers pulls that were held, whatever there is for them now.
-pub(crate) fn answer_held(broker: &Arc<Shared>, pulls: Vec<ParkedPull>) {
+pub(crate) fn answer_held(broker: &Arc<Shared>, pulls: impl IntoIterator<Item = ParkedPull>) {
     for ParkedPull { connection, request } in pulls {
-        let answer = PullMessageHeader::decode(&request.ext_fields).map_err(Refusal::from).and_then(|header| {
-            let filter = admit(broker, connection.peer_addr(), &header)?;
-            Ok(look(broker, &request, &header, &filter))
-        });
+        let answer =
+            PullMessageHeader::decode(&request.ext_fields).map_err(Refusal::from).and_then(|header| {
+                let filter = admit(broker, connection.peer_addr(), &header)?;
+                Ok(look(broker, &request, &header, &filter))
+            });
         // False means that the consumer has gone; it will ask again.
         let _ = connection.reply(answer.unwrap_or_else(|refusal| refusal.reply_to(&request)));
     }
@@ -102,7 +107,8 @@ fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> 
     if settings.permission & PERM_READ == 0 {
         return Err(no_permission(format!("the broker[{}] pulling message is forbidden", broker.broker_ip)));
     }
-    let Some(group_config) = broker.groups.find(group, settings.auto_create_group, broker.clock.now_ms()) else {
+    let Some(group_config) = broker.groups.find(group, settings.auto_create_group, broker.clock.now_ms())
+    else {
         return Err(Refusal::new(
             ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST,
             format!("subscription group [{group}] does not exist, {SEE_FAQ}"),
@@ -129,8 +135,12 @@ fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> 
     if header.sys_flag & flag::SUBSCRIPTION != 0 {
         return filter_of_pull(header);
     }
-    let not_subscribed =
-        |what: &str| Refusal::new(ResponseCode::SUBSCRIPTION_NOT_EXIST, format!("the consumer's {what} not exist{SEE_FAQ}"));
+    let not_subscribed = |what: &str| {
+        Refusal::new(
+            ResponseCode::SUBSCRIPTION_NOT_EXIST,
+            format!("the consumer's {what} not exist{SEE_FAQ}"),
+        )
+    };
     let (model, subscribed) =
         broker.clients.for_pull(group, topic).ok_or_else(|| not_subscribed("group info"))?;
     if !group_config.consume_broadcast_enable && model == MessageModel::Broadcasting {
@@ -140,7 +150,9 @@ fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> 
 }
 
 fn not_supported(expression_type: &str) -> Refusal {
-    Refusal::system_error(format!("The broker does not support consumer to filter message by {expression_type}"))
+    Refusal::system_error(format!(
+        "The broker does not support consumer to filter message by {expression_type}"
+    ))
 }
 
 fn is_tag_type(expression_type: Option<&str>) -> bool {
@@ -149,9 +161,8 @@ fn is_tag_type(expression_type: Option<&str>) -> bool {
 
 /// The filter of a subscription that the pull brings along. Java: `FilterAPI.build`.
 fn filter_of_pull(header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
-    let parse_failed = || {
-        Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed")
-    };
+    let parse_failed =
+        || Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
     let expression = header.subscription.as_deref().unwrap_or_default();
     let expression_type = header.expression_type.as_deref();
     if !is_tag_type(expression_type) {
@@ -171,7 +182,10 @@ fn filter_of_pull(header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
 }
 
 /// The filter of a subscription known from heartbeats.
-fn filter_of_subscription(header: &PullMessageHeader, subscribed: &SubscriptionData) -> Result<TagFilter, Refusal> {
+fn filter_of_subscription(
+    header: &PullMessageHeader,
+    subscribed: &SubscriptionData,
+) -> Result<TagFilter, Refusal> {
     if subscribed.sub_version < header.sub_version {
         return Err(Refusal::new(
             ResponseCode::SUBSCRIPTION_NOT_LATEST,
@@ -189,8 +203,14 @@ fn filter_of_subscription(header: &PullMessageHeader, subscribed: &SubscriptionD
 }
 
 /// Reads what there is now.
-fn look(broker: &Arc<Shared>, request: &RemotingCommand, header: &PullMessageHeader, filter: &TagFilter) -> RemotingCommand {
-    let limits = GetLimits { count_max: usize::try_from(header.max_msg_nums).unwrap_or(0), ..GetLimits::default() };
+fn look(
+    broker: &Arc<Shared>,
+    request: &RemotingCommand,
+    header: &PullMessageHeader,
+    filter: &TagFilter,
+) -> RemotingCommand {
+    let limits =
+        GetLimits { count_max: usize::try_from(header.max_msg_nums).unwrap_or(0), ..GetLimits::default() };
     let wants = |tags_code| filter.wants(tags_code);
     let found = broker.store.get(&header.topic, header.queue_id, header.queue_offset, &limits, &wants);
     let code = code_of(found.status, header.queue_offset);

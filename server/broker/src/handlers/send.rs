@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE, TopicConfig, TopicFilterType, perm_text};
 use ferrocket_protocol::message::MessageRecord;
@@ -23,14 +24,13 @@ use ferrocket_store::{Append, AppendError, Appended};
 
 use crate::broker::Shared;
 use crate::refusal::Refusal;
-use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules, Sender};
+use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules};
 use crate::settings::Values;
 use crate::topics::{self, RETRY_PREFIX, retry_topic};
 
 /// A planned send on its way into the log.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    request: RemotingCommand,
     records: Vec<MessageRecord>,
     /// Whether the answer waits for the disk.
     wait: bool,
@@ -112,7 +112,7 @@ fn plan_send(
             connection.peer_addr()
         )));
     }
-    let sender = Sender { host: connection.peer_addr(), version: request.version };
+    let sender = connection.peer_addr();
     let destination = Destination {
         write_queues: topic.write_queue_nums,
         multi_tag: topic.topic_filter_type == TopicFilterType::MultiTag,
@@ -135,12 +135,8 @@ fn plan_send(
         }
         send_plan::plan_message(&rules, header, body, sender, destination, dead_letter)?
     };
-    Ok(Outgoing {
-        request: without_body(request),
-        records: planned.records,
-        wait: planned.wait,
-        kind: Kind::Send { queue_id: planned.queue_id },
-    })
+    let kind = Kind::Send { queue_id: planned.queue_id };
+    Ok(Outgoing { records: planned.records, wait: planned.wait, kind })
 }
 
 fn rules(broker: &Shared, settings: &Values) -> SendRules {
@@ -186,8 +182,7 @@ fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Ref
     let kind = |topic: Text| Kind::Back { group: header.group.clone(), topic };
     if group.retry_queue_nums <= 0 {
         // The group does not want its messages again: nothing to store, and that is a success.
-        let request = without_body(request);
-        return Ok(Outgoing { request, records: Vec::new(), wait: false, kind: kind(Text::new()) });
+        return Ok(Outgoing { records: Vec::new(), wait: false, kind: kind(Text::new()) });
     }
     let sys_flag = if header.unit_mode.unwrap_or(false) { 2 } else { 0 };
     let retry = retry_topic(&header.group);
@@ -198,11 +193,13 @@ fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Ref
             format!("the topic[{retry}] sending message is forbidden"),
         ));
     }
-    let record = broker.store.record_at(header.offset).and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok());
+    let record =
+        broker.store.record_at(header.offset).and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok());
     let Some(record) = record else {
         return Err(Refusal::system_error(format!("look message by offset failed, {}", header.offset)));
     };
-    let origin = properties::get(&record.properties, names::RETRY_TOPIC).map_or(record.topic.clone(), Text::from);
+    let origin =
+        properties::get(&record.properties, names::RETRY_TOPIC).map_or(record.topic.clone(), Text::from);
     let back = send_plan::plan_send_back(
         &rules(broker, &settings),
         &header,
@@ -215,7 +212,7 @@ fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Ref
     if back.is_dead {
         ensure_topic(broker, &back.topic, DEAD_LETTER_QUEUES, 0, now_ms)?;
     }
-    Ok(Outgoing { request: without_body(request), records: vec![back.record], wait: false, kind: kind(origin) })
+    Ok(Outgoing { records: vec![back.record], wait: false, kind: kind(origin) })
 }
 
 fn no_group(group: &str) -> Refusal {
@@ -226,31 +223,32 @@ fn no_group(group: &str) -> Refusal {
 }
 
 /// Makes sure that a retry or dead letter topic is there; answers its permissions.
-fn ensure_topic(broker: &Shared, topic: &str, queues: i32, sys_flag: i32, now_ms: i64) -> Result<i32, Refusal> {
+fn ensure_topic(
+    broker: &Shared,
+    topic: &str,
+    queues: i32,
+    sys_flag: i32,
+    now_ms: i64,
+) -> Result<i32, Refusal> {
     let created = broker.topics.create_in_send_back(topic, queues, PERM_READ | PERM_WRITE, sys_flag, now_ms);
     created.map(|topic| topic.perm).ok_or_else(|| Refusal::system_error(format!("topic[{topic}] not exist")))
 }
 
-/// What the reply needs of a request; its body is in the records.
-fn without_body(request: &RemotingCommand) -> RemotingCommand {
-    request.clone().with_body(bytes::Bytes::new())
-}
-
-/// Appends everything planned in one round as one group, and answers.
+/// Appends everything planned in one round, with the requests it came from, as one group, and answers.
 pub(crate) fn append(
     broker: &Arc<Shared>,
     connection: &Connection,
-    outgoing: &mut Vec<Outgoing>,
+    outgoing: &mut Vec<(RemotingCommand, Outgoing)>,
     replies: &mut Vec<RemotingCommand>,
 ) {
     if outgoing.is_empty() {
         return;
     }
-    let started = std::time::Instant::now();
+    let started = Instant::now();
+    let settings = broker.settings.now();
     let mut group = Vec::with_capacity(outgoing.len());
     let mut sends = Vec::with_capacity(outgoing.len());
-    for send in outgoing.drain(..) {
-        let Outgoing { request, records, wait, kind } = send;
+    for (request, Outgoing { records, wait, kind }) in outgoing.drain(..) {
         match records.first().map(|record| record.topic.clone()) {
             None => reply(replies, &request, request.reply(ResponseCode::SUCCESS)),
             Some(stored_topic) => {
@@ -260,13 +258,15 @@ pub(crate) fn append(
         }
     }
     let sync = broker.store.sync_flush();
-    let mut waiting: Vec<(i64, RemotingCommand)> = Vec::new();
+    let mut waiting = Vec::new();
+    let mut end_offset = 0;
     for ((request, wait, kind, topic), appended) in sends.into_iter().zip(broker.store.append(group)) {
         match appended {
             Ok(appended) => {
-                let answer = stored(broker, &request, &kind, &topic, &appended);
+                let answer = stored(broker, &settings, &request, &kind, &topic, &appended);
                 if sync && wait && !request.is_oneway() {
-                    waiting.push((appended.end_offset, answer));
+                    end_offset = end_offset.max(appended.end_offset);
+                    waiting.push(answer);
                 } else {
                     reply(replies, &request, answer);
                 }
@@ -278,7 +278,7 @@ pub(crate) fn append(
         }
     }
     broker.stats.put_took(started.elapsed().as_millis() as u64);
-    if let Some(end_offset) = waiting.iter().map(|(end_offset, _)| *end_offset).max() {
+    if !waiting.is_empty() {
         let (broker, connection) = (broker.clone(), connection.clone());
         tokio::spawn(async move { answer_durable(&broker, &connection, end_offset, waiting).await });
     }
@@ -295,11 +295,11 @@ async fn answer_durable(
     broker: &Shared,
     connection: &Connection,
     end_offset: i64,
-    waiting: Vec<(i64, RemotingCommand)>,
+    waiting: Vec<RemotingCommand>,
 ) {
     let durable = broker.store.wait_durable(end_offset);
     let outcome = tokio::time::timeout(broker.settings.now().sync_flush_timeout, durable).await;
-    for (_, mut answer) in waiting {
+    for mut answer in waiting {
         match &outcome {
             Ok(Ok(())) => {}
             // Stored, and readable: a success that says so, as in Java.
@@ -316,6 +316,7 @@ async fn answer_durable(
 
 fn stored(
     broker: &Shared,
+    settings: &Values,
     request: &RemotingCommand,
     kind: &Kind,
     stored_topic: &str,
@@ -331,24 +332,31 @@ fn stored(
         Kind::Send { queue_id } => {
             broker.stats.put(stored_topic, messages, bytes);
             let host = broker.store_host;
-            let ids = appended.physical_offsets.iter();
-            let ids: Vec<String> =
-                ids.map(|at| OffsetMessageId { host, physical_offset: *at }.to_string()).collect();
+            let id = |at: &i64| OffsetMessageId { host, physical_offset: *at }.to_string();
+            let ids: Vec<String> = appended.physical_offsets.iter().map(id).collect();
             let mut answer = request.reply_with(&SendMessageReply {
                 msg_id: ids.join(",").into(),
                 queue_id: *queue_id,
                 queue_offset: appended.queue_offset,
                 ..SendMessageReply::default()
             });
-            trace_fields(broker, &mut answer);
+            trace_fields(settings, &mut answer);
             answer
         }
     }
 }
 
-fn not_stored(broker: &Shared, request: &RemotingCommand, kind: &Kind, error: &AppendError) -> RemotingCommand {
+fn not_stored(
+    broker: &Shared,
+    request: &RemotingCommand,
+    kind: &Kind,
+    error: &AppendError,
+) -> RemotingCommand {
     let fault = match error {
-        AppendError::Topic { .. } | AppendError::Properties { .. } | AppendError::Size { .. } | AppendError::Batch => {
+        AppendError::Topic { .. }
+        | AppendError::Properties { .. }
+        | AppendError::Size { .. }
+        | AppendError::Batch => {
             ("MESSAGE_ILLEGAL", send_plan::illegal(broker.settings.now().max_message_size))
         }
         AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_) => {
@@ -369,14 +377,13 @@ fn not_stored(broker: &Shared, request: &RemotingCommand, kind: &Kind, error: &A
 pub(crate) fn refused(broker: &Shared, request: &RemotingCommand, refusal: Refusal) -> RemotingCommand {
     let mut answer = refusal.reply_to(request);
     if request.request_code() != Some(RequestCode::ConsumerSendMsgBack) {
-        trace_fields(broker, &mut answer);
+        trace_fields(&broker.settings.now(), &mut answer);
     }
     answer
 }
 
 /// Tells the client which region this is and whether to trace.
-fn trace_fields(broker: &Shared, answer: &mut RemotingCommand) {
-    let settings = broker.settings.now();
+fn trace_fields(settings: &Values, answer: &mut RemotingCommand) {
     answer.ext_fields.push(names::MSG_REGION, settings.region_id.clone());
     answer.ext_fields.push(names::TRACE_SWITCH, if settings.trace_on { "true" } else { "false" });
 }

@@ -33,8 +33,14 @@ async fn retries_and_dead_letters() {
     let again = peer.first_message("%RETRY%cg", 0).await;
     assert_eq!((&again.body[..], again.reconsume_times), (&b"body"[..], 1));
     let property = |name| properties::get(&again.properties, name);
-    assert_eq!((property("RETRY_TOPIC"), property("ORIGIN_MESSAGE_ID")), (Some("T"), Some(field(&sent, "msgId"))));
-    assert_eq!((property("TAGS"), property("KEYS"), property("REAL_TOPIC")), (Some("A"), Some("k"), Some("%RETRY%cg")));
+    assert_eq!(
+        (property("RETRY_TOPIC"), property("ORIGIN_MESSAGE_ID")),
+        (Some("T"), Some(field(&sent, "msgId")))
+    );
+    assert_eq!(
+        (property("TAGS"), property("KEYS"), property("REAL_TOPIC")),
+        (Some("A"), Some("k"), Some("%RETRY%cg"))
+    );
     assert_eq!(give_back(&peer, again.physical_offset, 0, Some(1)).await.code, 0);
     let dead = peer.first_message("%DLQ%cg", 0).await;
     assert_eq!((dead.reconsume_times, properties::get(&dead.properties, "RETRY_TOPIC")), (2, Some("T")));

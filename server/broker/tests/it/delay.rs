@@ -25,6 +25,7 @@ async fn a_delayed_message_comes_when_it_is_due() {
     for (name, value) in [("DELAY", "1"), ("REAL_TOPIC", "T"), ("REAL_QID", "1")] {
         assert_eq!(properties::get(&first.properties, name), Some(value));
     }
+    assert_eq!(&peer.messages("T", 1, 1).await[0].body[..], b"second");
     assert_eq!(&peer.messages("T", 1, 2).await[0].body[..], b"third");
 }
 

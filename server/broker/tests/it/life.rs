@@ -1,8 +1,8 @@
 //! Starting and stopping.
 
 use ferrocket_broker::{Broker, BrokerSettings, StartError};
-use ferrocket_protocol::requests::offset::UpdateConsumerOffsetHeader;
 use ferrocket_protocol::requests::offset::QueryConsumerOffsetHeader;
+use ferrocket_protocol::requests::offset::UpdateConsumerOffsetHeader;
 use ferrocket_protocol::{RemotingCommand, RequestCode};
 
 use crate::support::{Rig, SUSPEND, field, outcome, pull};

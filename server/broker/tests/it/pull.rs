@@ -37,7 +37,11 @@ async fn offsets_outside_the_queue_are_corrected() {
         (1, 5, (21, "0"), "NO_MESSAGE_IN_QUEUE"),
     ] {
         let reply = peer.pull(&pull("T", queue_id, offset)).await;
-        assert_eq!((outcome(&reply), reply.remark.as_deref()), (expected, Some(remark)), "{queue_id} {offset}");
+        assert_eq!(
+            (outcome(&reply), reply.remark.as_deref()),
+            (expected, Some(remark)),
+            "{queue_id} {offset}"
+        );
         for name in ["minOffset", "maxOffset", "suggestWhichBrokerId"] {
             assert!(field(&reply, name).parse::<i64>().is_ok(), "{name} of {reply:?}");
         }
@@ -71,7 +75,8 @@ async fn limits_and_tags() {
     }
     let reply = peer.pull(&PullMessageHeader { max_msg_nums: 2, ..pull("T", 0, 0) }).await;
     assert_eq!(outcome(&reply), (0, "2"));
-    let reply = peer.pull(&PullMessageHeader { subscription: Some("A || C".into()), ..pull("T", 0, 0) }).await;
+    let reply =
+        peer.pull(&PullMessageHeader { subscription: Some("A || C".into()), ..pull("T", 0, 0) }).await;
     assert_eq!(outcome(&reply), (0, "3"));
     let found = MessageRecord::decode_all(reply.body).unwrap();
     assert_eq!(found.iter().map(|message| message.queue_offset).collect::<Vec<_>>(), [0, 2]);
@@ -158,7 +163,9 @@ async fn refusals() {
     peer.topic("T", 1, 6).await;
     let known = |header| PullMessageHeader { consumer_group: "TOOLS_CONSUMER".into(), ..header };
     let see = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
-    let said = |reply: RemotingCommand| (reply.code, reply.remark.map(|remark| remark.to_string()).unwrap_or_default());
+    let said = |reply: RemotingCommand| {
+        (reply.code, reply.remark.map(|remark| remark.to_string()).unwrap_or_default())
+    };
     assert_eq!(
         said(peer.pull(&pull("T", 0, 0)).await),
         (26, format!("subscription group [cg] does not exist, {see}"))
@@ -203,7 +210,10 @@ async fn the_groups_subscription_counts() {
     peer.heartbeat("c1", "cg", 10, &[("T", "A")]).await;
     let with_version = |version| PullMessageHeader { sys_flag: 0, sub_version: version, ..pull("T", 0, 0) };
     let reply = peer.pull(&with_version(10)).await;
-    assert_eq!((outcome(&reply), MessageRecord::decode_all(reply.body.clone()).unwrap().len()), ((0, "2"), 1));
+    assert_eq!(
+        (outcome(&reply), MessageRecord::decode_all(reply.body.clone()).unwrap().len()),
+        ((0, "2"), 1)
+    );
     let reply = peer.pull(&with_version(11)).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (25, Some("the consumer's subscription not latest")));
     let other = rig.peer().await;

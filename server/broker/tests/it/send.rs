@@ -2,8 +2,8 @@
 
 use ferrocket_protocol::batch::{self, BatchMessage};
 use ferrocket_protocol::message_id::OffsetMessageId;
-use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, properties};
 
 use crate::support::{Rig, field, message, pull, send_request};
@@ -36,10 +36,10 @@ async fn the_long_header_is_understood() {
     let request = RemotingCommand::request(RequestCode::SendMessage, &message("T", 0, "")).with_body("x");
     assert_eq!(peer.call(request).await.code, 0);
     // C++ says batch="1", which Java's parser reads as false.
-    let mut request = RemotingCommand::request(RequestCode::SendMessage, &SendMessageHeader {
-        batch: None,
-        ..message("T", 0, "")
-    });
+    let mut request = RemotingCommand::request(
+        RequestCode::SendMessage,
+        &SendMessageHeader { batch: None, ..message("T", 0, "") },
+    );
     request.ext_fields.push("batch", "1");
     assert_eq!(peer.call(request.with_body("no batch")).await.code, 0);
     assert_eq!(&peer.messages("T", 0, 1).await[0].body[..], b"no batch");
@@ -213,7 +213,10 @@ async fn what_is_not_there_is_said() {
     let peer = rig.peer().await;
     let mut request = RemotingCommand::request(RequestCode::EndTransaction, &Empty);
     let reply = peer.call(request.clone()).await;
-    assert_eq!((reply.code, reply.remark.as_deref()), (3, Some(" request type 37 not supported: END_TRANSACTION")));
+    assert_eq!(
+        (reply.code, reply.remark.as_deref()),
+        (3, Some(" request type 37 not supported: END_TRANSACTION"))
+    );
     request.code = 9999;
     let reply = peer.call(request).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (3, Some(" request type 9999 not supported")));

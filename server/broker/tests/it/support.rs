@@ -92,7 +92,8 @@ impl Handler for Pushed {
 impl Peer {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
         let (sender, pushed) = mpsc::unbounded_channel();
-        let connection = dial(&addr.to_string(), Arc::new(Pushed(sender)), &RemotingConfig::default()).await.unwrap();
+        let connection =
+            dial(&addr.to_string(), Arc::new(Pushed(sender)), &RemotingConfig::default()).await.unwrap();
         Self { connection, pushed }
     }
 
@@ -110,7 +111,13 @@ impl Peer {
     }
 
     /// Stores a message that must be accepted; answers the reply.
-    pub(crate) async fn store(&self, topic: &str, queue_id: i32, properties: &str, body: &'static str) -> RemotingCommand {
+    pub(crate) async fn store(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        properties: &str,
+        body: &'static str,
+    ) -> RemotingCommand {
         let reply = self.send(&message(topic, queue_id, properties), body).await;
         assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
         reply
@@ -151,7 +158,13 @@ impl Peer {
     }
 
     /// A heartbeat of one consumer group with these topics and expressions.
-    pub(crate) async fn heartbeat(&self, client_id: &str, group: &str, version: i64, topics: &[(&str, &str)]) {
+    pub(crate) async fn heartbeat(
+        &self,
+        client_id: &str,
+        group: &str,
+        version: i64,
+        topics: &[(&str, &str)],
+    ) {
         let subscriptions = topics.iter().map(|(topic, expression)| SubscriptionData {
             topic: topic.to_string(),
             sub_string: expression.to_string(),
@@ -172,7 +185,8 @@ impl Peer {
             }],
             ..HeartbeatData::default()
         };
-        let request = RemotingCommand::request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&body));
+        let request =
+            RemotingCommand::request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&body));
         let reply = self.call(request).await;
         assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
     }
