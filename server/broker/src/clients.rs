@@ -377,16 +377,6 @@ impl Clients {
         let groups = state.table.producers.iter();
         groups.map(|(name, channels)| (name.to_string(), state.with_connections(channels.values()))).collect()
     }
-
-    /// The connection of the producer that calls itself `client_id`, whom a reply is for.
-    pub(crate) fn producer(&self, client_id: &str) -> Option<Connection> {
-        let state = self.lock();
-        let channels = state.table.producers.values().flat_map(BTreeMap::values);
-        let newest = channels
-            .filter(|channel| channel.client_id == *client_id)
-            .max_by_key(|channel| channel.last_seen_ms)?;
-        state.connections.get(&newest.connection_id).cloned()
-    }
 }
 
 /// Tells consumers to rebalance. Whoever cannot take it right now rebalances by itself within 20 seconds.

@@ -197,8 +197,6 @@ pub(crate) struct Values {
     pub(crate) auto_create_group: bool,
     /// `traceOn`.
     pub(crate) trace_on: bool,
-    /// `rejectTransactionMessage`.
-    pub(crate) reject_transaction_message: bool,
     /// `startAcceptSendRequestTimeStamp`, ms since 1970.
     pub(crate) start_accept_send_ms: i64,
     /// `longPollingEnable`.
@@ -209,16 +207,12 @@ pub(crate) struct Values {
     pub(crate) notify_consumer_ids_changed: bool,
     /// `flushConsumerOffsetInterval`.
     pub(crate) flush_consumer_offset_interval: Duration,
-    /// `storeReplyMessageEnable`.
-    pub(crate) store_reply_message: bool,
     /// `autoDeleteUnusedStats`.
     pub(crate) auto_delete_unused_stats: bool,
     /// `maxMessageSize`.
     pub(crate) max_message_size: usize,
     /// `flushDelayOffsetInterval`.
     pub(crate) flush_delay_offset_interval: Duration,
-    /// Whether `flushDiskType` is `SYNC_FLUSH`.
-    pub(crate) sync_flush: bool,
     /// `syncFlushTimeout`.
     pub(crate) sync_flush_timeout: Duration,
     /// `defaultQueryMaxNum`.
@@ -285,17 +279,14 @@ impl Values {
             auto_create_topic: flag("autoCreateTopicEnable"),
             auto_create_group: flag("autoCreateSubscriptionGroup"),
             trace_on: flag("traceOn"),
-            reject_transaction_message: flag("rejectTransactionMessage"),
             start_accept_send_ms: settings.get_i64("startAcceptSendRequestTimeStamp"),
             long_polling: flag("longPollingEnable"),
             short_polling: settings.get_millis("shortPollingTimeMills"),
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
             flush_consumer_offset_interval: settings.get_millis("flushConsumerOffsetInterval"),
-            store_reply_message: flag("storeReplyMessageEnable"),
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
             max_message_size: settings.get_usize("maxMessageSize"),
             flush_delay_offset_interval: settings.get_millis("flushDelayOffsetInterval"),
-            sync_flush: settings.get_str("flushDiskType") == "SYNC_FLUSH",
             sync_flush_timeout: settings.get_millis("syncFlushTimeout"),
             default_query_max_num: settings.get_usize("defaultQueryMaxNum"),
             near_bytes: StoreConfig::default().memory_bytes / 100

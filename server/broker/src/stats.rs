@@ -123,8 +123,6 @@ pub(crate) struct Summary {
     pub(crate) boot_ms: i64,
     /// The longest a put took, ms.
     pub(crate) put_time_max_ms: u64,
-    /// The longest a pull took to read, ms.
-    pub(crate) get_time_max_ms: u64,
     /// Put times of the last full minute, as `[range]:count ` entries.
     pub(crate) put_distribution: String,
     /// Put time that 99 % stayed below in the last full minute, ms.
@@ -155,7 +153,6 @@ struct State {
     last_put_times: [u64; PUT_TIMES.len()],
     put_times_since_ms: i64,
     put_time_max_ms: u64,
-    get_time_max_ms: u64,
     /// Where `topic@group` is put together, so that counting allocates nothing.
     key: String,
 }
@@ -241,7 +238,6 @@ impl Stats {
                 last_put_times: [0; PUT_TIMES.len()],
                 put_times_since_ms: now_ms,
                 put_time_max_ms: 0,
-                get_time_max_ms: 0,
                 key: String::new(),
             }),
         }
@@ -290,12 +286,6 @@ impl Stats {
     /// A pull found nothing.
     pub(crate) fn get_missed(&self) {
         self.lock().totals.get_miss_times += 1;
-    }
-
-    /// Reading for a pull took this long.
-    pub(crate) fn get_took(&self, took_ms: u64) {
-        let mut state = self.lock();
-        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
     }
 
     /// A message of `topic` was sent back by `group`.
@@ -364,7 +354,6 @@ impl Stats {
             yesterday_morning: state.yesterday_morning,
             boot_ms: state.boot_ms,
             put_time_max_ms: state.put_time_max_ms,
-            get_time_max_ms: state.get_time_max_ms,
             put_distribution,
             put_latency_99_ms: quantile(&state.last_put_times, 0.99),
             put_latency_999_ms: quantile(&state.last_put_times, 0.999),

@@ -208,6 +208,7 @@ impl Topics {
     }
 
     /// The version of the table.
+    #[cfg(test)]
     pub(crate) fn version(&self) -> DataVersion {
         self.lock().version
     }

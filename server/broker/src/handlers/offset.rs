@@ -71,7 +71,7 @@ pub(crate) fn update_consumer_offset(
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
 
-/// 29: the first offset at or after a time.
+/// 29: the offset of the message nearest to a time; behind the last one for a later time.
 pub(crate) fn search_offset_by_timestamp(
     broker: &Arc<Shared>,
     connection: &Connection,
@@ -80,9 +80,17 @@ pub(crate) fn search_offset_by_timestamp(
     let header = SearchOffsetHeader::decode(&request.ext_fields)?;
     let (broker, asked) = (broker.clone(), request.clone());
     late::answer_blocking(connection, request, move || {
-        let offset = broker.store.offset_by_time(&header.topic, header.queue_id, header.timestamp);
+        let offset = offset_by_time(&broker, &header.topic, header.queue_id, header.timestamp);
         Ok(asked.reply_with(&SearchOffsetReply { offset }))
     })
+}
+
+/// A time after the last message is the queue's end, as in 5.3: 4.9 answers the last message, which is then
+/// delivered once more.
+fn offset_by_time(broker: &Shared, topic: &str, queue_id: i32, timestamp: i64) -> i64 {
+    let end = broker.store.max_offset(topic, queue_id);
+    let last = broker.store.store_time_of(topic, queue_id, end - 1);
+    if last >= 0 && timestamp > last { end } else { broker.store.offset_by_time(topic, queue_id, timestamp) }
 }
 
 /// 30: the offset behind the last message.
@@ -163,7 +171,7 @@ fn reset_offset(
         }
         let wanted = match *timestamp {
             -1 => broker.store.max_offset(topic, queue_id),
-            timestamp => broker.store.offset_by_time(topic, queue_id, timestamp),
+            timestamp => offset_by_time(broker, topic, queue_id, timestamp),
         };
         let wanted = wanted.max(0);
         let offset = if *is_force || wanted < committed { wanted } else { committed };

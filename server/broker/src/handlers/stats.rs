@@ -48,8 +48,6 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
     put("putMessageSizeTotal", now.put_size.to_string());
     put("putMessageDistributeTime", summary.put_distribution);
     put("putMessageAverageSize", format!("{:?}", now.put_size as f64 / times as f64));
-    put("dispatchMaxBuffer", "0".to_owned());
-    put("getMessageEntireTimeMax", summary.get_time_max_ms.to_string());
     put("putTps", stats.rates(Rate::Put));
     put("getFoundTps", stats.rates(Rate::GetFound));
     put("getMissTps", stats.rates(Rate::GetMiss));
@@ -80,6 +78,8 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
     }
     for idle in [
         "dispatchBehindBytes",
+        "dispatchMaxBuffer",
+        "getMessageEntireTimeMax",
         "pageCacheLockTimeMills",
         "sendThreadPoolQueueHeadWaitTimeMills",
         "pullThreadPoolQueueHeadWaitTimeMills",

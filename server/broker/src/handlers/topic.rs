@@ -81,12 +81,17 @@ pub(crate) fn delete_topic_in_broker(
     }
     let (broker, asked) = (broker.clone(), request.clone());
     late::answer_blocking(connection, request, move || {
-        broker.store.delete_topic(&topic);
+        delete_queues(&broker, &topic)?;
         saving::save(&broker, File::Topics).map_err(|error| {
             Refusal::system_error(format!("the topic is deleted, but not on disk: {error}"))
         })?;
         Ok(asked.reply(ResponseCode::SUCCESS))
     })
+}
+
+fn delete_queues(broker: &Shared, topic: &str) -> Result<(), Refusal> {
+    let fault = |error| Refusal::system_error(format!("the queues of {topic} cannot be deleted: {error}"));
+    broker.store.delete_topic(topic).map_err(fault)
 }
 
 /// 21: all topics, for slaves and tools.
@@ -158,7 +163,7 @@ pub(crate) fn clean_unused_topic(
         unused.dedup();
         for topic in unused {
             tracing::warn!(%topic, "deleting the queues of a topic that does not exist");
-            broker.store.delete_topic(&topic);
+            delete_queues(&broker, &topic)?;
         }
         Ok(asked.reply(ResponseCode::SUCCESS))
     })

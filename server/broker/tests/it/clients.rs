@@ -4,12 +4,12 @@ use ferrocket_protocol::body::group::{
     CheckClientRequestBody, ConsumerConnection, ConsumerListBody, ProducerConnection, ProducerTableInfo,
 };
 use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData, SubscriptionData};
+use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerConnectionListHeader, GetConsumerListByGroupHeader,
     GetConsumerRunningInfoHeader, GetProducerConnectionListHeader, UnregisterClientHeader,
 };
 use ferrocket_protocol::requests::topic::GetTopicStatsInfoHeader;
-use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 
 use crate::support::{Peer, Rig, field};
@@ -78,7 +78,11 @@ async fn leaving_is_told_to_those_who_remain() {
     for _ in 0..3 {
         notified(&mut first).await;
     }
-    let goodbye = UnregisterClientHeader { client_id: "b@1".into(), producer_group: None, consumer_group: Some("g".into()) };
+    let goodbye = UnregisterClientHeader {
+        client_id: "b@1".into(),
+        producer_group: None,
+        consumer_group: Some("g".into()),
+    };
     let reply = second.call(RemotingCommand::request(RequestCode::UnregisterClient, &goodbye)).await;
     assert_eq!(reply.code, 0);
     assert_eq!(notified(&mut first).await, "g");
@@ -140,7 +144,8 @@ async fn connections_are_shown() {
         producer_data_set: vec![ProducerData { group_name: "p".to_owned() }],
         ..HeartbeatData::default()
     };
-    let request = RemotingCommand::request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&heartbeat));
+    let request =
+        RemotingCommand::request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&heartbeat));
     assert_eq!(peer.call(request).await.code, 0);
     let reply = peer.call(RemotingCommand::request(RequestCode::GetProducerConnectionList, &of("p"))).await;
     let shown: ProducerConnection = fastjson::from_slice(&reply.body).unwrap();
@@ -160,8 +165,10 @@ async fn subscriptions_are_judged() {
         ("SQL92", 1, Some("The broker does not support consumer to filter message by SQL92")),
     ] {
         let data = SubscriptionData { expression_type: kind.to_owned(), ..SubscriptionData::default() };
-        let body = CheckClientRequestBody { subscription_data: Some(data), ..CheckClientRequestBody::default() };
-        let request = RemotingCommand::request(RequestCode::CheckClientConfig, &Empty).with_body(fastjson::to_vec(&body));
+        let body =
+            CheckClientRequestBody { subscription_data: Some(data), ..CheckClientRequestBody::default() };
+        let request = RemotingCommand::request(RequestCode::CheckClientConfig, &Empty)
+            .with_body(fastjson::to_vec(&body));
         let reply = peer.call(request).await;
         assert_eq!((reply.code, reply.remark.as_deref()), (code, remark));
     }

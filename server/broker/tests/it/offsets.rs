@@ -3,11 +3,11 @@
 use ferrocket_protocol::body::lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::{ConsumerOffsetTable, ResetOffsetBody, ResetOffsetBodyForC};
+use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::offset::{
     CloneGroupOffsetHeader, GetEarliestMsgStoretimeHeader, GetMaxOffsetHeader, GetMinOffsetHeader,
     QueryConsumerOffsetHeader, ResetOffsetHeader, SearchOffsetHeader, UpdateConsumerOffsetHeader,
 };
-use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::{Header, LanguageCode, RemotingCommand, RequestCode, ResponseCode, fastjson};
 
 use crate::support::{Peer, Rig, field};
@@ -17,8 +17,12 @@ async fn ask(peer: &Peer, code: RequestCode, header: &impl Header) -> RemotingCo
 }
 
 async fn commit(peer: &Peer, group: &str, topic: &str, queue_id: i32, commit_offset: i64) {
-    let header =
-        UpdateConsumerOffsetHeader { consumer_group: group.into(), topic: topic.into(), queue_id, commit_offset };
+    let header = UpdateConsumerOffsetHeader {
+        consumer_group: group.into(),
+        topic: topic.into(),
+        queue_id,
+        commit_offset,
+    };
     assert_eq!(ask(peer, RequestCode::UpdateConsumerOffset, &header).await.code, 0);
 }
 
@@ -56,7 +60,11 @@ async fn commits_overwrite_and_survive() {
     }
     commit(&peer, "old", "unknown", 2, 9).await;
     commit(&peer, "old", "unknown", 2, -1).await;
-    assert_eq!(field(&committed(&peer, "old", "unknown", 2).await, "offset"), "0", "-1 is as good as nothing");
+    assert_eq!(
+        field(&committed(&peer, "old", "unknown", 2).await, "offset"),
+        "0",
+        "-1 is as good as nothing"
+    );
     let rig = rig.restart().await;
     let peer = rig.peer().await;
     assert_eq!(field(&committed(&peer, "g", "unknown", 2).await, "offset"), "3");
@@ -73,8 +81,14 @@ async fn empty_queues_have_offsets() {
     peer.topic("T", 1, 6).await;
     for (topic, queue_id) in [("T", 0), ("T", 9), ("unknown", 0)] {
         let topic = || topic.into();
-        let max = ask(&peer, RequestCode::GetMaxOffset, &GetMaxOffsetHeader { topic: topic(), queue_id, committed: None }).await;
-        let min = ask(&peer, RequestCode::GetMinOffset, &GetMinOffsetHeader { topic: topic(), queue_id }).await;
+        let max = ask(
+            &peer,
+            RequestCode::GetMaxOffset,
+            &GetMaxOffsetHeader { topic: topic(), queue_id, committed: None },
+        )
+        .await;
+        let min =
+            ask(&peer, RequestCode::GetMinOffset, &GetMinOffsetHeader { topic: topic(), queue_id }).await;
         let at = SearchOffsetHeader { topic: topic(), queue_id, timestamp: 5, boundary_type: None };
         let at = ask(&peer, RequestCode::SearchOffsetByTimestamp, &at).await;
         for reply in [max, min, at] {
@@ -97,7 +111,8 @@ async fn filled_queues_have_offsets() {
     let header = GetMaxOffsetHeader { topic: "T".into(), queue_id: 0, committed: None };
     assert_eq!(field(&ask(&peer, RequestCode::GetMaxOffset, &header).await, "offset"), "3");
     let header = GetEarliestMsgStoretimeHeader { topic: "T".into(), queue_id: 0 };
-    let first: i64 = field(&ask(&peer, RequestCode::GetEarliestMsgStoretime, &header).await, "timestamp").parse().unwrap();
+    let first: i64 =
+        field(&ask(&peer, RequestCode::GetEarliestMsgStoretime, &header).await, "timestamp").parse().unwrap();
     assert!(first > 1_700_000_000_000);
     for (timestamp, offset) in [(first - 10_000, "0"), (first, "0"), (first + 86_400_000, "3")] {
         let header = SearchOffsetHeader { topic: "T".into(), queue_id: 0, timestamp, boundary_type: None };
@@ -160,7 +175,12 @@ async fn offsets_are_cloned() {
     commit(&peer, "from", "T", 0, 4).await;
     commit(&peer, "from", "U", 0, 5).await;
     commit(&peer, "from", "deleted", 0, 6).await;
-    let header = CloneGroupOffsetHeader { src_group: "from".into(), dest_group: "to".into(), topic: None, offline: None };
+    let header = CloneGroupOffsetHeader {
+        src_group: "from".into(),
+        dest_group: "to".into(),
+        topic: None,
+        offline: None,
+    };
     assert_eq!(ask(&peer, RequestCode::CloneGroupOffset, &header).await.code, 0);
     for (topic, offset) in [("T", "4"), ("U", "5"), ("deleted", "0")] {
         assert_eq!(field(&committed(&peer, "to", topic, 0).await, "offset"), offset);
@@ -180,7 +200,8 @@ async fn queue_locks() {
             consumer_group: "g".to_owned(),
             mq_set: [queue.clone()].into(),
         };
-        let request = RemotingCommand::request(RequestCode::LockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
+        let request =
+            RemotingCommand::request(RequestCode::LockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
         let reply = peer.call(request).await;
         assert_eq!(reply.code, 0);
         fastjson::from_slice::<LockBatchResponseBody>(&reply.body).unwrap().lock_ok_mq_set.len()
@@ -191,7 +212,8 @@ async fn queue_locks() {
             consumer_group: group.to_owned(),
             mq_set: [queue.clone()].into(),
         };
-        let request = RemotingCommand::request(RequestCode::UnlockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
+        let request =
+            RemotingCommand::request(RequestCode::UnlockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
         assert_eq!(peer.call(request).await.code, 0);
     };
     let other = rig.peer().await;

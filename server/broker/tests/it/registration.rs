@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use ferrocket_protocol::body::register::RegisterBrokerBody;
-use ferrocket_protocol::requests::route::{RegisterBrokerHeader, RegisterBrokerReply, UnregisterBrokerHeader};
 use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::route::{
+    RegisterBrokerHeader, RegisterBrokerReply, UnregisterBrokerHeader,
+};
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, message};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig};
 use tokio::sync::{mpsc, oneshot};
@@ -27,7 +29,12 @@ struct Heard {
 }
 
 impl Handler for Heard {
-    fn handle(&self, _: &Connection, requests: &mut Vec<RemotingCommand>, replies: &mut Vec<RemotingCommand>) {
+    fn handle(
+        &self,
+        _: &Connection,
+        requests: &mut Vec<RemotingCommand>,
+        replies: &mut Vec<RemotingCommand>,
+    ) {
         for request in requests.drain(..) {
             let reply = request.reply_with(&RegisterBrokerReply::default());
             replies.push(reply.with_body(self.ordered));
@@ -87,13 +94,18 @@ async fn registers_everywhere() {
     for server in &mut servers {
         let request = server.heard.try_recv().expect("registered before the start was over");
         let header = RegisterBrokerHeader::decode(&request.ext_fields).unwrap();
-        assert_eq!((&*header.broker_name, &*header.cluster_name, header.broker_id), ("broker-a", "DefaultCluster", 0));
+        assert_eq!(
+            (&*header.broker_name, &*header.cluster_name, header.broker_id),
+            ("broker-a", "DefaultCluster", 0)
+        );
         assert_eq!(&*header.broker_addr, rig.broker.advertised_addr());
         let port = rig.broker.local_addr().port();
         assert_eq!(&*header.ha_server_addr, format!("127.0.0.1:{}", port + 1));
         let body = RegisterBrokerBody::decode(&request.body, false).unwrap();
         let topics = topics(body);
-        for topic in ["TBW102", "DefaultCluster", "broker-a", "SCHEDULE_TOPIC_XXXX", "DefaultCluster_REPLY_TOPIC"] {
+        for topic in
+            ["TBW102", "DefaultCluster", "broker-a", "SCHEDULE_TOPIC_XXXX", "DefaultCluster_REPLY_TOPIC"]
+        {
             assert!(topics.iter().any(|known| known == topic), "{topic}");
         }
     }
@@ -142,7 +154,8 @@ async fn compressed_and_restricted() {
     assert_eq!(header.compressed, Some(true));
     assert_eq!(body.topic_config_serialize_wrapper.topic_config_table["TBW102"].perm, 7);
     let peer = rig.peer().await;
-    let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body("brokerPermission=4");
+    let update =
+        RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body("brokerPermission=4");
     assert_eq!(peer.call(update).await.code, 0);
     let (_, body) = server.registration().await;
     assert!(body.topic_config_serialize_wrapper.topic_config_table.values().all(|topic| topic.perm == 4));
