@@ -6,10 +6,11 @@ Arguments: ID ROLE --OPTION VALUE …; the end of standard input is the command'
 import os
 import sys
 import threading
+import time
 from ctypes import c_char_p, c_void_p
 
 from rocketmq.client import Message, Producer, PushConsumer, RecvMessage
-from rocketmq.exceptions import ffi_check
+from rocketmq.exceptions import RocketMQException, ffi_check
 from rocketmq.ffi import MessageModel, _CConsumeStatus, dll
 
 # In the library, but not declared by the Python layer.
@@ -44,6 +45,19 @@ def sent(ident, body, result, step=0):
     say(ident, "SENT", body, STATUS.get(int(result.status), "UNKNOWN"), result.msg_id, "-", result.offset + step)
 
 
+def patiently(call, *args):
+    """Repeats a call that gave up before it sent anything: the library fails at once while another
+    of its threads is still connecting to the broker."""
+    for _ in range(20):
+        try:
+            return call(*args)
+        except RocketMQException as error:
+            if "No route info" not in str(error):
+                raise
+            time.sleep(0.1)
+    return call(*args)
+
+
 def send(ident, options, stop):
     producer = Producer(options["--group"])
     producer.set_namesrv_addr(options["--namesrv"])
@@ -60,7 +74,7 @@ def send(ident, options, stop):
             body = f"{prefix}-{i % 4}-{i // 4}" if mode == "orderly" else f"{prefix}-{i}"
             message = make(options, body)
             if mode == "sync":
-                sent(ident, body, producer.send_sync(message))
+                sent(ident, body, patiently(producer.send_sync, message))
             elif mode == "async":
                 keep.append(message)  # the callback may come after this turn of the loop
 
@@ -75,14 +89,14 @@ def send(ident, options, stop):
                 producer.send_async(message, success, failure)
                 asked += 1
             elif mode == "oneway":
-                producer.send_oneway(message)
+                patiently(producer.send_oneway, message)
                 say(ident, "SENT", body, "ONEWAY")
             elif mode == "orderly":
-                sent(ident, body, producer.send_orderly(message, i % 4))
+                sent(ident, body, patiently(producer.send_orderly, message, i % 4))
             elif mode == "batch":
                 batch.append((body, message))
                 if len(batch) == 16 or i == count - 1:
-                    result = producer.send_batch([m for _, m in batch])
+                    result = patiently(producer.send_batch, [m for _, m in batch])
                     for step, (one, _) in enumerate(batch):
                         sent(ident, one, result, step)
                     batch = []
