@@ -31,6 +31,8 @@ pub(crate) struct State {
     /// Why nothing more is indexed until the store is reopened.
     broken: Option<String>,
     puts: usize,
+    /// Whether recovery dropped the only files there were: then the whole log is to be indexed again.
+    lost: bool,
 }
 
 /// A key of a message, as the index knows it.
@@ -74,7 +76,7 @@ impl Index {
             let file = disk.open(&path).and_then(|file| IndexFile::load(entry.name, shape, file));
             files.push(file.map_err(OpenError::io("reading", &path))?);
         }
-        let state = Mutex::new(State { files, broken: None, puts: 0 });
+        let state = Mutex::new(State { files, broken: None, puts: 0, lost: false });
         Ok(Self { disk, dir, building, shape, state })
     }
 
@@ -121,14 +123,16 @@ impl Index {
     /// Whether a record that recovery found at `physical_offset` is indexed already.
     pub(crate) fn has(&self, state: &State, physical_offset: i64) -> bool {
         state.files.last().is_some_and(|last| {
-            let started = last.header.count > 1 || state.files.len() > 1;
-            started && physical_offset <= last.header.end_physical
+            // Of the message that filled a file, or that was to begin the next one, keys may be missing.
+            let whole = last.header.count > 1 && !last.is_full();
+            physical_offset < last.header.end_physical + i64::from(whole)
         })
     }
 
-    /// Up to where the log is indexed; `None` if nothing is.
+    /// Up to where the log is indexed; `None` if nothing ever was.
     pub(crate) fn end(&self) -> Option<i64> {
-        self.lock().files.last().map(|last| last.header.end_physical)
+        let state = self.lock();
+        state.files.last().map(|last| last.header.end_physical).or(state.lost.then_some(0))
     }
 
     /// Writes out new entries; with `all` also slots and headers, synced. Returns the newest time that is on
@@ -169,7 +173,7 @@ impl Index {
         time_of: impl Fn(i64) -> Option<i64>,
     ) -> Result<(), OpenError> {
         let mut state = self.lock();
-        let mut kept = Vec::new();
+        let mut kept: Vec<IndexFile> = Vec::new();
         let newest = state.files.last().map(|file| file.name.clone());
         for mut file in std::mem::take(&mut state.files) {
             let in_log = file.header.count <= 1 || file.header.end_physical < log_end;
@@ -177,7 +181,11 @@ impl Index {
             let doubtful =
                 !clean && (file.header.end_timestamp > checkpoint || newest.as_ref() == Some(&file.name));
             let path = self.dir.join(&file.name);
-            let keep = if in_log && !doubtful {
+            // A file that lacks entries makes those after it worthless: they say that its part is indexed.
+            let follows_gap = kept.last().is_some_and(|before| !before.is_full());
+            let keep = if follows_gap {
+                false
+            } else if in_log && !doubtful {
                 true
             } else {
                 file.repair(log_end, &time_of).map_err(OpenError::io("reading", &path))?
@@ -188,6 +196,7 @@ impl Index {
                 self.disk.remove_file(&path).map_err(OpenError::io("removing", &path))?;
             }
         }
+        state.lost = newest.is_some() && kept.is_empty();
         state.files = kept;
         Ok(())
     }

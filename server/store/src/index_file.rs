@@ -336,13 +336,15 @@ impl IndexFile {
             read_full(&*self.file, &mut chunk, self.shape.entry_at(number))?;
             for bytes in chunk.chunks_exact(ENTRY_LEN) {
                 let Some(entry) = Entry::read(bytes) else { break 'scan };
-                let plausible = entry.physical >= newest && entry.physical < log_end;
-                if !plausible || entry.previous >= number || entry.hash > i32::MAX as u32 || entry.seconds < 0
-                {
+                let linked = entry.previous < number && entry.hash <= i32::MAX as u32 && entry.seconds >= 0;
+                if !linked || entry.physical < newest {
                     break 'scan;
                 }
                 if entry.physical > newest {
                     self.accept(&mut header, &mut slots, &mut valid);
+                }
+                if entry.physical >= log_end {
+                    break 'scan;
                 }
                 newest = entry.physical;
                 valid.push(entry);

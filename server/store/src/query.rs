@@ -107,6 +107,7 @@ impl Store {
                 break;
             }
             matches.physical_offsets.sort_unstable();
+            matches.physical_offsets.dedup();
             result.index_last_update_timestamp = matches.last_update_timestamp;
             result.index_last_update_phyoffset = matches.last_update_physical_offset;
             for (at, offset) in matches.physical_offsets.into_iter().enumerate() {

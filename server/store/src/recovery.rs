@@ -98,7 +98,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
 
     let mut from = if clean { clean_start(parts, &starts) } else { crash_start(parts, &starts) };
     let end = loop {
-        match scan(parts, &starts, from)? {
+        match scan(parts, &starts, from, clean)? {
             Stop::End(end) => break end,
             Stop::Earlier(place) => from = segment_of(parts, place),
         }
@@ -181,7 +181,7 @@ fn drop_foreign_tail(parts: &Parts<'_>, queue: &ConsumeQueue) -> std::io::Result
 }
 
 /// Reads the log from a segment's start to its end and gives every record to its queue and the index.
-fn scan(parts: &Parts<'_>, starts: &[i64], from: i64) -> Result<Stop, OpenError> {
+fn scan(parts: &Parts<'_>, starts: &[i64], from: i64, clean: bool) -> Result<Stop, OpenError> {
     let mut timestamp = 0;
     let mut end = LogEnd { offset: from, why: "no segment", timestamp: 0 };
     for start in starts.iter().copied().filter(|start| *start >= from) {
@@ -192,7 +192,8 @@ fn scan(parts: &Parts<'_>, starts: &[i64], from: i64) -> Result<Stop, OpenError>
             timestamp = found.store_timestamp;
             dispatch(parts, found, from)
         };
-        let ended = scan_segment(parts, &file, start, &mut visit).map_err(OpenError::io("reading", &path))?;
+        let ended =
+            scan_segment(parts, &file, start, clean, &mut visit).map_err(OpenError::io("reading", &path))?;
         match ended {
             SegmentEnd::Earlier(place) => return Ok(Stop::Earlier(place)),
             SegmentEnd::Blank(offset) => end = LogEnd { offset, why: "no segment follows", timestamp },
@@ -208,6 +209,7 @@ fn scan_segment(
     parts: &Parts<'_>,
     file: &Arc<dyn DiskFile>,
     start: i64,
+    clean: bool,
     visit: &mut dyn FnMut(&Found<'_>) -> std::io::Result<Option<i64>>,
 ) -> std::io::Result<SegmentEnd> {
     let len = parts.log.segment_len();
@@ -221,11 +223,15 @@ fn scan_segment(
         }
         let size = record::size_and_magic(window.get(at, BLANK_LEN)?).map_or(0, |(size, _)| i64::from(size));
         let need = if (BLANK_LEN..=len - at).contains(&size) { size } else { BLANK_LEN };
-        match record::read(window.get(at, need)?, check_crc) {
+        let bytes = window.get(at, need)?;
+        match record::read(bytes, check_crc) {
             Place::Blank => return Ok(SegmentEnd::Blank(start + at)),
             Place::Broken(why) => return broken(why),
             Place::Record(found) if found.physical_offset != start + at => {
                 return broken("the record belongs to another place");
+            }
+            Place::Record(found) if !clean && record::is_torn(bytes, start + at, found.text_at) => {
+                return broken("the record is torn");
             }
             Place::Record(found) => {
                 if let Some(place) = visit(&found)? {

@@ -141,9 +141,11 @@ impl Segments {
         self.starts().into_iter().try_for_each(|start| self.file_of(start).map(drop))
     }
 
-    /// Closes what [`Segments::file_of`] opened; returns whether there was something to close.
-    pub(crate) fn close_files(&mut self) -> bool {
-        self.files.iter_mut().fold(false, |any, segment| segment.file.take().is_some() || any)
+    /// Closes what [`Segments::file_of`] opened.
+    pub(crate) fn close_files(&mut self) {
+        for segment in &mut self.files {
+            segment.file = None;
+        }
     }
 
     /// Builds the file that starts at `start`, filled with `content` from its first byte, and adds it behind

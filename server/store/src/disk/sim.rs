@@ -271,11 +271,11 @@ impl State {
         for file in files {
             let Some(mut content) = self.files.remove(&file) else { continue };
             for sector in std::mem::take(&mut content.dirty) {
-                if self.random() % 2 == 0 {
+                if self.random().is_multiple_of(2) {
                     content.keep(sector);
                 }
             }
-            if self.random() % 2 == 0 {
+            if self.random().is_multiple_of(2) {
                 content.durable_len = content.len;
             }
             content.len = content.durable_len;

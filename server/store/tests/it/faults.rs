@@ -1,0 +1,92 @@
+//! Calls that fail: nothing is acknowledged that may be lost, and nothing is stored on top of it.
+
+use std::io::ErrorKind;
+
+use ferrocket_store::{AppendError, Call, Fault, StoreError};
+
+use crate::world::{World, bodies, message, send, try_send};
+
+/// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
+#[tokio::test]
+async fn a_failed_sync_ends_the_store() {
+    let world = World::new().sync_flush();
+    let store = world.open();
+    let durable = send(&store, "A", 0, "durable");
+    store.flush().unwrap();
+    let lost = send(&store, "A", 0, "perhaps lost");
+    world.disk.inject(Call::Sync, 1, Fault::Fail(ErrorKind::Other));
+    assert!(matches!(store.flush(), Err(StoreError::Failed(_))));
+    assert!(matches!(store.flush(), Err(StoreError::Failed(_))), "a second sync proves nothing");
+    assert_eq!(store.wait_durable(durable.end_offset).await, Ok(()));
+    assert!(matches!(store.wait_durable(lost.end_offset).await, Err(StoreError::Failed(_))));
+    assert!(matches!(try_send(&store, message("A", 0, "more")), Err(AppendError::Failed(_))));
+    assert!(!store.is_writable());
+    assert_eq!(bodies(&store, "A", 0), ["durable"]);
+    assert!(store.close().is_err());
+    assert!(world.names("").contains(&"abort".to_owned()));
+    let store = world.open();
+    assert_eq!(bodies(&store, "A", 0)[0], "durable");
+    send(&store, "A", 0, "again");
+}
+
+/// A failed write refuses its group; a short one is finished.
+#[test]
+fn failed_writes_are_refused() {
+    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+        let world = World::new();
+        let store = world.open();
+        world.disk.inject(Call::Write, 1, Fault::Short(10));
+        send(&store, "A", 0, "short");
+        world.disk.inject(Call::Write, 1, Fault::Fail(kind));
+        assert!(matches!(try_send(&store, message("A", 0, "failed")), Err(AppendError::Failed(_))));
+        assert!(matches!(try_send(&store, message("A", 0, "later")), Err(AppendError::Failed(_))));
+        assert_eq!(bodies(&store, "A", 0), ["short"]);
+        assert!(store.status().refuses.is_some());
+        store.abandon();
+        world.disk.kill();
+        assert_eq!(bodies(&world.open(), "A", 0), ["short"]);
+    }
+}
+
+/// Whatever single call fails while the store works, closing either succeeds or leaves a folder that
+/// recovers with everything that was durable.
+#[test]
+fn any_failing_call_is_survived() {
+    for call in [Call::Write, Call::Sync, Call::SyncDir, Call::Create, Call::Rename, Call::Remove] {
+        for nth in 1..40 {
+            let world = World::new().sync_flush();
+            let store = world.open();
+            world.disk.inject(call, nth, Fault::Fail(ErrorKind::Other));
+            let mut durable = 0;
+            for number in 0..30 {
+                let sent =
+                    try_send(&store, message("A", number % 2, &format!("{number}{}", "x".repeat(200))));
+                let _ = store.keep_house(number % 5 == 0);
+                if sent.is_ok() && store.flush().is_ok() {
+                    assert_eq!(durable, number, "{call:?} {nth}: nothing is stored behind a failure");
+                    durable += 1;
+                }
+            }
+            let _ = store.close();
+            world.disk.kill();
+            let store = world.open();
+            let found = bodies(&store, "A", 0).len() + bodies(&store, "A", 1).len();
+            assert!(found >= durable as usize, "{call:?} {nth}: {found} of {durable}");
+        }
+    }
+}
+
+/// Single flipped bits of the log are found at the next start, or do not matter: no message is altered.
+#[test]
+fn flipped_bits_in_bodies_are_found() {
+    for byte in 88..93 {
+        let world = World::new();
+        let store = world.open();
+        send(&store, "A", 0, "hello");
+        send(&store, "A", 0, "world");
+        store.close().unwrap();
+        world.disk.flip_bit(&world.path("commitlog/00000000000000000000"), byte, byte as u8);
+        let refusal = world.try_open().unwrap_err();
+        assert!(refusal.to_string().contains("is damaged at physical offset 0"), "{refusal}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The store through its public calls, on a simulated disk unless a test says otherwise.
+
+mod crash;
+mod faults;
+mod files;
+mod java;
+mod java_rules;
+mod messages;
+mod world;
