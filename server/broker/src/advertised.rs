@@ -13,12 +13,28 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2
 /// Where this Broker is to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Advertised {
-    /// Host and port as clients are given them.
-    pub(crate) addr: String,
-    /// The same as an address, for records and message ids.
+    /// The host as clients are given it.
+    pub(crate) host: String,
+    /// Host and port as an address, for records and message ids.
     pub(crate) socket: SocketAddr,
     /// Why others may not reach it.
     pub(crate) warning: Option<String>,
+}
+
+impl Advertised {
+    /// Host and port as clients are given them.
+    pub(crate) fn addr(&self) -> String {
+        joined(&self.host, self.socket.port())
+    }
+}
+
+/// `host:port`, with brackets around an IPv6 address.
+pub(crate) fn joined(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// What is known about the machine.
@@ -60,8 +76,8 @@ pub(crate) fn choose(configured: &str, bound: SocketAddr, machine: Machine) -> R
     let configured = configured.trim();
     if !configured.is_empty() {
         let host = configured.trim_matches(['[', ']']);
-        let (addr, ip) = match host.parse::<IpAddr>() {
-            Ok(ip) => (SocketAddr::new(ip, port).to_string(), ip),
+        let ip = match host.parse::<IpAddr>() {
+            Ok(ip) => ip,
             Err(_) => {
                 let found = (host, port)
                     .to_socket_addrs()
@@ -70,10 +86,10 @@ pub(crate) fn choose(configured: &str, bound: SocketAddr, machine: Machine) -> R
                 let chosen = found.iter().find(|addr| addr.is_ipv4()).or(found.first());
                 let chosen =
                     chosen.ok_or_else(|| format!("brokerIP1={configured}: the name has no address"))?;
-                (format!("{host}:{port}"), chosen.ip())
+                chosen.ip()
             }
         };
-        return Ok(Advertised { addr, socket: SocketAddr::new(ip, port), warning: None });
+        return Ok(Advertised { host: host.to_owned(), socket: SocketAddr::new(ip, port), warning: None });
     }
     let set = "set brokerIP1 to the address that clients reach";
     let here = bound.ip();
@@ -96,7 +112,7 @@ pub(crate) fn choose(configured: &str, bound: SocketAddr, machine: Machine) -> R
         }
     };
     let socket = SocketAddr::new(ip, port);
-    Ok(Advertised { addr: socket.to_string(), socket, warning })
+    Ok(Advertised { host: ip.to_string(), socket, warning })
 }
 
 #[cfg(test)]
@@ -107,7 +123,7 @@ mod tests {
 
     fn chosen(configured: &str, bound: &str, machine: Machine) -> (String, Option<String>) {
         let advertised = choose(configured, bound.parse().unwrap(), machine).unwrap();
-        (advertised.addr, advertised.warning)
+        (advertised.addr(), advertised.warning)
     }
 
     /// What is configured is given as it is, whatever the machine looks like.

@@ -4,7 +4,7 @@
 //! goes by time. Stop: unregister, answer who still waits, close connections, save, close the store. Left
 //! out: slaves, access control, TLS. Java counterparts: `BrokerController`, `BrokerStartup`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use ferrocket_store::{Arrivals, Clock, Disk, OpenError, OsDisk, Store, SystemClo
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::advertised::{self, Machine};
 use crate::clients::Clients;
 use crate::delay::{self, Delay};
 use crate::dispatch::Dispatch;
@@ -164,10 +165,19 @@ impl Broker {
             None => None,
         };
 
-        let broker_ip = values.broker_ip1.clone();
-        let host = move || if broker_ip.is_empty() { Ok(machine_ip()) } else { resolve(&broker_ip) };
-        let ip = blocking(host).await?;
-        let store_host = SocketAddr::new(ip, local_addr.port());
+        let advertised = {
+            let values = values.clone();
+            blocking(move || {
+                let machine = Machine::look(&values.namesrv_addr);
+                advertised::choose(&values.broker_ip1, local_addr, machine).map_err(StartError::Host)
+            })
+            .await?
+        };
+        tracing::info!("clients are given the address {}", advertised.addr());
+        if let Some(warning) = &advertised.warning {
+            tracing::warn!("{warning}");
+        }
+        let store_host = advertised.socket;
         let store_config = settings.store_config(store_host).map_err(StartError::Settings)?;
         let delays_ms = store_config.delay_levels().map_err(StartError::Levels)?;
         let store = {
@@ -184,17 +194,16 @@ impl Broker {
             .map_err(|error| StartError::Config(error.to_string()))?;
         delay.load(store.config_files()).map_err(|error| StartError::Config(error.to_string()))?;
 
-        let advertised =
-            if values.broker_ip1.is_empty() { ip.to_string() } else { values.broker_ip1.clone() };
-        let ha_ip = if values.broker_ip2.is_empty() { &advertised } else { &values.broker_ip2 };
+        let ha_host = if values.broker_ip2.is_empty() { &advertised.host } else { &values.broker_ip2 };
         let identity = Identity {
             cluster: values.cluster.clone(),
             broker_name: values.broker_name.clone(),
             broker_id: 0,
-            addr: joined(&advertised, local_addr.port()).into(),
-            ha_addr: joined(ha_ip, local_addr.port().wrapping_add(1)).into(),
+            addr: advertised.addr().into(),
+            ha_addr: advertised::joined(ha_host, local_addr.port().wrapping_add(1)).into(),
         };
-        for (key, value) in [("brokerIP1", advertised.clone()), ("listenPort", local_addr.port().to_string())]
+        for (key, value) in
+            [("brokerIP1", advertised.host.clone()), ("listenPort", local_addr.port().to_string())]
         {
             if let Err(error) = live.set_found(key, &value) {
                 tracing::warn!(key, %error, "a setting could not be filled in");
@@ -214,7 +223,7 @@ impl Broker {
             registration: Registration::new(identity, RemotingConfig::default()),
             delay,
             turn: AtomicU32::new(0),
-            broker_ip: advertised.into(),
+            broker_ip: advertised.host.into(),
             store_host,
             held_pulls: Mutex::default(),
         });
@@ -319,34 +328,6 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-/// This machine's address as others see it: that of the route out. Nothing is sent.
-fn machine_ip() -> IpAddr {
-    let route = |from: &str, to: &str| -> io::Result<IpAddr> {
-        let socket = UdpSocket::bind(from)?;
-        socket.connect(to)?;
-        Ok(socket.local_addr()?.ip())
-    };
-    // Addresses of documentation networks: any address that is not this machine's gives the same answer.
-    route("0.0.0.0:0", "192.0.2.1:9")
-        .or_else(|_| route("[::]:0", "[2001:db8::1]:9"))
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-fn resolve(host: &str) -> Result<IpAddr, StartError> {
-    let named = |source| StartError::Host { host: host.to_owned(), source };
-    let mut found = (host.trim_matches(['[', ']']), 0).to_socket_addrs().map_err(named)?;
-    found.next().map(|addr| addr.ip()).ok_or_else(|| named(io::ErrorKind::NotFound.into()))
-}
-
-/// `host:port`, with brackets around an IPv6 address.
-fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
 /// A number that changes at local midnight.
 fn local_day(now_ms: i64) -> i64 {
     let zoned = jiff::Timestamp::from_millisecond(now_ms).map(|at| at.to_zoned(jiff::tz::TimeZone::system()));
@@ -367,13 +348,8 @@ pub enum StartError {
         /// The system's reason.
         source: io::Error,
     },
-    /// `brokerIP1` names no address.
-    Host {
-        /// What it says.
-        host: String,
-        /// The system's reason.
-        source: io::Error,
-    },
+    /// `brokerIP1` names no address; says why.
+    Host(String),
     /// The store does not open.
     Store(OpenError),
     /// A file under `config/` cannot be used; says which and why.
@@ -386,9 +362,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
-            Self::Levels(error) | Self::Config(error) | Self::Panic(error) => f.write_str(error),
+            Self::Levels(error) | Self::Host(error) | Self::Config(error) | Self::Panic(error) => {
+                f.write_str(error)
+            }
             Self::Bind { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
-            Self::Host { host, source } => write!(f, "brokerIP1={host} names no address: {source}"),
             Self::Store(error) => error.fmt(f),
         }
     }
@@ -398,9 +375,9 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Settings(error) => Some(error),
-            Self::Bind { source, .. } | Self::Host { source, .. } => Some(source),
+            Self::Bind { source, .. } => Some(source),
             Self::Store(error) => Some(error),
-            Self::Levels(_) | Self::Config(_) | Self::Panic(_) => None,
+            Self::Levels(_) | Self::Host(_) | Self::Config(_) | Self::Panic(_) => None,
         }
     }
 }

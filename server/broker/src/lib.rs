@@ -5,6 +5,7 @@
 //! should happen. Left out of this crate: transactions' check-back, pop consumption, SQL92 filters, access
 //! control, replication. Java counterpart: the `broker` module.
 
+mod advertised;
 mod broker;
 mod clients;
 mod delay;
@@ -24,5 +25,4 @@ mod stats;
 mod topics;
 
 pub use broker::{Broker, StartError, StopError};
-pub use saving::LoadError;
 pub use settings::{BrokerSettings, InvalidSettings};

@@ -39,7 +39,7 @@ pub(crate) struct Saving {
 
 /// A file that cannot be used.
 #[derive(Debug)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// It cannot be read.
     Io(&'static str, io::Error),
     /// Neither it nor the copy beside it is what it should be.
