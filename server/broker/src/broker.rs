@@ -28,7 +28,7 @@ use crate::held_pulls::HeldPulls;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration};
-use crate::saving::{self, Saving};
+use crate::saving::{self, LoadError, Saving};
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
 use crate::stats::Stats;
 use crate::topics::{SCHEDULE_TOPIC, Topics};
@@ -120,7 +120,8 @@ impl Arrivals for Arrived {
     }
 }
 
-/// A running Broker. Dropping it without [`Broker::shutdown`] is like killing the process.
+/// A running Broker. To be stopped with [`Broker::shutdown`]; dropping it saves nothing and leaves open
+/// connections served until the runtime ends.
 pub struct Broker {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
@@ -190,9 +191,8 @@ impl Broker {
         let groups = SubscriptionGroups::new(now_ms);
         let offsets = ConsumerOffsets::default();
         let delay = Delay::new(delays_ms);
-        saving::load(store.config_files(), &topics, &offsets, &groups)
-            .map_err(|error| StartError::Config(error.to_string()))?;
-        delay.load(store.config_files()).map_err(|error| StartError::Config(error.to_string()))?;
+        saving::load(store.config_files(), &topics, &offsets, &groups).map_err(StartError::Config)?;
+        delay.load(store.config_files()).map_err(StartError::Config)?;
 
         let ha_host = if values.broker_ip2.is_empty() { &advertised.host } else { &values.broker_ip2 };
         let identity = Identity {
@@ -352,8 +352,8 @@ pub enum StartError {
     Host(String),
     /// The store does not open.
     Store(OpenError),
-    /// A file under `config/` cannot be used; says which and why.
-    Config(String),
+    /// A file under `config/` cannot be used.
+    Config(LoadError),
     /// A part of the start panicked.
     Panic(String),
 }
@@ -362,9 +362,8 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
-            Self::Levels(error) | Self::Host(error) | Self::Config(error) | Self::Panic(error) => {
-                f.write_str(error)
-            }
+            Self::Levels(error) | Self::Host(error) | Self::Panic(error) => f.write_str(error),
+            Self::Config(error) => error.fmt(f),
             Self::Bind { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
             Self::Store(error) => error.fmt(f),
         }
@@ -377,7 +376,8 @@ impl std::error::Error for StartError {
             Self::Settings(error) => Some(error),
             Self::Bind { source, .. } => Some(source),
             Self::Store(error) => Some(error),
-            Self::Levels(_) | Self::Host(_) | Self::Config(_) | Self::Panic(_) => None,
+            Self::Config(error) => Some(error),
+            Self::Levels(_) | Self::Host(_) | Self::Panic(_) => None,
         }
     }
 }
@@ -393,3 +393,139 @@ impl fmt::Display for StopError {
 }
 
 impl std::error::Error for StopError {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use ferrocket_protocol::message::MessageRecord;
+    use ferrocket_protocol::requests::Empty;
+    use ferrocket_protocol::requests::pull::PullMessageHeader;
+    use ferrocket_protocol::requests::send::SendMessageHeader;
+    use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
+    use ferrocket_remoting::{RefuseAll, dial};
+    use ferrocket_store::{Call, DiskSpace, Fault, SimDisk};
+
+    use super::*;
+
+    async fn start(disk: &SimDisk, settings: &[(&str, &str)]) -> (Broker, Connection) {
+        let mut all = BrokerSettings::default();
+        for (key, value) in [
+            ("storePathRootDir", "/sim"),
+            ("listenPort", "0"),
+            ("bindAddress", "127.0.0.1"),
+            ("brokerIP1", "127.0.0.1"),
+            ("mappedFileSizeCommitLog", "1048576"),
+            ("maxHashSlotNum", "100"),
+            ("maxIndexNum", "400"),
+        ]
+        .iter()
+        .chain(settings)
+        {
+            all.set(key, value).unwrap();
+        }
+        let broker = Broker::start_on(all, Arc::new(disk.clone()), Arc::new(SystemClock)).await.unwrap();
+        let addr = broker.local_addr().to_string();
+        let connection = dial(&addr, Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
+        (broker, connection)
+    }
+
+    async fn call(connection: &Connection, request: RemotingCommand) -> RemotingCommand {
+        connection.call(request, Duration::from_secs(30)).await.unwrap()
+    }
+
+    async fn send(connection: &Connection, properties: &str) -> RemotingCommand {
+        let header = SendMessageHeader {
+            topic: "T".into(),
+            default_topic: "TBW102".into(),
+            default_topic_queue_nums: 1,
+            properties: Some(properties.into()),
+            ..SendMessageHeader::default()
+        };
+        let mut request = RemotingCommand::request(RequestCode::SendMessageV2, &Empty).with_body("x");
+        header.encode_v2(&mut request.ext_fields);
+        call(connection, request).await
+    }
+
+    async fn pull(
+        connection: &Connection,
+        queue_offset: i64,
+        suspend_timeout_millis: i64,
+    ) -> RemotingCommand {
+        let header = PullMessageHeader {
+            consumer_group: "g".into(),
+            topic: "T".into(),
+            queue_offset,
+            max_msg_nums: 32,
+            sys_flag: 2 | 4,
+            suspend_timeout_millis,
+            ..PullMessageHeader::default()
+        };
+        call(connection, RemotingCommand::request(RequestCode::PullMessage, &header)).await
+    }
+
+    /// A flush that fails is no success of any kind: the message may be gone after a restart. Nothing more is
+    /// taken from then on, and readers are still served what is known to be safe.
+    #[tokio::test]
+    async fn a_failed_flush_is_not_acknowledged() {
+        let disk = SimDisk::new();
+        let (_broker, connection) = start(&disk, &[("flushDiskType", "SYNC_FLUSH")]).await;
+        assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        disk.inject(Call::Sync, 1, Fault::Fail(io::ErrorKind::Other));
+        for _ in 0..2 {
+            let reply = send(&connection, "").await;
+            assert_eq!(reply.response_code(), ResponseCode::SERVICE_NOT_AVAILABLE, "{reply:?}");
+            assert!(reply.ext_fields.get("MSG_REGION").is_some());
+        }
+        let reply = pull(&connection, 0, 0).await;
+        assert_eq!(MessageRecord::decode_all(reply.body).unwrap().len(), 1);
+    }
+
+    /// A write that fails is code 14 with Java's words.
+    #[tokio::test]
+    async fn a_failed_write_is_an_answer() {
+        let disk = SimDisk::new();
+        let (_broker, connection) = start(&disk, &[]).await;
+        assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        disk.inject(Call::Write, 1, Fault::Fail(io::ErrorKind::StorageFull));
+        let reply = send(&connection, "").await;
+        assert_eq!(reply.response_code(), ResponseCode::SERVICE_NOT_AVAILABLE);
+        assert!(reply.remark.unwrap().starts_with("service not available now."));
+        assert_eq!(MessageRecord::decode_all(pull(&connection, 0, 0).await.body).unwrap().len(), 1);
+    }
+
+    /// A delayed message that is due while the disk is full is delivered once there is room again.
+    #[tokio::test]
+    async fn a_due_message_waits_for_room() {
+        let disk = SimDisk::new();
+        let settings = [("cleanResourceInterval", "1000"), ("messageDelayLevel", "1s")];
+        let (broker, connection) = start(&disk, &settings).await;
+        assert_eq!(send(&connection, "DELAY\u{1}1").await.response_code(), ResponseCode::SUCCESS);
+        disk.set_space(DiskSpace { used: 99, available: 1 });
+        // Sends are refused from the next look at the disk on; until then each is one more message.
+        let mut stored = 0;
+        while send(&connection, "").await.response_code() == ResponseCode::SUCCESS {
+            stored += 1;
+        }
+        let full = broker.shared.store.max_offset("T", 0);
+        disk.set_space(DiskSpace { used: 1, available: 99 });
+        // The message may have been delivered before the disk was found full.
+        if full == stored {
+            assert_eq!(pull(&connection, full, 20_000).await.response_code(), ResponseCode::SUCCESS);
+        }
+        assert_eq!(broker.shared.store.max_offset("T", 0), stored + 1);
+    }
+
+    /// Without the permission to write, only sends to ordered topics are refused: their producers must go
+    /// where order is kept.
+    #[tokio::test]
+    async fn a_read_only_broker_refuses_ordered_topics() {
+        let disk = SimDisk::new();
+        let (broker, connection) = start(&disk, &[("brokerPermission", "4")]).await;
+        assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        broker.shared.topics.update_order(&BTreeMap::from([("T".to_owned(), "x:1".to_owned())]), 1);
+        let reply = send(&connection, "").await;
+        assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION);
+        assert_eq!(reply.remark.as_deref(), Some("the broker[127.0.0.1] sending message is forbidden"));
+    }
+}

@@ -29,6 +29,10 @@ impl Dispatch {
     }
 }
 
+/// Bytes of answers of one round from which on its pulls are put off: they are read only when the peer has
+/// taken what it asked for before.
+const ROUND_BYTES_MAX: usize = 8 << 20;
+
 /// What becomes of a request in this round.
 enum Step {
     /// It is answered, now or later.
@@ -45,8 +49,16 @@ impl Handler for Dispatch {
         replies: &mut Vec<RemotingCommand>,
     ) {
         let mut outgoing = Vec::new();
+        let mut round_bytes = connection.write_pending();
         for request in requests.drain(..) {
-            let step = step(&self.broker, connection, &request);
+            let step = match request.request_code() {
+                Some(RequestCode::PullMessage | RequestCode::LitePullMessage)
+                    if round_bytes > ROUND_BYTES_MAX =>
+                {
+                    pull::put_off(&self.broker, &request).map(Step::Done)
+                }
+                _ => step(&self.broker, connection, &request),
+            };
             if !matches!(step, Ok(Step::Append(_))) {
                 // What was sent before must be visible to this request.
                 send::append(&self.broker, connection, &mut outgoing, replies);
@@ -59,7 +71,10 @@ impl Handler for Dispatch {
                 Ok(Step::Done(reply)) => reply,
                 Err(refusal) => Some(refuse(&self.broker, &request, refusal)),
             };
-            replies.extend(reply.filter(|_| !request.is_oneway()));
+            if let Some(reply) = reply.filter(|_| !request.is_oneway()) {
+                round_bytes += reply.body.len();
+                replies.push(reply);
+            }
         }
         send::append(&self.broker, connection, &mut outgoing, replies);
     }

@@ -38,6 +38,9 @@ mod flag {
     pub(super) const SUBSCRIPTION: i32 = 4;
 }
 
+/// Bytes waiting to be written to a consumer from which on its held pulls are answered without messages.
+const HELD_ANSWERS_BYTES_MAX: usize = 8 << 20;
+
 /// A held pull: what it takes to answer it.
 #[derive(Debug)]
 pub(crate) struct ParkedPull {
@@ -89,14 +92,37 @@ pub(crate) fn pull_message(
 /// Answers pulls that were held, whatever there is for them now.
 pub(crate) fn answer_held(broker: &Arc<Shared>, pulls: impl IntoIterator<Item = ParkedPull>) {
     for ParkedPull { connection, request } in pulls {
-        let answer =
-            PullMessageHeader::decode(&request.ext_fields).map_err(Refusal::from).and_then(|header| {
-                let filter = admit(broker, connection.peer_addr(), &header)?;
-                Ok(look(broker, &request, &header, &filter))
-            });
-        // False means that the consumer has gone; it will ask again.
-        let _ = connection.reply(answer.unwrap_or_else(|refusal| refusal.reply_to(&request)));
+        let answer = if connection.write_pending() > HELD_ANSWERS_BYTES_MAX {
+            put_off(broker, &request)
+        } else {
+            answer_now(broker, &connection, &request)
+        };
+        // False means that the consumer has gone; it will ask again. A held pull is never oneway.
+        if let Some(reply) = answer.unwrap_or_else(|refusal| Some(refusal.reply_to(&request))) {
+            connection.reply(reply);
+        }
     }
+}
+
+fn answer_now(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand) -> Answer {
+    let header = PullMessageHeader::decode(&request.ext_fields)?;
+    let filter = admit(broker, connection.peer_addr(), &header)?;
+    Ok(Some(look(broker, request, &header, &filter)))
+}
+
+/// Asks a consumer that reads slowly to ask again, at the same offset.
+pub(crate) fn put_off(broker: &Shared, request: &RemotingCommand) -> Answer {
+    let header = PullMessageHeader::decode(&request.ext_fields)?;
+    let mut reply = request.reply_with(&PullMessageReply {
+        suggest_which_broker_id: 0,
+        next_begin_offset: header.queue_offset,
+        min_offset: broker.store.min_offset(&header.topic, header.queue_id),
+        max_offset: broker.store.max_offset(&header.topic, header.queue_id),
+        ..PullMessageReply::default()
+    });
+    reply.code = ResponseCode::PULL_RETRY_IMMEDIATELY.0;
+    reply.remark = Some(Text::from_static("the consumer does not read its answers fast enough"));
+    Ok(Some(reply))
 }
 
 /// Whether this group may read this queue, and which messages it wants.

@@ -243,3 +243,25 @@ async fn a_pull_commits_the_offset_it_brings() {
     let reply = peer.call(RemotingCommand::request(RequestCode::QueryConsumerOffset, &query)).await;
     assert_eq!(field(&reply, "offset"), "1");
 }
+
+/// A consumer that asks for more than it reads is told to ask again, with the offset it stands at; nothing is
+/// lost.
+#[tokio::test]
+async fn a_round_of_pulls_is_bounded() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    peer.send(&crate::support::message("T", 0, ""), vec![0; 4 << 20]).await;
+    let mut pulls = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let connection = peer.connection.clone();
+        pulls.spawn(async move {
+            let request = RemotingCommand::request(RequestCode::PullMessage, &pull("T", 0, 0));
+            connection.call(request, crate::support::PATIENCE).await.unwrap()
+        });
+    }
+    for reply in pulls.join_all().await {
+        assert!([(0, "1"), (20, "0")].contains(&outcome(&reply)), "{:?}", outcome(&reply));
+        assert_eq!(field(&reply, "maxOffset"), "1");
+        assert_eq!(reply.body.len() > 4 << 20, reply.code == 0);
+    }
+}

@@ -82,6 +82,8 @@ async fn automatic_creation_can_be_off() {
     assert_eq!(peer.send(&message("T", 0, ""), "x").await.response_code(), ResponseCode::TOPIC_NOT_EXIST);
     peer.topic("T", 1, 6).await;
     assert_eq!(peer.send(&message("T", 0, ""), "x").await.code, 0);
+    // Retry topics are not for people to create.
+    assert_eq!(peer.send(&message("%RETRY%cg", 0, ""), "x").await.code, 0);
 }
 
 /// A queue id below zero is the Broker's choice; permissions of the topic are not asked on sends.
