@@ -177,9 +177,9 @@ impl Index {
         let newest = state.files.last().map(|file| file.name.clone());
         for mut file in std::mem::take(&mut state.files) {
             let in_log = file.header.count <= 1 || file.header.end_physical < log_end;
-            // The slots of the file that was being written may be older than its entries.
-            let doubtful =
-                !clean && (file.header.end_timestamp > checkpoint || newest.as_ref() == Some(&file.name));
+            // The slots of a file that was being written may be older than its entries.
+            let was_written = !file.is_full() || newest.as_ref() == Some(&file.name);
+            let doubtful = !clean && (was_written || file.header.end_timestamp > checkpoint);
             let path = self.dir.join(&file.name);
             // A file that lacks entries makes those after it worthless: they say that its part is indexed.
             let follows_gap = kept.last().is_some_and(|before| !before.is_full());

@@ -145,10 +145,13 @@ fn one_life(world: &World, ledger: &mut Ledger, rng: &mut StdRng, seed: u64, cut
     if let Some((call, nth)) = cut {
         world.disk.inject(call, nth, Fault::PowerCut);
     }
-    let Ok(store) = world.try_open() else {
-        assert!(world.disk.is_off(), "seed {seed}: only the power keeps the store from opening");
-        world.disk.reboot(seed);
-        return;
+    let store = match world.try_open() {
+        Ok(store) => store,
+        Err(refusal) => {
+            assert!(world.disk.is_off(), "seed {seed}: {refusal}");
+            world.disk.reboot(seed);
+            return;
+        }
     };
     ledger.check(&store, false);
     ledger.work(world, &store, rng, 30);

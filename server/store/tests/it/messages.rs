@@ -252,8 +252,8 @@ fn keys_are_found() {
     };
     for number in 0..60 {
         let body = number.to_string();
-        assert_eq!(found("A", &format!("u-{body}"), 0, i64::MAX), [body.clone()]);
-        assert_eq!(found("A", &format!("k-{body}"), 0, i64::MAX), [body]);
+        assert_eq!(found("A", &format!("u-{body}"), 0, i64::MAX), [&*body]);
+        assert_eq!(found("A", &format!("k-{body}"), 0, i64::MAX), [&*body]);
     }
     assert_eq!(found("A", "all", 0, i64::MAX).len(), 60);
     assert_eq!(found("A", "all", START_MS + 11_000, START_MS + 12_999), ["10", "11"]);
