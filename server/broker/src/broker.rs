@@ -28,7 +28,7 @@ use crate::held_pulls::HeldPulls;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::registration::{Identity, Registration};
-use crate::saving::{self, LoadError, Saving};
+use crate::saving::{self, Saving};
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
 use crate::stats::Stats;
 use crate::topics::{SCHEDULE_TOPIC, Topics};
@@ -191,8 +191,9 @@ impl Broker {
         let groups = SubscriptionGroups::new(now_ms);
         let offsets = ConsumerOffsets::default();
         let delay = Delay::new(delays_ms);
-        saving::load(store.config_files(), &topics, &offsets, &groups).map_err(StartError::Config)?;
-        delay.load(store.config_files()).map_err(StartError::Config)?;
+        saving::load(store.config_files(), &topics, &offsets, &groups)
+            .map_err(|error| StartError::Config(error.to_string()))?;
+        delay.load(store.config_files()).map_err(|error| StartError::Config(error.to_string()))?;
 
         let ha_host = if values.broker_ip2.is_empty() { &advertised.host } else { &values.broker_ip2 };
         let identity = Identity {
@@ -352,8 +353,8 @@ pub enum StartError {
     Host(String),
     /// The store does not open.
     Store(OpenError),
-    /// A file under `config/` cannot be used.
-    Config(LoadError),
+    /// A file under `config/` cannot be used; says which and why.
+    Config(String),
     /// A part of the start panicked.
     Panic(String),
 }
@@ -362,8 +363,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
-            Self::Levels(error) | Self::Host(error) | Self::Panic(error) => f.write_str(error),
-            Self::Config(error) => error.fmt(f),
+            Self::Levels(error) | Self::Host(error) | Self::Config(error) | Self::Panic(error) => {
+                f.write_str(error)
+            }
             Self::Bind { addr, source } => write!(f, "cannot listen on {addr}: {source}"),
             Self::Store(error) => error.fmt(f),
         }
@@ -376,8 +378,7 @@ impl std::error::Error for StartError {
             Self::Settings(error) => Some(error),
             Self::Bind { source, .. } => Some(source),
             Self::Store(error) => Some(error),
-            Self::Config(error) => Some(error),
-            Self::Levels(_) | Self::Host(_) | Self::Panic(_) => None,
+            Self::Levels(_) | Self::Host(_) | Self::Config(_) | Self::Panic(_) => None,
         }
     }
 }
