@@ -6,7 +6,7 @@
 //! slaves take from the answer. Java counterparts: `BrokerController.registerBrokerAll`, `BrokerOuterAPI`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrocket_protocol::body::register::{KVTable, RegisterBrokerBody};
@@ -154,7 +154,8 @@ impl Registration {
             }
             let (report, progress) = watch::channel(Progress::default());
             let (stop, stopped) = watch::channel(());
-            tokio::spawn(keep_registered(broker.clone(), addr.to_owned(), report, stopped));
+            let changes = broker.topics.changes();
+            tokio::spawn(keep_registered(Arc::downgrade(broker), changes, addr.to_owned(), report, stopped));
             servers.insert(addr.to_owned(), Server { progress, _stop: stop });
         }
     }
@@ -205,18 +206,20 @@ impl Registration {
     }
 }
 
-/// Keeps the broker registered at one NameServer, until the other end of `stopped` is dropped.
+/// Keeps the broker registered at one NameServer, until the other end of `stopped` is dropped. Holds the
+/// broker only while it registers, or a dropped one would live on for it.
 async fn keep_registered(
-    broker: Arc<Shared>,
+    broker: Weak<Shared>,
+    mut changes: watch::Receiver<i64>,
     addr: String,
     report: watch::Sender<Progress>,
     mut stopped: watch::Receiver<()>,
 ) {
     let mut enrolment = Enrolment::default();
-    let mut changes = broker.topics.changes();
     let mut next_regular = Instant::now();
     loop {
         changes.mark_unchanged();
+        let Some(broker) = broker.upgrade() else { return };
         let period_over = Instant::now() >= next_regular;
         let attempt = register(&broker, &addr, &mut enrolment, period_over);
         let result = tokio::select! {
@@ -245,6 +248,7 @@ async fn keep_registered(
             progress.failing = result.is_err();
             progress.counter = enrolment.counter;
         });
+        drop(broker);
         let lost = async {
             match &result {
                 Ok(connection) => connection.closed().await,
@@ -255,7 +259,8 @@ async fn keep_registered(
             () = tokio::time::sleep_until(wait) => {}
             // A NameServer that comes back has forgotten everything.
             () = lost => tracing::warn!(namesrv = addr, "lost the connection to the NameServer"),
-            // A NameServer that fails gets the whole table when it works again. The sender lives in `broker`.
+            // A NameServer that fails gets the whole table when it works again. An error means that the broker
+            // is gone, which the loop sees.
             _ = changes.changed(), if result.is_ok() => {}
             _ = stopped.changed() => return,
         }

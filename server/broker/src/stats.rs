@@ -32,7 +32,7 @@ const PUT_TIMES: [(u64, &str); 13] = [
 ];
 
 /// A named statistic, as `VIEW_BROKER_STATS_DATA` asks for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Statistic {
     /// Messages stored, by topic.
     TopicPutNums,
@@ -148,7 +148,8 @@ struct State {
     day: i64,
     today_morning: Totals,
     yesterday_morning: Totals,
-    items: HashMap<Statistic, HashMap<String, Item>>,
+    /// By [`Statistic`], in the order of its variants.
+    items: [HashMap<String, Item>; Statistic::ALL.len()],
     put_times: [u64; PUT_TIMES.len()],
     last_put_times: [u64; PUT_TIMES.len()],
     put_times_since_ms: i64,
@@ -196,7 +197,7 @@ impl Item {
 
 impl State {
     fn add(&mut self, statistic: Statistic, key: &str, value: i64, times: i64) {
-        let items = self.items.entry(statistic).or_default();
+        let Some(items) = self.items.get_mut(statistic as usize) else { return };
         let full = items.len() >= KEYS_MAX;
         match items.get_mut(key) {
             Some(item) => {
@@ -233,7 +234,7 @@ impl Stats {
                 day,
                 today_morning: Totals::default(),
                 yesterday_morning: Totals::default(),
-                items: HashMap::new(),
+                items: Default::default(),
                 put_times: [0; PUT_TIMES.len()],
                 last_put_times: [0; PUT_TIMES.len()],
                 put_times_since_ms: now_ms,
@@ -301,7 +302,7 @@ impl Stats {
         while state.samples.len() > WINDOW_MAX + 1 {
             state.samples.pop_front();
         }
-        for item in state.items.values_mut().flat_map(HashMap::values_mut) {
+        for item in state.items.iter_mut().flat_map(HashMap::values_mut) {
             item.snapshot(now_ms);
         }
         if now_ms - state.put_times_since_ms >= 60_000 {
@@ -363,7 +364,7 @@ impl Stats {
     /// What this key of a statistic did in the last minute, hour and day; `None` if it never counted.
     pub(crate) fn item(&self, statistic: Statistic, key: &str) -> Option<[SpanSum; 3]> {
         let state = self.lock();
-        let item = state.items.get(&statistic)?.get(key)?;
+        let item = state.items.get(statistic as usize)?.get(key)?;
         Some([item.sum(0), item.sum(1), item.sum(2)])
     }
 
@@ -375,7 +376,7 @@ impl Stats {
     /// Forgets a deleted topic.
     pub(crate) fn topic_deleted(&self, topic: &str) {
         let mut state = self.lock();
-        for items in state.items.values_mut() {
+        for items in &mut state.items {
             items.retain(|key, _| key.split('@').next() != Some(topic));
         }
     }
@@ -383,7 +384,7 @@ impl Stats {
     /// Forgets a deleted consumer group.
     pub(crate) fn group_deleted(&self, group: &str) {
         let mut state = self.lock();
-        for items in state.items.values_mut() {
+        for items in &mut state.items {
             items.retain(|key, _| key.split_once('@').is_none_or(|(_, of)| of != group));
         }
     }
