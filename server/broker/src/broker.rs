@@ -125,6 +125,7 @@ impl Arrivals for Arrived {
 pub struct Broker {
     shared: Arc<Shared>,
     local_addr: SocketAddr,
+    vip_addr: Option<SocketAddr>,
     /// Dropped when the Broker stops: whoever looks after something waits for it.
     stop: watch::Sender<()>,
     /// Serve connections.
@@ -157,8 +158,8 @@ impl Broker {
         };
         let main = bind(values.listen_addr).await?;
         let local_addr = main.local_addr();
-        let vip_addr = local_addr.port().checked_sub(VIP_PORT_BELOW).filter(|port| *port > 0);
-        let vip = match vip_addr.map(|port| SocketAddr::new(local_addr.ip(), port)) {
+        let vip_port = local_addr.port().checked_sub(VIP_PORT_BELOW).filter(|port| *port > 0);
+        let vip = match vip_port.map(|port| SocketAddr::new(local_addr.ip(), port)) {
             Some(addr) => bind(addr)
                 .await
                 .inspect_err(|error| tracing::warn!(%error, "old clients are not served"))
@@ -191,9 +192,12 @@ impl Broker {
         let groups = SubscriptionGroups::new(now_ms);
         let offsets = ConsumerOffsets::default();
         let delay = Delay::new(delays_ms);
-        saving::load(store.config_files(), &topics, &offsets, &groups)
-            .map_err(|error| StartError::Config(error.to_string()))?;
-        delay.load(store.config_files()).map_err(|error| StartError::Config(error.to_string()))?;
+        let loaded = saving::load(store.config_files(), &topics, &offsets, &groups);
+        if let Err(error) = loaded.and_then(|()| delay.load(store.config_files())) {
+            // Nothing was written; a store that stays open would hold its folder.
+            let _ = store.close();
+            return Err(StartError::Config(error.to_string()));
+        }
 
         let ha_host = if values.broker_ip2.is_empty() { &advertised.host } else { &values.broker_ip2 };
         let identity = Identity {
@@ -231,6 +235,7 @@ impl Broker {
         shared.store.on_arrival(Arc::new(Arrived(Arc::downgrade(&shared))));
 
         let stop = watch::Sender::new(());
+        let vip_addr = vip.as_ref().map(Listener::local_addr);
         let mut listeners = JoinSet::new();
         let handler: Arc<dyn Handler> = Arc::new(Dispatch::new(shared.clone()));
         for listener in [Some(main), vip].into_iter().flatten() {
@@ -244,12 +249,17 @@ impl Broker {
         background.spawn(saving::keep_saved(shared.clone(), stop.subscribe()));
         Registration::set_servers(&shared, &values.namesrv_addr);
         shared.registration.tried().await;
-        Ok(Self { shared, local_addr, stop, listeners, background })
+        Ok(Self { shared, local_addr, vip_addr, stop, listeners, background })
     }
 
     /// The address of the main port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where the same is served for old clients, two below the main port; `None` if that port was taken.
+    pub fn vip_addr(&self) -> Option<SocketAddr> {
+        self.vip_addr
     }
 
     /// The address that clients are given: `brokerIP1:port`.
