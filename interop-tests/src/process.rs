@@ -66,6 +66,12 @@ impl Process {
         }
     }
 
+    /// Ends the process at once (SIGKILL).
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Asks the process to end (SIGTERM) and waits; after `limit` it is killed, which is an error.
     pub fn terminate(&mut self, limit: Duration) -> Result<(), String> {
         // The standard library sends only SIGKILL.
@@ -79,8 +85,7 @@ impl Process {
         let deadline = Instant::now() + limit;
         while self.check_alive().is_ok() {
             if Instant::now() >= deadline {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
+                self.kill();
                 return Err(format!("{} did not end within {limit:?}", self.name));
             }
             thread::sleep(POLL);
@@ -91,8 +96,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
