@@ -24,6 +24,8 @@ use crate::segments::Segments;
 const UNIT: i64 = UNIT_LEN as i64;
 /// Bytes that recovery reads at a time.
 const SCAN_CHUNK: usize = 64 * 1024;
+/// Files, from the last one back, in which recovery looks for the end, as Java does.
+const RECENT_FILES: usize = 3;
 /// Bytes of entries that recovery keeps in memory before it writes them out.
 pub(crate) const PENDING_BYTES_MAX: usize = 1 << 20;
 
@@ -287,6 +289,18 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// After a crash: what is in the newest files may not be on the disk yet.
+    pub(crate) fn mark_unsynced(&self) -> io::Result<()> {
+        let mut files = self.files();
+        let starts = files.segments.starts();
+        for start in starts.into_iter().rev().take(RECENT_FILES) {
+            if let Some((_, file)) = files.segments.file_of(start)? {
+                files.unsynced.push(file);
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the files of a queue that nobody has used since the last call.
     pub(crate) fn close_idle(&self) {
         let mut files = self.files();
@@ -300,7 +314,7 @@ impl ConsumeQueue {
     pub(crate) fn recover(&self) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        let from = starts.len().saturating_sub(3);
+        let from = starts.len().saturating_sub(RECENT_FILES);
         let mut end = starts.get(from).copied().unwrap_or(0);
         let mut max_physical = 0;
         for start in starts.into_iter().skip(from) {

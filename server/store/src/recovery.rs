@@ -85,7 +85,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
             );
             return Err(OpenError::Layout { path: parts.config.commit_log_dir(), problem });
         }
-        return finish(parts, &LogEnd { offset: 0, why: "", timestamp: 0 });
+        return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0 });
     };
     // Until the end is known, all that is there may be read.
     parts.log.start_at(last + parts.log.segment_len(), 0);
@@ -110,7 +110,13 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if parts.index.end().is_some_and(|indexed| indexed >= end.offset) {
         parts.index.recover(false, i64::MIN, end.offset, time_of)?;
     }
-    finish(parts, &end)
+    if !clean {
+        for queue in parts.queues.all() {
+            queue.mark_unsynced().map_err(queue_io(&queue))?;
+            parts.queues.list_dirty(&queue);
+        }
+    }
+    finish(parts, from, &end)
 }
 
 fn segment_of(parts: &Parts<'_>, offset: i64) -> i64 {
@@ -157,27 +163,26 @@ fn drop_foreign_tail(parts: &Parts<'_>, queue: &ConsumeQueue) -> std::io::Result
     }
     let mut end = queue.end();
     while let Some(entry) = queue.entry(end - 1) {
-        if entry == QueueEntry::BLANK || entry.physical_offset < parts.log.min() {
-            break;
-        }
-        let size = usize::try_from(entry.size).unwrap_or(0);
-        let record = parts.log.read(entry.physical_offset, size);
-        let own = record.is_some_and(|record| match record::read(&record, false) {
-            Place::Record(found) => {
-                found.size == size
-                    && found.physical_offset == entry.physical_offset
-                    && found.queue_id == queue.queue_id
-                    && found.queue_offset == end - 1
-                    && *found.topic == *queue.topic
-            }
-            _ => false,
-        });
-        if own {
+        let expired = entry == QueueEntry::BLANK || entry.physical_offset < parts.log.min();
+        if expired || own_record_time(parts, queue, end - 1, entry).is_some() {
             break;
         }
         end -= 1;
     }
     queue.cut(end)
+}
+
+/// The store time of the record that an entry means, if there is one and it is that.
+fn own_record_time(parts: &Parts<'_>, queue: &ConsumeQueue, number: i64, entry: QueueEntry) -> Option<i64> {
+    let size = usize::try_from(entry.size).ok()?;
+    let bytes = parts.log.read(entry.physical_offset, size)?;
+    let Place::Record(found) = record::read(&bytes, false) else { return None };
+    let own = found.size == size
+        && found.physical_offset == entry.physical_offset
+        && found.queue_id == queue.queue_id
+        && found.queue_offset == number
+        && *found.topic == *queue.topic;
+    own.then_some(found.store_timestamp)
 }
 
 /// Reads the log from a segment's start to its end and gives every record to its queue and the index.
@@ -305,10 +310,11 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
 /// Tells damage from an end: behind an end lies nothing that had reached the disk.
 fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), OpenError> {
     for queue in parts.queues.all() {
-        let at = first_behind(&queue, end.offset);
-        let Some(entry) = queue.entry(at).filter(|entry| *entry != QueueEntry::BLANK) else { continue };
-        let size = usize::try_from(entry.size).unwrap_or(0);
-        let time = parts.log.store_timestamp_at(entry.physical_offset, size).filter(|time| *time > 0);
+        // The oldest message behind the end that can still be read.
+        let behind = first_behind(&queue, end.offset)..queue.end();
+        let time = behind
+            .into_iter()
+            .find_map(|number| own_record_time(parts, &queue, number, queue.entry(number)?));
         // Times are those of milliseconds: one that equals the checkpoint's may not have been flushed.
         let durable = time.is_some_and(|time| clean || time < parts.times.physic);
         if durable {
@@ -335,9 +341,13 @@ fn first_behind(queue: &ConsumeQueue, offset: i64) -> i64 {
     low
 }
 
-/// Cuts log and queues to the end and sets where they go on.
-fn finish(parts: &Parts<'_>, end: &LogEnd) -> Result<i64, OpenError> {
+/// Cuts log and queues to the end and sets where they go on. After a kill what was read from `from` on may be in
+/// memory only: it is synced, as it counts as flushed from now on.
+fn finish(parts: &Parts<'_>, from: i64, end: &LogEnd) -> Result<i64, OpenError> {
     let dir = parts.config.commit_log_dir();
+    for file in parts.log.files_between(from, end.offset) {
+        file.sync().map_err(OpenError::io("syncing the log in", &dir))?;
+    }
     let cut = parts.log.with_segments(|segments| {
         // The segment that the end is in stays, even if it is empty: a log has one segment at least.
         while segments.last().is_some_and(|start| start > end.offset && segments.count() > 1) {
