@@ -265,3 +265,47 @@ async fn a_round_of_pulls_is_bounded() {
         assert_eq!(reply.body.len() > 4 << 20, reply.code == 0);
     }
 }
+
+/// Producers and a waiting consumer at full speed on one queue: every message arrives once, in its place, and
+/// no wake-up is lost, which would cost the rest of the 20 s that a pull may wait.
+async fn everything_arrives(settings: &[(&str, &str)], producers: usize, each: usize) {
+    let rig = Rig::start(settings).await;
+    let peer = rig.peer().await;
+    peer.topic("T", 1, 6).await;
+    let started = Instant::now();
+    let mut sending = tokio::task::JoinSet::new();
+    for producer in 0..producers {
+        let peer = rig.peer().await;
+        sending.spawn(async move {
+            for number in 0..each {
+                let header = crate::support::message("T", 0, "");
+                let reply = peer.send(&header, format!("{producer} {number}")).await;
+                assert_eq!(reply.code, 0, "{reply:?}");
+            }
+        });
+    }
+    let mut bodies = std::collections::BTreeSet::new();
+    let mut next = 0;
+    while (next as usize) < producers * each {
+        let reply = peer.pull(&waiting("T", next, "*", 20_000)).await;
+        assert!([0, 19].contains(&reply.code), "{reply:?}");
+        for message in MessageRecord::decode_all(reply.body).unwrap() {
+            assert_eq!(message.queue_offset, next);
+            assert!(bodies.insert(message.body), "twice");
+            next += 1;
+        }
+    }
+    sending.join_all().await;
+    assert_eq!(bodies.len(), producers * each);
+    assert!(started.elapsed() < Duration::from_secs(18), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everything_arrives_with_async_flush() {
+    everything_arrives(&[], 8, 250).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn everything_arrives_with_sync_flush() {
+    everything_arrives(&[("flushDiskType", "SYNC_FLUSH")], 8, 50).await;
+}
