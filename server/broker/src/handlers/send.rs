@@ -333,9 +333,12 @@ fn stored(
             broker.stats.put(stored_topic, messages, bytes);
             let host = broker.store_host;
             let id = |at: &i64| OffsetMessageId { host, physical_offset: *at }.to_string();
-            let ids: Vec<String> = appended.physical_offsets.iter().map(id).collect();
+            let ids = match &appended.physical_offsets[..] {
+                [only] => id(only),
+                several => several.iter().map(id).collect::<Vec<_>>().join(","),
+            };
             let mut answer = request.reply_with(&SendMessageReply {
-                msg_id: ids.join(",").into(),
+                msg_id: ids.into(),
                 queue_id: *queue_id,
                 queue_offset: appended.queue_offset,
                 ..SendMessageReply::default()
