@@ -95,6 +95,8 @@ pub struct PushConsumerBuilder {
     group: Text,
     subscriptions: Vec<(String, String)>,
     handler: Option<Handler>,
+    /// The handler takes one message at a time, whatever the batch size.
+    single: bool,
     settings: Settings,
 }
 
@@ -151,7 +153,14 @@ impl PushConsumerBuilder {
             pull_delay_on_failure: Duration::from_secs(1),
             offset_dir: None,
         };
-        Self { client, group: group.into(), subscriptions: Vec::new(), handler: None, settings }
+        Self {
+            client,
+            group: group.into(),
+            subscriptions: Vec::new(),
+            handler: None,
+            single: false,
+            settings,
+        }
     }
 
     /// Subscribes to a topic. `expression` is `*` (or empty) for every message, or tags with `||` between
@@ -169,9 +178,8 @@ impl PushConsumerBuilder {
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
         A: Future<Output: IntoConsumeResult> + Send + 'static,
     {
-        self.settings.consume_message_batch_max_size = 1;
-        self.on_batch(move |messages| {
-            // One call per message is what a batch size of 1 means; the list is never empty.
+        // The list never holds more than one message, see `start`.
+        self = self.on_batch(move |messages| {
             let answer = messages.into_iter().next().map(&handle);
             async move {
                 match answer {
@@ -179,7 +187,9 @@ impl PushConsumerBuilder {
                     None => Ok(ConsumeResult::Success),
                 }
             }
-        })
+        });
+        self.single = true;
+        self
     }
 
     /// Calls `handle` for up to [`consume_message_batch_max_size`](Self::consume_message_batch_max_size)
@@ -190,6 +200,7 @@ impl PushConsumerBuilder {
         A: Future<Output: IntoConsumeResult> + Send + 'static,
     {
         self.handler = Some(Handler::concurrent(handle));
+        self.single = false;
         self
     }
 
@@ -200,8 +211,8 @@ impl PushConsumerBuilder {
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
         A: Future<Output: IntoConsumeOrderlyResult> + Send + 'static,
     {
-        self.settings.consume_message_batch_max_size = 1;
-        self.on_batch_orderly(move |messages| {
+        // The list never holds more than one message, see `start`.
+        self = self.on_batch_orderly(move |messages| {
             let answer = messages.into_iter().next().map(&handle);
             async move {
                 match answer {
@@ -209,7 +220,9 @@ impl PushConsumerBuilder {
                     None => Ok(ConsumeOrderlyResult::Success),
                 }
             }
-        })
+        });
+        self.single = true;
+        self
     }
 
     /// Calls `handle` in order for up to
@@ -220,6 +233,7 @@ impl PushConsumerBuilder {
         A: Future<Output: IntoConsumeOrderlyResult> + Send + 'static,
     {
         self.handler = Some(Handler::orderly(handle));
+        self.single = false;
         self
     }
 
@@ -303,8 +317,8 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// `consumeMessageBatchMaxSize`: messages per call of a batch handler, 1 to 1024. Default 1. Call it after
-    /// [`on_batch`](Self::on_batch) or before; handlers of single messages are not concerned.
+    /// `consumeMessageBatchMaxSize`: messages per call of a batch handler, 1 to 1024. Default 1. Handlers of
+    /// single messages are not concerned.
     pub fn consume_message_batch_max_size(mut self, messages: usize) -> Self {
         self.settings.consume_message_batch_max_size = messages;
         self
@@ -386,9 +400,12 @@ impl PushConsumerBuilder {
     /// group that this client consumes already; [`ErrorKind::Io`] for an unreadable offset file;
     /// [`ErrorKind::Closed`] after the client's shutdown.
     pub async fn start(self) -> Result<PushConsumer> {
-        let Self { client, group, subscriptions, handler, settings } = self;
+        let Self { client, group, subscriptions, handler, single, mut settings } = self;
         check_group(&group)?;
         settings.check()?;
+        if single {
+            settings.consume_message_batch_max_size = 1;
+        }
         let handler = handler.ok_or_else(|| config("a consumer needs a handler: on_message or another"))?;
         let now = now_ms();
         let calls = Calls { client: client.clone(), group: group.clone() };

@@ -28,14 +28,16 @@ const FULL_PAUSE: Duration = Duration::from_millis(50);
 const BROKER_FLOW_CONTROL_PAUSE: Duration = Duration::from_millis(20);
 /// Pause while the consumer is suspended.
 const SUSPENDED_PAUSE: Duration = Duration::from_secs(1);
-/// How long after an illegal offset the corrected one is stored: what is being handled may finish.
-const CORRECTION_DELAY: Duration = Duration::from_secs(10);
+/// How long after an illegal offset what is being handled may finish, before the corrected one is stored.
+/// Java always waits that long.
+const CORRECTION_DELAY_MAX: Duration = Duration::from_secs(10);
 /// One log line for so many pauses.
 const LOG_EVERY: u64 = 1000;
 
 /// Pulls from `offset` on until the queue is gone.
 pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset: i64) {
-    let mut puller = Puller { consumer: &consumer, assigned: &assigned, next: offset, full_times: 0 };
+    let mut puller =
+        Puller { consumer: &consumer, assigned: &assigned, next: offset, full_times: 0, failing: false };
     tokio::select! {
         () = assigned.gone.raised() => {}
         () = consumer.stop.raised() => {}
@@ -49,6 +51,8 @@ struct Puller<'a> {
     /// The offset of the next pull.
     next: i64,
     full_times: u64,
+    /// The last pull failed: a broker that is away for long is worth one line.
+    failing: bool,
 }
 
 impl Puller<'_> {
@@ -64,6 +68,7 @@ impl Puller<'_> {
             }
             match self.pull().await {
                 Ok(true) => {
+                    self.failing = false;
                     let interval = self.consumer.settings.pull_interval;
                     if !interval.is_zero() {
                         tokio::time::sleep(interval).await;
@@ -146,12 +151,24 @@ impl Puller<'_> {
                 tracing::warn!(%queue, wrong = self.next, right = offset, "the offset is outside the queue, it is corrected");
                 self.assigned.correcting.store(true, Ordering::Release);
                 self.assigned.process().drop_queue();
-                tokio::time::sleep(CORRECTION_DELAY).await;
+                // At least a little, lest a confused broker keeps us in a loop.
+                tokio::time::sleep(consumer.settings.pull_delay_on_failure).await;
+                let _ = tokio::time::timeout(CORRECTION_DELAY_MAX, self.nothing_in_memory()).await;
                 consumer.command(Command::Correct { assigned: Arc::clone(self.assigned), offset });
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    async fn nothing_in_memory(&self) {
+        loop {
+            let handled = self.assigned.handled.notified();
+            if self.assigned.process().count() == 0 {
+                return;
+            }
+            handled.await;
+        }
     }
 
     /// The messages of an answer that the group really wants.
@@ -172,7 +189,7 @@ impl Puller<'_> {
         Ok(messages)
     }
 
-    async fn pause_after(&self, error: &Error) {
+    async fn pause_after(&mut self, error: &Error) {
         let queue = self.assigned.queue();
         let code = error.code().map(ResponseCode);
         match code {
@@ -185,11 +202,12 @@ impl Puller<'_> {
                 tracing::debug!(%queue, %error, "the broker does not know the subscription yet");
                 self.consumer.calls.client.want_heartbeat();
             }
-            _ if queue.topic.starts_with(RETRY_TOPIC_PREFIX) => {
+            _ if self.failing || queue.topic.starts_with(RETRY_TOPIC_PREFIX) => {
                 tracing::debug!(%queue, %error, "pull failed");
             }
             _ => tracing::warn!(%queue, %error, "pull failed"),
         }
+        self.failing = true;
         let pause = match code {
             Some(ResponseCode::FLOW_CONTROL) => BROKER_FLOW_CONTROL_PAUSE,
             _ => self.consumer.settings.pull_delay_on_failure,

@@ -211,6 +211,58 @@ async fn batches_may_be_done_in_part() {
     consumer.shutdown().await;
 }
 
+/// A handler of single messages gets every message, also with a batch size set after it.
+#[tokio::test]
+async fn single_handlers_get_every_message() {
+    let world = World::new().await;
+    for number in 0..4 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let builder = world.consumer().on_message(handle).consume_message_batch_max_size(10);
+    let consumer = builder.start().await.unwrap();
+    for number in 0..4 {
+        assert_eq!(next(&mut received).await, number.to_string());
+    }
+    consumer.shutdown().await;
+}
+
+/// An offset that the broker has deleted already is corrected, and consumption goes on at what is left.
+#[tokio::test]
+async fn illegal_offsets_are_corrected() {
+    let world = World::new().await;
+    for number in 0..4 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    {
+        let mut state = world.broker.state.lock().unwrap();
+        state.min_offsets.insert(("T".into(), 0), 2);
+        state.offsets.insert(("T".into(), 1), 7);
+    }
+    world.broker.store("T", 1, "below the stored offset", None);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let delay = Duration::from_millis(10);
+    let builder = world.consumer().pull_time_delay_when_exception(delay).on_message(handle);
+    let consumer = builder.start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("2".to_owned(), "3".to_owned()));
+    let corrected = |request: &RemotingCommand| {
+        request.code == RequestCode::UpdateConsumerOffset.code()
+            && UpdateConsumerOffsetHeader::decode(&request.ext_fields)
+                .is_ok_and(|header| header.queue_id == 1 && header.commit_offset == 1)
+    };
+    world.broker.until(|seen| seen.iter().any(corrected)).await;
+    consumer.shutdown().await;
+    assert_eq!((world.broker.offset("T", 0), world.broker.offset("T", 1)), (Some(4), Some(1)));
+}
+
 /// In order: a failed message comes again before the next; the queue is locked, and unlocked only after its
 /// offset is stored.
 #[tokio::test]
