@@ -192,7 +192,7 @@ struct Server {
 
 impl Server {
     fn ours(workshop: &Workshop, folder: &Path, flush: &str) -> Result<Self, String> {
-        let mut command = Command::new(workshop.our_binary("ferrocket")?);
+        let mut command = Command::new(workshop.our_server()?);
         command.arg("broker");
         Self::start("ours", command, folder, flush)
     }

@@ -64,13 +64,19 @@ fn step(name: &str, run: impl FnOnce() -> Result<(), Failure>) -> Result<(), Fai
 }
 
 fn test() -> Result<(), Failure> {
-    step("tools", tools::cargo_tools)?;
+    step("tools", || {
+        tools::peers()?;
+        tools::cargo_tools()
+    })?;
     quick()?;
     step("licences, bans, sources", || {
         Cmd::cargo(["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
     })?;
     step("size and dependencies", || budget::check(&root()))?;
     step("documentation", docs)?;
+    step("release build", dist)?;
+    step("quickstart", quickstart)?;
+    step("interop: setup", || interop_command(&["setup"]))?;
     println!("\nall steps passed");
     Ok(())
 }
@@ -116,6 +122,16 @@ fn binary() -> PathBuf {
     target.join("release/ferrocket")
 }
 
+/// The README's first command, whose last line is its promise.
+fn quickstart() -> Result<(), Failure> {
+    let output = Cmd::new(binary(), ["quickstart"]).output()?;
+    print!("{output}");
+    match output.lines().last() {
+        Some("quickstart: sent 1000, received 1000, lost 0, duplicated 0") => Ok(()),
+        other => Err(Failure::new(format!("quickstart ended with {other:?}"))),
+    }
+}
+
 fn interop(args: &[&str]) -> Result<(), Failure> {
     tools::peers()?;
     dist()?;
@@ -144,6 +160,7 @@ fn interop_command(args: &[&str]) -> Result<(), Failure> {
 
 fn bench(args: &[&str]) -> Result<(), Failure> {
     dist()?;
+    interop_command(&["setup"])?;
     let base = ["run", "--quiet", "--release", "--package", "ferrocket-bench", "--"];
     Cmd::cargo(base.iter().chain(args).copied()).env("FERROCKET_BIN", binary()).run()
 }
