@@ -74,7 +74,7 @@ fn run_command<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<ExitC
     let outcomes = run::run(&workshop, &cells, &scenarios);
     println!("\n{}", report::table(&outcomes));
     if let Some(file) = write {
-        std::fs::write(file, report::page(&outcomes, SystemTime::now()))
+        std::fs::write(file, report::page(&outcomes, SystemTime::now(), &workshop.tools()))
             .map_err(|e| format!("{file}: {e}"))?;
     }
     let failed = outcomes.iter().map(|outcome| outcome.failed.len()).sum::<usize>();

@@ -81,7 +81,6 @@ impl Client {
                  the whole batch as one message",
             ),
             (Self::Node, Oneway | Batch) => Some("the library has neither oneway nor batch sends"),
-            (Self::Node, Ordered) => Some("the library never locks queues; sharding keys miss queue 0"),
             (Self::Node, AutoCreate) => Some("the library gives up on code 17 and never uses TBW102"),
             _ => None,
         }

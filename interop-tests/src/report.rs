@@ -114,17 +114,19 @@ fn left_out(outcomes: &[Outcome]) -> Vec<String> {
     lines
 }
 
-/// A page with the table, the date and the scenarios.
-pub fn page(outcomes: &[Outcome], now: SystemTime) -> String {
+/// A page with the tables, the date, the scenarios and what ran the peers.
+pub fn page(outcomes: &[Outcome], now: SystemTime, tools: &[String]) -> String {
     let scenarios = Scenario::ALL.map(Scenario::label).join(", ");
     format!(
         "# Compatibility matrix\n\nRun on {}, Ferrocket {}. Each cell plays up to {} scenarios ({scenarios}) on \
          real processes and accounts for every message by content; the number in brackets is how many it \
          played. The second table has the scenarios: the number in brackets is in how many cells it was played. \
-         `n.a.`: not part of this run. `—`: the client library cannot do it, for the reason below.\n\n{}",
+         `n.a.`: not part of this run, or nothing of ours is in it. `—`: the client library cannot do it, for the \
+         reason below.\n\nServers and clients are the versions named in the tables, on {}.\n\n{}",
         date(now),
         env!("CARGO_PKG_VERSION"),
         Scenario::ALL.len(),
+        tools.join(", "),
         table(outcomes)
     )
 }

@@ -54,6 +54,19 @@ impl Workshop {
         Ok(here.with_file_name("ferrocket-peer"))
     }
 
+    /// What runs the peers, with versions; a tool that does not say its version is left out.
+    pub fn tools(&self) -> Vec<String> {
+        let ask = |name: &str, argument: &str| -> Option<String> {
+            let output = Command::new(name).arg(argument).output().ok()?;
+            let text = String::from_utf8(output.stdout).ok()?;
+            Some(text.lines().next()?.trim().to_owned())
+        };
+        let node =
+            ask("node", "--version").map(|version| format!("Node {}", version.trim_start_matches('v')));
+        let lines = [ask("java", "--version"), ask("go", "version"), ask("python3", "--version"), node];
+        lines.into_iter().flatten().collect()
+    }
+
     /// Builds our own driver; cargo knows whether it must. In the profile of this program, which the
     /// name of its folder tells.
     fn ours(&self) -> Result<(), String> {

@@ -58,7 +58,10 @@ async fn nothing_acknowledged_is_lost() {
     let rounds = setting("FERROCKET_CRASH_ROUNDS").unwrap_or(ROUNDS);
     println!("FERROCKET_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut folder = tempfile::tempdir().expect("a temporary folder");
+    // Kept if anything below fails.
+    folder.disable_cleanup(true);
+    println!("store, logs and settings: {}", folder.path().display());
     let servers = Servers::new(folder.path());
     let _namesrv = servers.start("namesrv");
     let ledger = Arc::new(Ledger::new(seed));
@@ -99,6 +102,7 @@ async fn nothing_acknowledged_is_lost() {
         consumer.shutdown().await;
         client.shutdown().await.expect("the client ends");
     }
+    folder.disable_cleanup(false);
     let took = started.elapsed().as_secs_f32();
     println!("{kills} kills, {sent} messages sent, {acked} acknowledged and all there, {took:.0} s");
     assert!(acked as u64 > rounds * 10, "too little load to mean anything: {acked} acknowledged");

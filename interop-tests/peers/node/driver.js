@@ -6,6 +6,9 @@ const { Consumer, Producer, Message } = require('ali-ons');
 
 const running = new Map();
 
+/** None of them belongs to queue 0, whose messages the library spreads over all queues. */
+const SHARDING_KEYS = [ 'a', 'b', 'd', 'e' ];
+
 /** The library logs to the console by default; standard output belongs to the protocol. */
 const logger = {
   debug() {},
@@ -44,12 +47,15 @@ async function send(id, options, stop) {
     const interval = Number(options['--interval-ms'] || 0);
     const answers = [];
     for (let i = 0; i < count; i++) {
-      const body = `${options['--prefix']}-${i}`;
+      const key = i % 4;
+      const orderly = mode === 'orderly';
+      const body = orderly ? `${options['--prefix']}-${key}-${Math.floor(i / 4)}` : `${options['--prefix']}-${i}`;
       const message = new Message(options['--topic'], options['--tag'] || '', body);
+      if (orderly) message.shardingKey = SHARDING_KEYS[key];
       const answer = producer.send(message).then(result => {
         say(id, 'SENT', body, result.sendStatus, result.msgId, result.messageQueue.queueId, result.queueOffset);
       });
-      if (mode === 'sync') {
+      if (mode === 'sync' || orderly) {
         await answer;
       } else if (mode === 'async') {
         answers.push(answer);
@@ -66,13 +72,13 @@ async function send(id, options, stop) {
 
 async function consume(id, options, stop) {
   const mode = options['--mode'] || 'concurrent';
-  if (mode === 'orderly') throw new Error('unknown mode orderly');
   const settings = {
     ...configuration(id, options),
     consumerGroup: options['--group'],
     consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
     isBroadcast: mode === 'broadcast',
-    parallelConsumeLimit: 4,
+    // The library locks no queues; one message at a time is what it has of order.
+    parallelConsumeLimit: mode === 'orderly' ? 1 : 4,
   };
   if (options['--max-reconsume']) settings.maxReconsumeTimes = Number(options['--max-reconsume']);
   const consumer = new Consumer(settings);
