@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use bytes::Bytes;
@@ -36,6 +36,8 @@ pub(crate) struct CommitLog {
     segments: RwLock<Segments>,
     /// Everything before is in the file, as the operating system sees it.
     written: AtomicI64,
+    /// Whether a segment got its name since the folder was synced.
+    named: AtomicBool,
     recent: RwLock<Recent>,
 }
 
@@ -47,8 +49,8 @@ pub(crate) struct Tail {
     pub(crate) timestamp: i64,
     /// The segment that holds `end`, with where it starts; none before the first append.
     file: Option<(i64, Arc<dyn DiskFile>)>,
-    /// The segment after it, made ahead.
-    next: Option<(i64, Arc<dyn DiskFile>)>,
+    /// The next segment, made ahead, still under the name it was built with.
+    next: Option<(PathBuf, Arc<dyn DiskFile>)>,
 }
 
 impl Tail {
@@ -106,6 +108,7 @@ impl CommitLog {
             tail: Mutex::new(Tail { end: 0, timestamp: 0, file: None, next: None }),
             segments: RwLock::new(segments),
             written: AtomicI64::new(0),
+            named: AtomicBool::new(false),
             recent: RwLock::new(Recent { bytes_max: recent_bytes_max, ..Recent::default() }),
         }
     }
@@ -181,11 +184,12 @@ impl CommitLog {
             return Ok((start, file.clone()));
         }
         let file = match tail.next.take() {
-            Some((at, file)) if at == start => {
-                self.with_segments(|segments| segments.adopt(start, file.clone()));
+            Some((raw, file)) => {
+                self.named.store(true, Ordering::Release);
+                self.with_segments(|segments| segments.adopt(start, &raw, file.clone()))?;
                 file
             }
-            _ => self.with_segments(|segments| segments.add(start, &[]))?,
+            None => self.with_segments(|segments| segments.add(start, &[]))?,
         };
         tail.file = Some((start, file.clone()));
         Ok((start, file))
@@ -193,28 +197,27 @@ impl CommitLog {
 
     /// Makes the next segment if there is none yet, so that no append waits for it.
     pub(crate) fn prepare_next(&self) -> io::Result<()> {
-        let start = {
+        let wanted = {
             let tail = self.tail();
-            let Some((start, _)) = tail.file.as_ref().filter(|_| tail.next.is_none()) else { return Ok(()) };
-            start + self.segment_len
+            tail.file.is_some() && tail.next.is_none()
         };
-        let path = self.dir.join(format!("{start:020}"));
-        if self.disk.exists(&path)? {
-            return Ok(());
-        }
-        let file = segments::build(&*self.disk, &self.building, &path, self.segment_len, &[])?;
-        let mut tail = self.tail();
-        if tail.file.as_ref().is_some_and(|(at, _)| at + self.segment_len == start) {
-            tail.next = Some((start, file));
+        // On a disk of its own the log cannot take a file built elsewhere.
+        if wanted && self.dir.parent() == self.building.parent() {
+            let next = segments::build_raw(&*self.disk, &self.building, self.segment_len, &[])?;
+            self.tail().next = Some(next);
         }
         Ok(())
     }
 
     /// Removes a segment that was made ahead and never used.
     pub(crate) fn drop_next(&self) -> io::Result<()> {
-        let Some((start, _)) = self.tail().next.take() else { return Ok(()) };
-        self.disk.remove_file(&self.dir.join(format!("{start:020}")))?;
-        self.disk.sync_dir(&self.dir)
+        let next = self.tail().next.take();
+        next.map_or(Ok(()), |(raw, _)| self.disk.remove_file(&raw))
+    }
+
+    /// Puts the names of the segments on the disk.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        if self.named.swap(false, Ordering::AcqRel) { self.disk.sync_dir(&self.dir) } else { Ok(()) }
     }
 
     /// The files that hold the bytes from `from` up to `to`.

@@ -69,6 +69,11 @@ impl QueueEntry {
         self.physical_offset >= 0 && self.size > 0
     }
 
+    /// Whether it can belong to a message.
+    pub(crate) fn is_message(self) -> bool {
+        self.is_valid() && self != Self::BLANK
+    }
+
     /// Where its record ends; 0 for a blank one.
     pub(crate) fn end(self) -> i64 {
         if self == Self::BLANK { 0 } else { self.physical_offset + i64::from(self.size) }
@@ -112,6 +117,8 @@ struct State {
     pending: Vec<u8>,
     /// Where the newest entry's record ends.
     max_physical: i64,
+    /// Whether the queue was removed; whoever still holds it writes nothing any more.
+    gone: bool,
 }
 
 impl State {
@@ -165,20 +172,28 @@ impl ConsumeQueue {
     }
 
     /// The end as far as records are on the disk up to `flushed`: entries behind it are not shown in
-    /// synchronous mode. Such entries are always in memory or among the newest in the file.
+    /// synchronous mode. Looked for from the end, where few entries are waiting.
     pub(crate) fn end_within(&self, flushed: i64) -> i64 {
-        let (mut low, mut high, max_physical) = {
+        let (min, end, max_physical) = {
             let state = self.state();
             (state.min, state.end(), state.max_physical)
         };
         if max_physical <= flushed {
-            return high;
+            return end;
         }
+        let waits = |number: i64| self.entry(number).is_some_and(|entry| entry.end() > flushed);
+        let (mut high, mut step) = (end, 1);
+        while high - step > min && waits(high - step) {
+            high -= step;
+            step *= 2;
+        }
+        let mut low = (high - step).max(min);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.entry(middle) {
-                Some(entry) if entry.end() > flushed => high = middle,
-                _ => low = middle + 1,
+            if waits(middle) {
+                high = middle;
+            } else {
+                low = middle + 1;
             }
         }
         low
@@ -187,6 +202,9 @@ impl ConsumeQueue {
     /// Adds the entry of a message just appended. Returns the bytes waiting to be written out.
     pub(crate) fn push(&self, entry: QueueEntry) -> usize {
         let mut state = self.state();
+        if state.gone {
+            return 0;
+        }
         state.pending.extend_from_slice(&entry.to_bytes());
         state.max_physical = entry.end();
         state.pending.len()
@@ -311,10 +329,27 @@ impl ConsumeQueue {
 
     /// Finds the end as Java does, by the first entry that is none, from the third last file on, and forgets
     /// entries whose physical offset does not grow. Cut files are zeroed behind the end or removed.
-    pub(crate) fn recover(&self) -> io::Result<()> {
+    ///
+    /// Entries of records before `synced` are known to be on the disk. Java relies on the third last file to
+    /// be such; here the search begins with a file that is.
+    pub(crate) fn recover(&self, synced: i64) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        let from = starts.len().saturating_sub(RECENT_FILES);
+        let mut from = starts.len().saturating_sub(RECENT_FILES);
+        while let Some(start) = starts.get(from).filter(|_| from > 0) {
+            let first = match files.segments.file_of(*start)? {
+                Some((_, file)) => {
+                    let mut bytes = [0; UNIT_LEN];
+                    read_full(&*file, &mut bytes, 0)?;
+                    QueueEntry::read(&bytes)
+                }
+                None => None,
+            };
+            if first.is_some_and(|first| first.is_message() && first.physical_offset < synced) {
+                break;
+            }
+            from -= 1;
+        }
         let mut end = starts.get(from).copied().unwrap_or(0);
         let mut max_physical = 0;
         for start in starts.into_iter().skip(from) {
@@ -457,7 +492,7 @@ impl ConsumeQueue {
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
         files.unsynced.clear();
-        *self.state() = State::default();
+        *self.state() = State { gone: true, ..State::default() };
         files.segments.remove_all()
     }
 }

@@ -153,7 +153,7 @@ impl Store {
                 if !matches(entry.tags_code) {
                     continue;
                 }
-                if entry == QueueEntry::BLANK || entry.physical_offset < self.log.min() {
+                if !entry.is_message() || entry.physical_offset < self.log.min() {
                     if picked.entries.is_empty() {
                         result.status = GetStatus::MessageWasRemoving;
                     }
@@ -220,7 +220,11 @@ impl Store {
         for (entry, _) in entries {
             let end = entry.physical_offset + i64::from(entry.size);
             wanted += i64::from(entry.size);
-            if end > segment_end || end - offset > SPAN_MAX.max(wanted) || end - offset > 2 * wanted {
+            if entry.physical_offset < offset
+                || end > segment_end
+                || end - offset > SPAN_MAX.max(wanted)
+                || end - offset > 2 * wanted
+            {
                 break;
             }
             len = end - offset;

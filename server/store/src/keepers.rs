@@ -104,6 +104,12 @@ impl Store {
     /// # Errors
     /// That it failed, now or earlier: nothing more is stored until the store is reopened.
     pub fn flush(&self) -> Result<i64, StoreError> {
+        let flushed = self.flush_log()?;
+        self.announce_parked(flushed);
+        Ok(flushed)
+    }
+
+    fn flush_log(&self) -> Result<i64, StoreError> {
         let _one = self.flushing.lock().expect("a thread panicked while it flushed");
         if let Some(why) = self.durability.ended() {
             return Err(why);
@@ -114,12 +120,13 @@ impl Store {
         };
         let flushed = self.durability.flushed();
         if end > flushed {
+            let names = self.log.sync_names();
+            names.map_err(|error| self.failed("syncing the CommitLog's folder", &error))?;
             for file in self.log.files_between(flushed, end) {
                 file.sync().map_err(|error| self.failed("syncing the CommitLog", &error))?;
             }
             self.flushed_timestamp.store(timestamp, Ordering::Release);
             self.durability.advance(end);
-            self.announce_parked(end);
         }
         Ok(end)
     }

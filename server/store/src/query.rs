@@ -141,6 +141,7 @@ impl Store {
 
     /// All queues that ever had a message and were not deleted: topic and queue id.
     pub fn queues(&self) -> Vec<(Text, i32)> {
-        self.queues.all().iter().map(|queue| (queue.topic.clone(), queue.queue_id)).collect()
+        let queues = self.queues.all().into_iter().filter(|queue| queue.end() > 0);
+        queues.map(|queue| (queue.topic.clone(), queue.queue_id)).collect()
     }
 }

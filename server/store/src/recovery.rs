@@ -17,6 +17,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
+use ferrocket_protocol::message::{MAGIC_V1, MAGIC_V2};
+
 use crate::checkpoint::Times;
 use crate::commit_log::CommitLog;
 use crate::config::StoreConfig;
@@ -72,11 +75,15 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     let queue_io = |queue: &ConsumeQueue| {
         OpenError::io("recovering", &consume_queue_dir.join(&*queue.topic).join(queue.queue_id.to_string()))
     };
-    for queue in parts.queues.all() {
-        queue.recover().map_err(queue_io(&queue))?;
-    }
     let starts = parts.log.with_segments(|segments| segments.starts());
-    let Some(last) = starts.last() else {
+    // Until the end is known, all that is there may be read.
+    let provisional = starts.last().map_or(0, |last| last + parts.log.segment_len());
+    parts.log.start_at(provisional, 0);
+    let synced = if clean { provisional } else { flushed_start(parts, &starts) };
+    for queue in parts.queues.all() {
+        queue.recover(synced).map_err(queue_io(&queue))?;
+    }
+    if starts.is_empty() {
         let filled = parts.queues.all().into_iter().find(|queue| queue.end() > 0);
         if let Some(queue) = filled.filter(|_| !parts.config.cut_damaged_log) {
             let problem = format!(
@@ -86,17 +93,14 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
             return Err(OpenError::Layout { path: parts.config.commit_log_dir(), problem });
         }
         return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0 });
-    };
-    // Until the end is known, all that is there may be read.
-    parts.log.start_at(last + parts.log.segment_len(), 0);
+    }
     for queue in parts.queues.all() {
         drop_foreign_tail(parts, &queue).map_err(queue_io(&queue))?;
     }
-    let log_end = parts.log.written();
     let time_of = |offset| parts.log.store_timestamp_at(offset, record::STORE_TIMESTAMP_LEN);
-    parts.index.recover(clean, parts.times.index, log_end, time_of)?;
+    parts.index.recover(clean, parts.times.index, provisional, time_of)?;
 
-    let mut from = if clean { clean_start(parts, &starts) } else { crash_start(parts, &starts) };
+    let mut from = if clean { clean_start(parts, &starts) } else { crash_start(parts, &starts, synced) };
     let end = loop {
         match scan(parts, &starts, from, clean)? {
             Stop::End(end) => break end,
@@ -134,24 +138,28 @@ fn clean_start(parts: &Parts<'_>, starts: &[i64]) -> i64 {
     starts.get(at).copied().unwrap_or(0)
 }
 
-/// After a crash: the newest segment whose first record is not younger than the checkpoint, or the first; and
-/// not behind the end of the index.
-fn crash_start(parts: &Parts<'_>, starts: &[i64]) -> i64 {
+/// After a crash: the newest segment whose first record is not younger than the checkpoint, or the first.
+/// Everything before it is on the disk, queues too.
+fn flushed_start(parts: &Parts<'_>, starts: &[i64]) -> i64 {
     let flushed = parts.times.recovery_start();
     let is_flushed = |start: &i64| {
         let head = parts.log.read(*start, record::STORE_TIMESTAMP_LEN);
-        let time = head.as_ref().filter(|head| {
-            matches!(record::size_and_magic(head), Some((_, magic)) if
-            magic == ferrocket_protocol::message::MAGIC_V1 || magic == ferrocket_protocol::message::MAGIC_V2)
-        });
-        let time = time.and_then(|head| record::store_timestamp(head)).unwrap_or(0);
+        let is_message = |head: &Bytes| {
+            record::size_and_magic(head).is_some_and(|(_, magic)| [MAGIC_V1, MAGIC_V2].contains(&magic))
+        };
+        let time = head.filter(is_message).and_then(|head| record::store_timestamp(&head)).unwrap_or(0);
         time != 0 && time <= flushed
     };
     let first = starts.first().copied().unwrap_or(0);
-    let start = starts.iter().rev().copied().find(is_flushed).unwrap_or(first);
+    starts.iter().rev().copied().find(is_flushed).unwrap_or(first)
+}
+
+/// Where the scan begins after a crash: not behind the end of the index.
+fn crash_start(parts: &Parts<'_>, starts: &[i64], flushed: i64) -> i64 {
+    let first = starts.first().copied().unwrap_or(0);
     match parts.index.end().filter(|_| parts.config.message_index_enable) {
-        Some(indexed) => start.min(segment_of(parts, indexed).max(first)),
-        None => start,
+        Some(indexed) => flushed.min(segment_of(parts, indexed).max(first)),
+        None => flushed,
     }
 }
 

@@ -157,10 +157,12 @@ impl Segments {
         Ok(file)
     }
 
-    /// Adds a file that is in its place already.
-    pub(crate) fn adopt(&mut self, start: i64, file: Arc<dyn DiskFile>) {
+    /// Adds a file made with [`build_raw`]. Its name is on the disk only when the folder is synced.
+    pub(crate) fn adopt(&mut self, start: i64, raw: &Path, file: Arc<dyn DiskFile>) -> io::Result<()> {
         assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
+        self.disk.rename(raw, &self.path(start))?;
         self.files.push_back(Segment { start, file: Some(file) });
+        Ok(())
     }
 
     /// Removes the newest file.
@@ -201,12 +203,33 @@ pub(crate) fn build(
 ) -> io::Result<Arc<dyn DiskFile>> {
     let dir = path.parent().unwrap_or(Path::new("."));
     disk.create_dir_all(dir)?;
-    let number = BUILT.fetch_add(1, Ordering::Relaxed);
-    let raw = building.join(format!("{number}-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+    let (raw, file) = build_raw(disk, building, len, content)?;
+    let file = match disk.rename(&raw, path) {
+        // The CommitLog may be on a disk of its own. Then a crash just here leaves a file that must be removed
+        // by hand.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+            disk.remove_file(&raw)?;
+            let file = disk.create(path, len as u64)?;
+            write_full(&*file, content, 0)?;
+            file.sync()?;
+            file
+        }
+        renamed => renamed.map(|()| file)?,
+    };
+    disk.sync_dir(dir)?;
+    Ok(file)
+}
+
+/// Makes a file of full length in the folder for new files and syncs it. Returns its name, too.
+pub(crate) fn build_raw(
+    disk: &dyn Disk,
+    building: &Path,
+    len: i64,
+    content: &[u8],
+) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
+    let raw = building.join(BUILT.fetch_add(1, Ordering::Relaxed).to_string());
     let file = disk.create(&raw, len as u64)?;
     write_full(&*file, content, 0)?;
     file.sync()?;
-    disk.rename(&raw, path)?;
-    disk.sync_dir(dir)?;
-    Ok(file)
+    Ok((raw, file))
 }

@@ -64,7 +64,7 @@ pub(crate) struct Arrival {
 }
 
 /// An open store. Locks are taken in the order: flushing, tail of the log, segments, queue table, a queue,
-/// parked arrivals, index. No lock is held while [`Arrivals`] are told.
+/// parked arrivals, index. None is held while [`Arrivals`] are told.
 pub struct Store {
     pub(crate) config: StoreConfig,
     pub(crate) clock: Arc<dyn Clock>,
