@@ -41,7 +41,7 @@ struct Load {
     #[arg(long, default_value = "127.0.0.1:10911")]
     addr: SocketAddr,
     /// Made when missing
-    #[arg(long, default_value = "BenchmarkTest")]
+    #[arg(long, default_value = "BenchmarkLoad")]
     topic: String,
     /// Write queues of the topic
     #[arg(long, default_value_t = 4)]
