@@ -9,7 +9,7 @@ use ferrocket::{Client, ConsumeFromWhere, Message, MessageExt};
 use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 
-use crate::servers::Standalone;
+use crate::servers::{Standalone, Stop};
 use crate::{QuickstartArgs, StandaloneArgs};
 
 const TOPIC: &str = "TopicTest";
@@ -21,8 +21,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Sends, consumes, prints, and fails when a message is lost.
 pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
+    let stop = Stop::new()?;
     match &args.namesrv_addr {
-        Some(addr) => send_and_consume(addr, &args).await,
+        Some(addr) => until_stopped(stop, send_and_consume(addr, &args)).await,
         None => {
             let data =
                 tempfile::tempdir().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
@@ -36,10 +37,18 @@ pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
             .await?;
             println!("NameServer and Broker ready in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
             let addr = servers.namesrv_addr();
-            let result = send_and_consume(&addr, &args).await;
+            let result = until_stopped(stop, send_and_consume(&addr, &args)).await;
             servers.shutdown().await?;
             result
         }
+    }
+}
+
+/// An impatient user's Ctrl-C still stops the servers and removes their folder.
+async fn until_stopped(stop: Stop, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    tokio::select! {
+        result = work => result,
+        signal = stop.wait() => Err(format!("stopped by {signal}")),
     }
 }
 

@@ -1,9 +1,12 @@
 //! The server commands: settings from file, options and environment; start; wait for a signal; stop cleanly.
 
+use std::env::VarError;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use ferrocket_broker::{Broker, BrokerSettings};
 use ferrocket_namesrv::{NameServer, NamesrvSettings};
+use ferrocket_protocol::settings::TEXT_LEN_MAX;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{ServerArgs, StandaloneArgs};
@@ -11,17 +14,24 @@ use crate::{ServerArgs, StandaloneArgs};
 /// `ferrocket namesrv`, Java's `mqnamesrv`.
 pub(crate) async fn namesrv(args: ServerArgs) -> Result<(), String> {
     let mut settings = NamesrvSettings::default();
-    if let Some(text) = read_config(args.config_file.as_deref())? {
-        warn(settings.load(&text).map_err(|error| in_file(args.config_file.as_deref(), error))?);
+    let mut set = |key: &str, value: &str| settings.set(key, value).map_err(|error| error.to_string());
+    if let Some(home) = from_environment("ROCKETMQ_HOME")? {
+        set("rocketmqHome", &home)?;
     }
-    set_home(|key, value| settings.set(key, value).map_err(|error| error.to_string()))?;
+    if let Some(file) = &args.config_file {
+        let name = file.display();
+        warn(settings.load(&read_config(file)?).map_err(|error| format!("{name}: {error}"))?);
+        // As in Java: settings that are changed at runtime are saved into the file they came from.
+        let path = file.to_str().ok_or_else(|| format!("-c {name}: the path is not UTF-8"))?;
+        settings.set("configStorePath", path).map_err(|error| error.to_string())?;
+    }
     if args.print_all || args.print_important {
-        print!("{}", if args.print_all { settings.print_all() } else { settings.print_important() });
+        say(if args.print_all { settings.print_all() } else { settings.print_important() }.trim_end());
         return Ok(());
     }
     let stop = Stop::new()?;
     let server = NameServer::start(settings).await.map_err(|error| error.to_string())?;
-    println!("The Name Server boot success. serializeType=JSON");
+    say("The Name Server boot success. serializeType=JSON");
     stop.wait().await;
     server.shutdown().await;
     Ok(())
@@ -30,24 +40,27 @@ pub(crate) async fn namesrv(args: ServerArgs) -> Result<(), String> {
 /// `ferrocket broker`, Java's `mqbroker`.
 pub(crate) async fn broker(args: ServerArgs) -> Result<(), String> {
     let mut settings = BrokerSettings::default();
+    let mut set = |key: &str, value: &str| settings.set(key, value).map_err(|error| error.to_string());
     // The environment is the weakest source, then the file, then the option: as Java has it.
-    if let Ok(addr) = std::env::var("NAMESRV_ADDR") {
-        settings.set("namesrvAddr", &addr).map_err(|error| error.to_string())?;
+    for (variable, key) in [("NAMESRV_ADDR", "namesrvAddr"), ("ROCKETMQ_HOME", "rocketmqHome")] {
+        if let Some(value) = from_environment(variable)? {
+            set(key, &value)?;
+        }
     }
-    if let Some(text) = read_config(args.config_file.as_deref())? {
-        warn(settings.load(&text).map_err(|error| in_file(args.config_file.as_deref(), error))?);
+    if let Some(file) = &args.config_file {
+        let name = file.display();
+        warn(settings.load(&read_config(file)?).map_err(|error| format!("{name}: {error}"))?);
     }
     if let Some(addr) = &args.namesrv_addr {
         settings.set("namesrvAddr", addr).map_err(|error| error.to_string())?;
     }
-    set_home(|key, value| settings.set(key, value).map_err(|error| error.to_string()))?;
     if args.print_all || args.print_important {
-        print!("{}", if args.print_all { settings.print_all() } else { settings.print_important() });
+        say(if args.print_all { settings.print_all() } else { settings.print_important() }.trim_end());
         return Ok(());
     }
     let stop = Stop::new()?;
     let broker = Broker::start(settings).await.map_err(|error| error.to_string())?;
-    println!("{}", boot_line(&broker));
+    say(&boot_line(&broker));
     stop.wait().await;
     broker.shutdown().await.map_err(|error| error.to_string())
 }
@@ -56,9 +69,9 @@ pub(crate) async fn broker(args: ServerArgs) -> Result<(), String> {
 pub(crate) async fn standalone(args: StandaloneArgs) -> Result<(), String> {
     let stop = Stop::new()?;
     let servers = Standalone::start(&args).await?;
-    println!("The Name Server boot success. serializeType=JSON");
-    println!("{}", boot_line(&servers.broker));
-    println!("standalone: name server {}, data in {}", servers.namesrv_addr(), args.data.display());
+    say("The Name Server boot success. serializeType=JSON");
+    say(&boot_line(&servers.broker));
+    say(&format!("standalone: name server {}, data in {}", servers.namesrv_addr(), args.data.display()));
     stop.wait().await;
     servers.shutdown().await
 }
@@ -137,15 +150,22 @@ fn boot_line(broker: &Broker) -> String {
     }
 }
 
-fn read_config(file: Option<&Path>) -> Result<Option<String>, String> {
-    file.map(|file| {
-        std::fs::read_to_string(file).map_err(|error| format!("cannot read -c {}: {error}", file.display()))
-    })
-    .transpose()
+/// A line for whoever started this. A server keeps running when nobody reads any more, as behind
+/// `| grep -m 1 'boot success'`.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn in_file(file: Option<&Path>, error: impl std::fmt::Display) -> String {
-    format!("{}: {error}", file.unwrap_or(Path::new("")).display())
+/// A settings file's text. Java reads Latin-1; a file that is no UTF-8 is taken as that.
+fn read_config(file: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    // One byte more than is accepted, so that a file that is too long is refused rather than cut.
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(TEXT_LEN_MAX as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read -c {}: {error}", file.display()))?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect()))
 }
 
 fn warn(warnings: Vec<String>) {
@@ -154,31 +174,34 @@ fn warn(warnings: Vec<String>) {
     }
 }
 
-/// `ROCKETMQ_HOME` is kept as the setting `rocketmqHome`; nothing here needs it.
-fn set_home(mut set: impl FnMut(&str, &str) -> Result<(), String>) -> Result<(), String> {
-    match std::env::var("ROCKETMQ_HOME") {
-        Ok(home) => set("rocketmqHome", &home),
-        Err(_) => Ok(()),
+/// A variable's value, if it is set to something.
+fn from_environment(variable: &str) -> Result<Option<String>, String> {
+    match std::env::var(variable) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.trim().is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(format!("{variable}: the value is not UTF-8")),
     }
 }
 
 /// SIGINT or SIGTERM. Listening begins before the servers start, so that an early signal is not lost.
-struct Stop {
+pub(crate) struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
-    async fn wait(mut self) {
+    /// Waits for one of them; answers its name.
+    pub(crate) async fn wait(mut self) -> &'static str {
         let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
         };
         tracing::info!("{name}: shutting down");
+        name
     }
 }

@@ -78,7 +78,7 @@ impl NameServer {
     /// `bindAddress` is no IP address, it cannot be listened on, or the table's file cannot be read.
     pub async fn start(settings: NamesrvSettings) -> Result<Self, StartError> {
         let failed = |what: String| move |error: io::Error| StartError(format!("{what}: {error}"));
-        let addr = settings.listen_addr().map_err(failed("bindAddress".into()))?;
+        let addr = settings.listen_addr().map_err(|error| StartError(error.to_string()))?;
         let path = settings.path("kvConfigPath");
         let failed_path = failed(format!("kvConfigPath {}", path.display()));
         let kv = KvConfig::load(path).map_err(failed_path)?;

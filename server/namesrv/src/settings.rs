@@ -50,6 +50,11 @@ impl Default for NamesrvSettings {
 }
 
 impl NamesrvSettings {
+    /// The table of all settings.
+    pub fn table() -> &'static [Setting] {
+        TABLE
+    }
+
     /// Takes the values of a properties file. Returns what has no effect, in words.
     ///
     /// # Errors
@@ -100,7 +105,11 @@ impl NamesrvSettings {
     }
 
     pub(crate) fn listen_addr(&self) -> io::Result<SocketAddr> {
-        let ip: IpAddr = self.0.get_str("bindAddress").parse().map_err(io::Error::other)?;
+        let bind = self.0.get_str("bindAddress");
+        let ip: IpAddr = bind
+            .trim_matches(['[', ']'])
+            .parse()
+            .map_err(|_| io::Error::other(format!("bindAddress={bind:?} is not an IP address")))?;
         Ok(SocketAddr::new(ip, self.0.get_i32("listenPort") as u16))
     }
 
