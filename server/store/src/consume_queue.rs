@@ -22,6 +22,8 @@ use crate::disk::{DiskFile, read_full, write_full};
 use crate::segments::Segments;
 
 const UNIT: i64 = UNIT_LEN as i64;
+/// The smallest piece that a disk writes as a whole.
+const SECTOR_LEN: i64 = 512;
 /// Bytes that recovery reads at a time.
 const SCAN_CHUNK: usize = 64 * 1024;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
@@ -69,6 +71,18 @@ impl QueueEntry {
         self.physical_offset >= 0 && self.size > 0
     }
 
+    /// Whether a power cut can have made `self` out of `whole`: both are the same up to where a disk sector ends
+    /// within the entry, which stands at `at` in its file, and `self` is zero from there on.
+    pub(crate) fn is_torn(self, whole: Self, at: i64) -> bool {
+        let kept = (-at).rem_euclid(SECTOR_LEN) as usize;
+        let (torn, whole) = (self.to_bytes(), whole.to_bytes());
+        kept > 0
+            && kept < UNIT_LEN
+            && torn != whole
+            && torn[..kept] == whole[..kept]
+            && torn[kept..].iter().all(|byte| *byte == 0)
+    }
+
     /// Whether it can belong to a message.
     pub(crate) fn is_message(self) -> bool {
         self.is_valid() && self != Self::BLANK
@@ -102,6 +116,25 @@ struct Files {
     unsynced: Vec<Arc<dyn DiskFile>>,
     /// Used since the last sweep of idle files.
     used: bool,
+}
+
+impl Files {
+    /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
+    /// `synced`; but not later than the third last.
+    fn unsynced_from(&mut self, starts: &[i64], synced: i64) -> io::Result<usize> {
+        let mut from = starts.len().saturating_sub(RECENT_FILES);
+        while let Some(start) = starts.get(from).filter(|_| from > 0) {
+            let Some((_, file)) = self.segments.file_of(*start)? else { break };
+            let mut bytes = [0; UNIT_LEN];
+            read_full(&*file, &mut bytes, 0)?;
+            let first = QueueEntry::read(&bytes);
+            if first.is_some_and(|first| first.is_message() && first.physical_offset < synced) {
+                break;
+            }
+            from -= 1;
+        }
+        Ok(from)
+    }
 }
 
 /// Entry numbers, not bytes.
@@ -308,11 +341,11 @@ impl ConsumeQueue {
     }
 
     /// After a crash: what is in the newest files may not be on the disk yet.
-    pub(crate) fn mark_unsynced(&self) -> io::Result<()> {
+    pub(crate) fn mark_unsynced(&self, synced: i64) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        for start in starts.into_iter().rev().take(RECENT_FILES) {
-            if let Some((_, file)) = files.segments.file_of(start)? {
+        for start in starts.iter().skip(files.unsynced_from(&starts, synced)?) {
+            if let Some((_, file)) = files.segments.file_of(*start)? {
                 files.unsynced.push(file);
             }
         }
@@ -335,21 +368,7 @@ impl ConsumeQueue {
     pub(crate) fn recover(&self, synced: i64) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        let mut from = starts.len().saturating_sub(RECENT_FILES);
-        while let Some(start) = starts.get(from).filter(|_| from > 0) {
-            let first = match files.segments.file_of(*start)? {
-                Some((_, file)) => {
-                    let mut bytes = [0; UNIT_LEN];
-                    read_full(&*file, &mut bytes, 0)?;
-                    QueueEntry::read(&bytes)
-                }
-                None => None,
-            };
-            if first.is_some_and(|first| first.is_message() && first.physical_offset < synced) {
-                break;
-            }
-            from -= 1;
-        }
+        let from = files.unsynced_from(&starts, synced)?;
         let mut end = starts.get(from).copied().unwrap_or(0);
         let mut max_physical = 0;
         for start in starts.into_iter().skip(from) {

@@ -22,7 +22,7 @@ use ferrocket_protocol::message::{MAGIC_V1, MAGIC_V2};
 
 use crate::checkpoint::Times;
 use crate::commit_log::CommitLog;
-use crate::config::StoreConfig;
+use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
 use crate::disk::{DiskFile, read_full};
 use crate::error::OpenError;
@@ -95,7 +95,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
         return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0 });
     }
     for queue in parts.queues.all() {
-        drop_foreign_tail(parts, &queue).map_err(queue_io(&queue))?;
+        drop_foreign_tail(parts, &queue, clean).map_err(queue_io(&queue))?;
     }
     let time_of = |offset| parts.log.store_timestamp_at(offset, record::STORE_TIMESTAMP_LEN);
     parts.index.recover(clean, parts.times.index, provisional, time_of)?;
@@ -116,7 +116,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     }
     if !clean {
         for queue in parts.queues.all() {
-            queue.mark_unsynced().map_err(queue_io(&queue))?;
+            queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
             parts.queues.list_dirty(&queue);
         }
     }
@@ -164,24 +164,33 @@ fn crash_start(parts: &Parts<'_>, starts: &[i64], flushed: i64) -> i64 {
 }
 
 /// Drops entries at the end of a queue whose record is not the one they mean: Java leaves such entries behind
-/// when it truncates, and takes them up again later.
-fn drop_foreign_tail(parts: &Parts<'_>, queue: &ConsumeQueue) -> std::io::Result<()> {
+/// when it truncates, and takes them up again later. Of a torn entry only the tags code may be wrong.
+fn drop_foreign_tail(parts: &Parts<'_>, queue: &ConsumeQueue, clean: bool) -> std::io::Result<()> {
     if queue.topic.starts_with(LMQ_PREFIX) {
         return Ok(());
     }
+    let file_len = parts.config.consume_queue_file_len();
     let mut end = queue.end();
     while let Some(entry) = queue.entry(end - 1) {
-        let expired = entry == QueueEntry::BLANK || entry.physical_offset < parts.log.min();
-        if expired || own_record_time(parts, queue, end - 1, entry).is_some() {
+        if entry == QueueEntry::BLANK || entry.physical_offset < parts.log.min() {
             break;
         }
-        end -= 1;
+        let at = (end - 1) * UNIT_LEN as i64 % file_len;
+        match own_record(parts, queue, end - 1, entry) {
+            Some((_, whole)) if clean || !entry.is_torn(whole, at) => break,
+            _ => end -= 1,
+        }
     }
     queue.cut(end)
 }
 
-/// The store time of the record that an entry means, if there is one and it is that.
-fn own_record_time(parts: &Parts<'_>, queue: &ConsumeQueue, number: i64, entry: QueueEntry) -> Option<i64> {
+/// The record that an entry means, if there is one and it is that: its store time and its entry.
+fn own_record(
+    parts: &Parts<'_>,
+    queue: &ConsumeQueue,
+    number: i64,
+    entry: QueueEntry,
+) -> Option<(i64, QueueEntry)> {
     let size = usize::try_from(entry.size).ok()?;
     let bytes = parts.log.read(entry.physical_offset, size)?;
     let Place::Record(found) = record::read(&bytes, false) else { return None };
@@ -190,7 +199,13 @@ fn own_record_time(parts: &Parts<'_>, queue: &ConsumeQueue, number: i64, entry: 
         && found.queue_id == queue.queue_id
         && found.queue_offset == number
         && *found.topic == *queue.topic;
-    own.then_some(found.store_timestamp)
+    own.then(|| (found.store_timestamp, entry_of(parts, &found)))
+}
+
+fn entry_of(parts: &Parts<'_>, found: &Found<'_>) -> QueueEntry {
+    let properties = StoreProperties::read(&found.properties);
+    let tags_code = properties.tags_code(&found.topic, found.store_timestamp, parts.delay_levels);
+    QueueEntry { physical_offset: found.physical_offset, size: found.size as i32, tags_code }
 }
 
 /// Reads the log from a segment's start to its end and gives every record to its queue and the index.
@@ -287,8 +302,7 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
     let properties = StoreProperties::read(&found.properties);
     let queue = parts.queues.get_or_create(&found.topic, found.queue_id);
     if record::has_queue_offset(found.sys_flag) {
-        let tags_code = properties.tags_code(&found.topic, found.store_timestamp, parts.delay_levels);
-        let entry = QueueEntry { physical_offset: found.physical_offset, size: found.size as i32, tags_code };
+        let entry = entry_of(parts, found);
         if !queue.restore(found.queue_offset, entry, false)? {
             let missing = segment_of(parts, queue.max_physical()).max(parts.log.min());
             if missing < from {
@@ -320,11 +334,10 @@ fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), Ope
     for queue in parts.queues.all() {
         // The oldest message behind the end that can still be read.
         let behind = first_behind(&queue, end.offset)..queue.end();
-        let time = behind
-            .into_iter()
-            .find_map(|number| own_record_time(parts, &queue, number, queue.entry(number)?));
+        let time =
+            behind.into_iter().find_map(|number| own_record(parts, &queue, number, queue.entry(number)?));
         // Times are those of milliseconds: one that equals the checkpoint's may not have been flushed.
-        let durable = time.is_some_and(|time| clean || time < parts.times.physic);
+        let durable = time.is_some_and(|(time, _)| clean || time < parts.times.physic);
         if durable {
             return Err(OpenError::Damaged {
                 path: segment_path(parts, segment_of(parts, end.offset)),

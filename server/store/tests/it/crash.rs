@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferrocket_protocol::RecordView;
+use ferrocket_protocol::message::tags_code;
 use ferrocket_store::{Append, Call, Fault, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -112,6 +113,10 @@ impl Ledger {
             }
         }
         self.sent.sort_by_key(|(_, end)| *end);
+        for ((topic, queue, offset, body), _) in &self.sent {
+            let entry = store.entry(topic, *queue, *offset).unwrap();
+            assert_eq!(entry.tags_code, tags_code(Some(topic)), "tags code of {body} in {topic}");
+        }
         for ((topic, _, offset, body), _) in &self.sent {
             let found = store.query(topic, &format!("u-{}", key_of(body)), 9, 0, i64::MAX).records;
             let one = |record: &bytes::Bytes| RecordView::parse(record).unwrap().queue_offset == *offset;
@@ -182,10 +187,15 @@ fn power_cuts_at_every_sync_lose_nothing_durable() {
     }
 }
 
+/// How many seeds a test tries: `FERROCKET_SEEDS`, or few enough for every run.
+fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("FERROCKET_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(40)
+}
+
 /// Many lives of one folder, with the power going at random writes and syncs.
 #[test]
 fn random_power_cuts_lose_nothing_durable() {
-    for seed in 0..60 {
+    for seed in seeds() {
         println!("seed {seed}");
         let mut world = World::new();
         if seed % 2 == 0 {
@@ -203,11 +213,11 @@ fn random_power_cuts_lose_nothing_durable() {
 /// A killed process loses nothing at all, and Java finds all of it too, whatever was written out by then.
 #[test]
 fn kills_lose_nothing() {
-    for seed in 0..60 {
+    for seed in seeds() {
         println!("seed {seed}");
         let (world, mut ledger) = (World::new(), Ledger::default());
         let mut rng = StdRng::seed_from_u64(seed);
-        for _ in 0..5 {
+        for _ in 0..4 {
             let store = world.open();
             ledger.check(&store, true);
             ledger.work(&world, &store, &mut rng, 25);
@@ -222,7 +232,7 @@ fn kills_lose_nothing() {
 /// Recovering twice is recovering once.
 #[test]
 fn recovery_is_idempotent() {
-    for seed in 0..20 {
+    for seed in seeds() {
         let (world, mut ledger) = (World::new(), Ledger::default());
         let mut rng = StdRng::seed_from_u64(seed);
         one_life(&world, &mut ledger, &mut rng, seed, Some((Call::Write, 70)));
