@@ -228,7 +228,7 @@ pub(crate) struct Values {
 impl Values {
     fn new(settings: &Settings) -> Result<Self, InvalidSettings> {
         let refuse = |words: String| Err(InvalidSettings(words));
-        for key in ["aclEnable", "enableDLegerCommitLog"] {
+        for key in ["aclEnable", "enableDLegerCommitLog", "useTLS"] {
             if settings.get_bool(key) {
                 return refuse(format!("{key}=true: this version does not have it"));
             }

@@ -21,6 +21,9 @@ pub(super) const TABLE: &[Setting] = &[
     .important(),
     Setting::text("regionId", "DefaultRegion", "The region told to producers for their traces."),
     Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
+    Setting::int("filterServerNums", "0", 0, INT_MAX, "Kept for Java's tools."),
+    Setting::boolean("slaveReadEnable", false, "Kept for Java's tools: there are no slaves in this version."),
+    Setting::boolean("useTLS", false, "Not possible in this version: true is refused."),
     // Where it is reached.
     Setting::text("namesrvAddr", "", "NameServers, `host:port` with `;` between.").important().hot(),
     Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")
@@ -278,7 +281,7 @@ pub(super) const NOT_HERE: &str = "
     rocksdbWalFileRollingThreshold sampleCountThreshold sampleSteps scheduleAsyncDeliverMaxPendingLimit
     scheduleAsyncDeliverMaxResendNum2Blocked searchBcqByCacheEnable sendHeartbeatTimeoutMillis
     serverLoadBalancerEnable shutdownWaitTimeSeconds skipPreOnline skipWhenCKRePutReachMaxTimes
-    slaveReadEnable slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
+    slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
     statRocksDBCQIntervalSec storePathBrokerIdentity storePathDLedgerCommitLog storePathEpochFile
     storeType subscriptionExpiredTimeout syncBrokerMemberGroupPeriod syncBrokerMetadataPeriod
     syncControllerMetadataPeriod syncFromLastFile syncMasterFlushOffsetWhenStartup timerCheckMetricsWhen
@@ -289,7 +292,7 @@ pub(super) const NOT_HERE: &str = "
     timerWarmEnable timerWheelEnable topicQueueLockNum totalReplicas transactionCheckInterval
     transactionCheckMax transactionMetricFlushInterval transactionOpBatchInterval
     transactionOpMsgMaxSize transactionTimeOut travelCqFileNumWhenGetMessage updateNameServerAddrPeriod
-    useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription useTLS
+    useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription
     validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue
     waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue waitTimeMillsInPullQueue
     waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue wakeCommitWhenPutMessage

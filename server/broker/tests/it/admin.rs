@@ -212,6 +212,11 @@ async fn settings_at_runtime() {
     assert!(version.starts_with("{\"counter\":0,"));
     assert!(text.contains("brokerName=broker-a\n") && text.contains("brokerIP1=127.0.0.1\n"));
     assert!(text.contains(&format!("listenPort={}\n", rig.broker.local_addr().port())));
+    // Java's exportConfigs fails on a key that is not there.
+    for key in ["brokerRole", "fileReservedTime", "filterServerNums", "slaveReadEnable", "traceOn", "useTLS"]
+    {
+        assert!(text.contains(&format!("\n{key}=")), "{key}");
+    }
     assert_eq!(update("autoCreateTopicEnable=false\n").await.code, 0);
     let (version, text) = shown().await;
     assert!(version.starts_with("{\"counter\":1,") && text.contains("autoCreateTopicEnable=false\n"));
