@@ -21,13 +21,16 @@ const ROUTE_LIMIT: Duration = Duration::from_secs(45);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What JDK 17 needs to let either Java version map and unmap its files.
-const JVM_FLAGS: [&str; 8] = [
+const JVM_FLAGS: [&str; 10] = [
     "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
     "-Xms128m",
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=512m",
+    // On a disk fuller than this a Java broker refuses writes or deletes its log.
+    "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.98",
+    "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.97",
     // Start quickly rather than run fast: each server lives for a minute.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",

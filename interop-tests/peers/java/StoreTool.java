@@ -1,0 +1,131 @@
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.rocketmq.common.BrokerConfig;
+import org.apache.rocketmq.common.message.MessageAccessor;
+import org.apache.rocketmq.common.message.MessageConst;
+import org.apache.rocketmq.common.message.MessageDecoder;
+import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.store.ConsumeQueue;
+import org.apache.rocketmq.store.DefaultMessageStore;
+import org.apache.rocketmq.store.GetMessageResult;
+import org.apache.rocketmq.store.MessageExtBrokerInner;
+import org.apache.rocketmq.store.PutMessageResult;
+import org.apache.rocketmq.store.QueryMessageResult;
+import org.apache.rocketmq.store.SelectMappedBufferResult;
+import org.apache.rocketmq.store.config.MessageStoreConfig;
+import org.apache.rocketmq.store.stats.BrokerStatsManager;
+
+/**
+ * Opens a store folder with Java's own store, lists it, writes messages, lists it again, and stops cleanly
+ * (close) or at once (halt).
+ *
+ * Arguments: folder, bytes of a segment, bytes of a queue file, index slots, index entries, messages to write,
+ * their label, close|halt.
+ *
+ * Output: "before" and "after", each followed by a line for every message in its queue: topic, queue id,
+ * offset, message id, hash of the body, tags code of its entry, results of a query for its unique key.
+ * "refused" if the folder does not load.
+ */
+public class StoreTool {
+    private static final InetSocketAddress HOST = new InetSocketAddress("127.0.0.1", 10911);
+    private static final String[] TOPICS = {"TopicA", "TopicB", "%RETRY%group"};
+
+    public static void main(String[] args) throws Exception {
+        MessageStoreConfig config = new MessageStoreConfig();
+        config.setStorePathRootDir(args[0]);
+        config.setStorePathCommitLog(args[0] + "/commitlog");
+        config.setMappedFileSizeCommitLog(Integer.parseInt(args[1]));
+        config.setMappedFileSizeConsumeQueue(Integer.parseInt(args[2]));
+        config.setMaxHashSlotNum(Integer.parseInt(args[3]));
+        config.setMaxIndexNum(Integer.parseInt(args[4]));
+        config.setHaListenPort(0);
+        int count = Integer.parseInt(args[5]);
+        DefaultMessageStore store =
+            new DefaultMessageStore(config, new BrokerStatsManager("tool", false), null, new BrokerConfig());
+        if (!store.load()) {
+            System.out.println("refused");
+            Runtime.getRuntime().halt(3);
+        }
+        store.start();
+        System.out.println("before");
+        list(store);
+        for (int number = 0; number < count; number++) {
+            put(store, TOPICS[number % TOPICS.length], number % 2, args[6] + "-" + number, number);
+        }
+        while (store.dispatchBehindBytes() > 0) {
+            Thread.sleep(10);
+        }
+        System.out.println("after");
+        list(store);
+        System.out.flush();
+        if (args[7].equals("halt")) {
+            Runtime.getRuntime().halt(0);
+        }
+        store.shutdown();
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static void put(DefaultMessageStore store, String topic, int queueId, String body, int number) {
+        MessageExtBrokerInner message = new MessageExtBrokerInner();
+        message.setTopic(topic);
+        message.setQueueId(queueId);
+        StringBuilder text = new StringBuilder(body);
+        for (int i = 0; i < number * 37 % 900; i++) {
+            text.append((char) ('a' + i % 26));
+        }
+        message.setBody(text.toString().getBytes(StandardCharsets.UTF_8));
+        message.setBornTimestamp(System.currentTimeMillis());
+        message.setBornHost(HOST);
+        message.setStoreHost(HOST);
+        MessageAccessor.putProperty(message, MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX, "id-" + body);
+        message.setKeys("k-" + body + " all");
+        if (number % 3 != 0) {
+            message.setTags("Tag" + number % 3);
+        }
+        if (number % 10 == 9) {
+            // The longest level: nothing is delivered while this runs.
+            message.setDelayTimeLevel(18);
+        }
+        message.setPropertiesString(MessageDecoder.messageProperties2String(message.getProperties()));
+        PutMessageResult result = store.putMessage(message);
+        if (!result.isOk()) {
+            throw new IllegalStateException(body + ": " + result.getPutMessageStatus());
+        }
+    }
+
+    private static void list(DefaultMessageStore store) {
+        for (String topic : new TreeMap<>(store.getConsumeQueueTable()).keySet()) {
+            Map<Integer, ConsumeQueue> queues = new TreeMap<>(store.getConsumeQueueTable().get(topic));
+            for (int queueId : queues.keySet()) {
+                long max = store.getMaxOffsetInQueue(topic, queueId);
+                for (long offset = store.getMinOffsetInQueue(topic, queueId); offset < max; offset++) {
+                    System.out.println(line(store, topic, queueId, offset));
+                }
+            }
+        }
+    }
+
+    private static String line(DefaultMessageStore store, String topic, int queueId, long offset) {
+        GetMessageResult result = store.getMessage("tool", topic, queueId, offset, 1, null);
+        if (result.getMessageMapedList().isEmpty()) {
+            return topic + " " + queueId + " " + offset + " " + result.getStatus();
+        }
+        SelectMappedBufferResult buffer = result.getMessageMapedList().get(0);
+        ByteBuffer bytes = buffer.getByteBuffer().slice();
+        MessageExt message = MessageDecoder.decode(bytes, true, false);
+        result.release();
+        String key = message.getProperty(MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
+        QueryMessageResult found = store.queryMessage(topic, key, 32, 0, Long.MAX_VALUE);
+        int matches = found.getMessageBufferList().size();
+        found.release();
+        SelectMappedBufferResult entry = store.getConsumeQueue(topic, queueId).getIndexBuffer(offset);
+        long tagsCode = entry.getByteBuffer().getLong(12);
+        entry.release();
+        int hash = new String(message.getBody(), StandardCharsets.UTF_8).hashCode();
+        return topic + " " + message.getQueueId() + " " + message.getQueueOffset() + " " + message.getMsgId() + " "
+            + hash + " " + tagsCode + " " + matches;
+    }
+}
