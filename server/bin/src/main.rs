@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 /// RocketMQ, rebuilt in Rust.
 #[derive(Debug, Parser)]
@@ -82,8 +82,8 @@ struct QuickstartArgs {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(with_linked_command(std::env::args_os().collect()));
-    let quiet = matches!(cli.command, Command::Quickstart(_));
+    let command = parse(std::env::args_os().collect());
+    let quiet = matches!(command, Command::Quickstart(_));
     if let Err(failure) = init_log(quiet) {
         return fail(&failure);
     }
@@ -92,7 +92,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
     let result = runtime.block_on(async {
-        match cli.command {
+        match command {
             Command::Standalone(args) => servers::standalone(args).await,
             Command::Namesrv(args) => servers::namesrv(args).await,
             Command::Broker(args) => servers::broker(args).await,
@@ -111,16 +111,17 @@ fn fail(failure: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// A link's name stands for the subcommand: `mqbroker -c FILE` is `ferrocket broker -c FILE`.
-fn with_linked_command(mut args: Vec<OsString>) -> Vec<OsString> {
-    let name = args.first().map(Path::new).and_then(Path::file_stem).and_then(|name| name.to_str());
-    let command = match name {
-        Some("mqnamesrv") => "namesrv",
-        Some("mqbroker") => "broker",
-        _ => return args,
+/// What to do. A link's name stands for the subcommand: `mqbroker -c FILE` is `ferrocket broker -c FILE`.
+fn parse(args: Vec<OsString>) -> Command {
+    let linked = |name: &'static str| {
+        let matches = ServerArgs::augment_args(clap::Command::new(name)).get_matches_from(&args);
+        ServerArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     };
-    args.insert(1, command.into());
-    args
+    match args.first().map(Path::new).and_then(Path::file_stem).and_then(|name| name.to_str()) {
+        Some("mqnamesrv") => Command::Namesrv(linked("mqnamesrv")),
+        Some("mqbroker") => Command::Broker(linked("mqbroker")),
+        _ => Cli::parse_from(args).command,
+    }
 }
 
 /// Log lines go to stderr. `FERROCKET_LOG` sets the level; `quiet` commands show warnings only.
@@ -132,7 +133,13 @@ fn init_log(quiet: bool) -> Result<(), String> {
             .map_err(|_| format!("FERROCKET_LOG={text}: allowed are error, warn, info, debug, trace"))?,
         Err(_) => default,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).init();
+    // A server whose stderr is closed logs into nowhere; complaining about that on stderr would end it.
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .log_internal_errors(false)
+        .init();
     Ok(())
 }
 
@@ -152,9 +159,7 @@ mod tests {
     #[test]
     fn a_link_stands_for_its_command() {
         let args = ["/opt/bin/mqbroker", "-n", "a:1;b:2", "-c", "broker.conf"].map(OsString::from).to_vec();
-        let Command::Broker(args) = Cli::parse_from(with_linked_command(args)).command else {
-            panic!("mqbroker is not the broker");
-        };
+        let Command::Broker(args) = parse(args) else { panic!("mqbroker is not the broker") };
         assert_eq!(args.namesrv_addr.as_deref(), Some("a:1;b:2"));
         assert_eq!(args.config_file.as_deref(), Some(Path::new("broker.conf")));
     }

@@ -2,12 +2,13 @@
 
 use std::env::VarError;
 use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use ferrocket_broker::{Broker, BrokerSettings};
 use ferrocket_namesrv::{NameServer, NamesrvSettings};
 use ferrocket_protocol::settings::TEXT_LEN_MAX;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{ServerArgs, StandaloneArgs};
 
@@ -104,7 +105,7 @@ impl Standalone {
         let mut broker_settings = vec![
             ("bindAddress", listen.clone()),
             ("listenPort", args.broker_port.to_string()),
-            ("namesrvAddr", namesrv.local_addr().to_string()),
+            ("namesrvAddr", reachable(namesrv.local_addr())),
             ("storePathRootDir", format!("{home}/store")),
             ("storePathCommitLog", format!("{home}/store/commitlog")),
         ];
@@ -124,9 +125,9 @@ impl Standalone {
         }
     }
 
-    /// Where clients find the NameServer.
+    /// Where clients on this machine find the NameServer.
     pub(crate) fn namesrv_addr(&self) -> String {
-        self.namesrv.local_addr().to_string()
+        reachable(self.namesrv.local_addr())
     }
 
     /// The Broker first, so that it can still unregister.
@@ -135,6 +136,16 @@ impl Standalone {
         self.namesrv.shutdown().await;
         stopped
     }
+}
+
+/// Where this machine reaches a listener: one that listens everywhere also does so on the loopback address.
+fn reachable(mut addr: SocketAddr) -> String {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr.to_string()
 }
 
 /// What Java prints when its broker is ready; start scripts wait for it.
@@ -183,25 +194,46 @@ fn from_environment(variable: &str) -> Result<Option<String>, String> {
     }
 }
 
-/// SIGINT or SIGTERM. Listening begins before the servers start, so that an early signal is not lost.
+/// SIGINT, SIGTERM or SIGHUP, which all stop a JVM in order. Listening begins before the servers start, so
+/// that an early signal is not lost.
 pub(crate) struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    /// Absent when whoever started the process wants it to outlive the terminal (`nohup`).
+    hangup: Option<Signal>,
 }
 
 impl Stop {
     pub(crate) fn new() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        // Listening would end that the signal is ignored.
+        let hangup = if ignores(SignalKind::hangup()) { None } else { Some(listen(SignalKind::hangup())?) };
+        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, hangup })
     }
 
     /// Waits for one of them; answers its name.
     pub(crate) async fn wait(mut self) -> &'static str {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let name = tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            _ = hangup => "SIGHUP",
         };
         tracing::info!("{name}: shutting down");
         name
     }
+}
+
+/// Whether this process was started with a signal ignored. Linux tells; elsewhere it counts as ignored.
+fn ignores(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX);
+    mask >> (kind.as_raw_value() - 1) & 1 == 1
 }

@@ -1,0 +1,10 @@
+//! The binary as its users meet it: started as a process, read line by line, stopped with signals.
+
+mod commands;
+mod crash;
+mod failures;
+mod hostile;
+mod quickstart;
+mod settings_docs;
+mod standalone;
+mod support;
