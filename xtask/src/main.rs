@@ -76,7 +76,13 @@ fn test() -> Result<(), Failure> {
     step("documentation", docs)?;
     step("release build", dist)?;
     step("quickstart", quickstart)?;
+    step("crash test", || {
+        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "crash"])
+            .env("FERROCKET_BIN", binary())
+            .run()
+    })?;
     step("interop: setup", || interop_command(&["setup"]))?;
+    step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())
 }
