@@ -206,6 +206,77 @@ async fn half_frames_cost_what_was_sent() {
     stop(servers);
 }
 
+/// What incomplete frames of all connections, and answers that wait for all connections, may take each, in
+/// KiB: `partial_total_max` and `write_total_max` of the listeners.
+const TOTAL_MAX_KIB: u64 = 256 * 1024;
+
+/// Peers that send most of the longest frame and then nothing: what they hold together has a limit, and
+/// proper clients are served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_long_frames_have_a_limit() {
+    let home = Home::new();
+    let servers = servers(&home);
+    let before = servers.process.memory_kib("VmRSS");
+    let mut frame = ((16_u32 << 20) - 4).to_be_bytes().to_vec();
+    frame.extend([0, 0, 0, 100]);
+    frame.resize(12 << 20, b' ');
+    let frame = std::sync::Arc::new(frame);
+    let writers = (0..50).map(|_| {
+        let (addr, frame) = (servers.broker.clone(), frame.clone());
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            // Refused or left waiting, once the limit is reached.
+            let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&frame)).await;
+            stream
+        })
+    });
+    let mut open = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        open.push(writer.await.unwrap());
+    }
+    assert_serving(&servers, "long").await;
+    let after = servers.process.memory_kib("VmHWM");
+    println!("{before} KiB, at most {after} KiB");
+    assert!(after < before + TOTAL_MAX_KIB + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    drop(open);
+    stop(servers);
+}
+
+/// Peers that ask for long answers and never read: what waits for them has a limit, and proper clients are
+/// served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn unread_answers_have_a_limit() {
+    let home = Home::new();
+    let servers = servers(&home);
+    let mut random = StdRng::seed_from_u64(0xF1);
+    // Such that they stay long when the producer compresses them.
+    let mut letters = || (0..400_000).map(|_| char::from(random.random_range(b' '..b'~'))).collect();
+    let long: Vec<String> = (0..20).map(|_| letters()).collect();
+    let sent = send(&servers.namesrv, "Long", &long).await;
+    let before = servers.process.memory_kib("VmRSS");
+    let fields = format!(
+        "\"consumerGroup\":\"g\",\"topic\":\"Long\",\"queueId\":\"{}\",\"queueOffset\":\"0\",\"maxMsgNums\":\"32\",\
+         \"sysFlag\":\"4\",\"commitOffset\":\"0\",\"suspendTimeoutMillis\":\"0\",\"subscription\":\"*\",\"subVersion\":\"0\"",
+        sent[0].message_queue.queue_id
+    );
+    let pulls: Vec<u8> = (0..200).flat_map(|opaque| request(11, opaque, &fields, b"")).collect();
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(&servers.broker).await.unwrap();
+        let _ = stream.write_all(&pulls).await;
+        open.push(stream);
+    }
+    // One of them reads after all: these were indeed long answers.
+    let len = tokio::time::timeout(PATIENCE, open[0].read_u32()).await.unwrap().unwrap();
+    assert!(len > 300_000, "{len}");
+    assert_serving(&servers, "unread").await;
+    let after = servers.process.memory_kib("VmHWM");
+    println!("{before} KiB, at most {after} KiB");
+    assert!(after < before + TOTAL_MAX_KIB + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    drop(open);
+    stop(servers);
+}
+
 /// Every request code with fields and bodies that make no sense: each request is answered or closes its
 /// connection, and none of them ends a task.
 #[tokio::test(flavor = "multi_thread")]
