@@ -1,10 +1,31 @@
-//! Consumes the messages of each queue in order, one at a time, until Ctrl-C.
+//! Consumes the messages of each queue in order, one at a time, until Ctrl-C, with a listener of its own type.
 //!
 //! Different queues run at once. A failed message makes its queue wait and comes again: nothing overtakes it.
-//! Fill the topic with `ordered`. Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
-//! `cargo run --example orderly_consumer`
+//! A closure does as well, with `on_message_orderly`. Fill the topic with `ordered`. Run it with a cluster at hand
+//! (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example orderly_consumer`
 
-use ferrocket::{Client, ConsumeFromWhere, ConsumeOrderlyResult};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use ferrocket::{Client, ConsumeFromWhere, ConsumeOrderlyResult, MessageExt, MessageListenerOrderly};
+
+/// Prints messages and numbers them.
+#[derive(Default)]
+struct Printer {
+    printed: AtomicUsize,
+}
+
+#[async_trait]
+impl MessageListenerOrderly for Printer {
+    async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeOrderlyResult {
+        for message in messages {
+            let number = self.printed.fetch_add(1, Ordering::Relaxed);
+            let text = String::from_utf8_lossy(&message.body);
+            println!("{number}: queue {} offset {}: {text}", message.queue_id, message.queue_offset);
+        }
+        ConsumeOrderlyResult::Success
+    }
+}
 
 #[tokio::main]
 async fn main() -> ferrocket::Result<()> {
@@ -14,11 +35,7 @@ async fn main() -> ferrocket::Result<()> {
         .push_consumer("example-orderly-consumer")
         .subscribe("OrderTopic", "*")
         .consume_from(ConsumeFromWhere::FirstOffset)
-        .on_message_orderly(|message| async move {
-            let text = String::from_utf8_lossy(&message.body);
-            println!("queue {} offset {}: {text}", message.queue_id, message.queue_offset);
-            ConsumeOrderlyResult::Success
-        })
+        .orderly_listener(Printer::default())
         .start()
         .await?;
 

@@ -2,9 +2,7 @@
 //!
 //! Java counterpart: `MQConsumerInner`.
 
-use std::future::Future;
-use std::pin::Pin;
-
+use async_trait::async_trait;
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::group::{ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::heartbeat::ConsumerData;
@@ -12,12 +10,10 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 
 use crate::message::MessageExt;
 
-/// A future that a trait object can return.
-pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
 /// A consumer, as heartbeats, routes and requests of brokers see it.
 ///
-/// No method may block; all but the futures are called on connection tasks.
+/// No method may block; all but the last two are called on connection tasks.
+#[async_trait]
 pub(crate) trait ConsumerHandle: Send + Sync + 'static {
     /// Its group.
     fn group(&self) -> &Text;
@@ -36,7 +32,7 @@ pub(crate) trait ConsumerHandle: Send + Sync + 'static {
     /// What `consumerStatus` shows (307). The client adds NameServers and version.
     fn running_info(&self) -> ConsumerRunningInfo;
     /// Hands one message to the program's listener on an administrator's behalf (309).
-    fn consume_directly(&self, message: MessageExt) -> BoxFuture<ConsumeMessageDirectlyResult>;
+    async fn consume_directly(&self, message: MessageExt) -> ConsumeMessageDirectlyResult;
     /// Stops pulling, finishes what is under way, stores offsets and unregisters.
-    fn shutdown(&self) -> BoxFuture<()>;
+    async fn shutdown(&self);
 }

@@ -52,7 +52,7 @@ pub use ferrocket_remoting::RemotingConfig;
 pub use message::{Message, MessageExt};
 pub use producer::{PendingSend, Producer, ProducerBuilder};
 pub use push_consumer::{
-    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, IntoConsumeOrderlyResult, IntoConsumeResult,
-    MessageModel, PushConsumer, PushConsumerBuilder,
+    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
+    MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,
 };
 pub use send_result::{SendResult, SendStatus};

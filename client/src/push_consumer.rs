@@ -1,7 +1,8 @@
-//! A consumer whose handler is called as messages arrive.
+//! A consumer whose listener is called as messages arrive.
 //!
 //! ```text
 //! builder.rs        settings, and the start
+//! listener.rs       what the application does with messages
 //! rebalance.rs      keeper task: divides queues, persists offsets, corrects and resets them
 //! pull.rs           one task per queue: pull -> process queue -> work
 //! concurrent.rs     work of any order: handle, send back what failed, commit
@@ -34,7 +35,7 @@ use crate::validate::check_topic;
 mod builder;
 mod calls;
 mod concurrent;
-mod handler;
+mod listener;
 mod orderly;
 mod pull;
 mod registered;
@@ -45,8 +46,10 @@ mod workers;
 pub use builder::PushConsumerBuilder;
 use builder::Settings;
 use calls::Calls;
-use handler::Handler;
-pub use handler::{ConsumeOrderlyResult, ConsumeResult, IntoConsumeOrderlyResult, IntoConsumeResult};
+use listener::Listener;
+pub use listener::{
+    ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently, MessageListenerOrderly,
+};
 use signal::Signal;
 use stats::{Event, Stats};
 use workers::Workers;
@@ -184,7 +187,7 @@ impl Assigned {
 pub(crate) struct Consumer {
     pub(crate) calls: Calls,
     pub(crate) settings: Settings,
-    pub(crate) handler: Handler,
+    pub(crate) listener: Listener,
     /// Subscriptions by topic. Held for one look-up or change.
     subscriptions: Mutex<BTreeMap<Text, Subscription>>,
     /// The queues that are ours. Changed by the keeper and by the shutdown after it; held for one step.
@@ -229,7 +232,7 @@ impl Consumer {
     /// Whether queues have to be locked at the broker. Java locks in broadcasting, too, where the consumers
     /// then take the queues from each other.
     pub(crate) fn is_locking(&self) -> bool {
-        self.handler.is_orderly() && self.is_clustering()
+        self.listener.is_orderly() && self.is_clustering()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -259,16 +262,16 @@ impl Consumer {
         Thresholds {
             count: share(settings.pull_threshold_for_topic, settings.pull_threshold_for_queue),
             size_mib: share(settings.pull_threshold_size_for_topic, settings.pull_threshold_size_for_queue),
-            span: (!self.handler.is_orderly()).then_some(span),
+            span: (!self.listener.is_orderly()).then_some(span),
         }
     }
 
     /// Starts what has to be done with a pull's messages.
     fn submit(self: &Arc<Self>, assigned: &Arc<Assigned>, fresh: &[i64], start: bool) {
-        match self.handler {
-            Handler::Concurrent(_) => concurrent::submit(self, assigned, fresh),
-            Handler::Orderly(_) if start => orderly::submit(self, assigned),
-            Handler::Orderly(_) => {}
+        match self.listener {
+            Listener::Concurrently(_) => concurrent::submit(self, assigned, fresh),
+            Listener::Orderly(_) if start => orderly::submit(self, assigned),
+            Listener::Orderly(_) => {}
         }
     }
 

@@ -103,7 +103,7 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
                 };
                 next_division = Instant::now() + pause;
             }
-            _ = expire.tick(), if !consumer.handler.is_orderly() && consumer.is_clustering() => {
+            _ = expire.tick(), if !consumer.listener.is_orderly() && consumer.is_clustering() => {
                 let consumer = Arc::clone(consumer);
                 tokio::spawn(async move {
                     tokio::select! {

@@ -14,8 +14,8 @@ use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
 use tokio::sync::{Notify, OnceCell, mpsc};
 
 use super::calls::Calls;
-use super::handler::{
-    ConsumeOrderlyResult, ConsumeResult, Handler, IntoConsumeOrderlyResult, IntoConsumeResult,
+use super::listener::{
+    ConsumeOrderlyResult, ConsumeResult, Listener, MessageListenerConcurrently, MessageListenerOrderly,
 };
 use super::registered::Registered;
 use super::signal::Signal;
@@ -67,8 +67,8 @@ pub struct PushConsumerBuilder {
     client: Client,
     group: Text,
     subscriptions: Vec<(String, String)>,
-    handler: Option<Handler>,
-    /// The handler takes one message at a time, whatever the batch size.
+    listener: Option<Listener>,
+    /// The listener takes one message at a time, whatever the batch size.
     single: bool,
     settings: Settings,
 }
@@ -130,7 +130,7 @@ impl PushConsumerBuilder {
             client,
             group: group.into(),
             subscriptions: Vec::new(),
-            handler: None,
+            listener: None,
             single: false,
             settings,
         }
@@ -144,70 +144,105 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Has `listener` consume messages in any order, many at once. The last listener or closure given is the
+    /// consumer's.
+    ///
+    /// ```no_run
+    /// use async_trait::async_trait;
+    /// use ferrocket::{ConsumeResult, MessageExt, MessageListenerConcurrently};
+    ///
+    /// struct Billing {
+    ///     currency: String,
+    /// }
+    ///
+    /// #[async_trait]
+    /// impl MessageListenerConcurrently for Billing {
+    ///     async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeResult {
+    ///         println!("{} orders in {}", messages.len(), self.currency);
+    ///         ConsumeResult::Success
+    ///     }
+    /// }
+    ///
+    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// let billing = Billing { currency: "EUR".into() };
+    /// client.push_consumer("billing").subscribe("Orders", "paid").listener(billing).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listener(mut self, listener: impl MessageListenerConcurrently) -> Self {
+        self.listener = Some(Listener::Concurrently(Arc::new(listener)));
+        self.single = false;
+        self
+    }
+
+    /// Has `listener` consume the messages of each queue in order, one call at a time per queue; different
+    /// queues run at once. Failed messages come again after a pause, and their queue waits for them.
+    pub fn orderly_listener(mut self, listener: impl MessageListenerOrderly) -> Self {
+        self.listener = Some(Listener::Orderly(Arc::new(listener)));
+        self.single = false;
+        self
+    }
+
     /// Calls `handle` for each message, many at once. It answers a [`ConsumeResult`], `()` for success, or a
     /// `Result` whose error means that the message comes again later, as it does after a panic.
-    pub fn on_message<F, A>(mut self, handle: F) -> Self
+    pub fn on_message<F, A>(self, handle: F) -> Self
     where
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
-        A: Future<Output: IntoConsumeResult> + Send + 'static,
+        A: Future<Output: Into<ConsumeResult>> + Send + 'static,
     {
         // The list never holds more than one message, see `start`.
-        self = self.on_batch(move |messages| {
+        let mut builder = self.on_batch(move |messages| {
             let answer = messages.into_iter().next().map(&handle);
             async move {
                 match answer {
-                    Some(answer) => answer.await.into_consume_result(),
-                    None => Ok(ConsumeResult::Success),
+                    Some(answer) => answer.await.into(),
+                    None => ConsumeResult::Success,
                 }
             }
         });
-        self.single = true;
-        self
+        builder.single = true;
+        builder
     }
 
     /// Calls `handle` for up to [`consume_message_batch_max_size`](Self::consume_message_batch_max_size)
     /// messages of one queue at a time.
-    pub fn on_batch<F, A>(mut self, handle: F) -> Self
+    pub fn on_batch<F, A>(self, handle: F) -> Self
     where
         F: Fn(Vec<MessageExt>) -> A + Send + Sync + 'static,
-        A: Future<Output: IntoConsumeResult> + Send + 'static,
+        A: Future<Output: Into<ConsumeResult>> + Send + 'static,
     {
-        self.handler = Some(Handler::concurrent(handle));
-        self.single = false;
-        self
+        self.listener(handle)
     }
 
     /// Calls `handle` for each message of a queue in order, one at a time per queue; different queues run at
     /// once. A failed message comes again after a pause, and the queue waits for it.
-    pub fn on_message_orderly<F, A>(mut self, handle: F) -> Self
+    pub fn on_message_orderly<F, A>(self, handle: F) -> Self
     where
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
-        A: Future<Output: IntoConsumeOrderlyResult> + Send + 'static,
+        A: Future<Output: Into<ConsumeOrderlyResult>> + Send + 'static,
     {
         // The list never holds more than one message, see `start`.
-        self = self.on_batch_orderly(move |messages| {
+        let mut builder = self.on_batch_orderly(move |messages| {
             let answer = messages.into_iter().next().map(&handle);
             async move {
                 match answer {
-                    Some(answer) => answer.await.into_consume_orderly_result(),
-                    None => Ok(ConsumeOrderlyResult::Success),
+                    Some(answer) => answer.await.into(),
+                    None => ConsumeOrderlyResult::Success,
                 }
             }
         });
-        self.single = true;
-        self
+        builder.single = true;
+        builder
     }
 
     /// Calls `handle` in order for up to
     /// [`consume_message_batch_max_size`](Self::consume_message_batch_max_size) messages at a time.
-    pub fn on_batch_orderly<F, A>(mut self, handle: F) -> Self
+    pub fn on_batch_orderly<F, A>(self, handle: F) -> Self
     where
         F: Fn(Vec<MessageExt>) -> A + Send + Sync + 'static,
-        A: Future<Output: IntoConsumeOrderlyResult> + Send + 'static,
+        A: Future<Output: Into<ConsumeOrderlyResult>> + Send + 'static,
     {
-        self.handler = Some(Handler::orderly(handle));
-        self.single = false;
-        self
+        self.orderly_listener(handle)
     }
 
     /// `messageModel`: whether each message goes to one consumer of the group (default) or to all.
@@ -290,8 +325,8 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// `consumeMessageBatchMaxSize`: messages per call of a batch handler, 1 to 1024. Default 1. Handlers of
-    /// single messages are not concerned.
+    /// `consumeMessageBatchMaxSize`: messages per call of a listener, 1 to 1024. Default 1. Closures of
+    /// [`on_message`](Self::on_message) and [`on_message_orderly`](Self::on_message_orderly) get one in any case.
     pub fn consume_message_batch_max_size(mut self, messages: usize) -> Self {
         self.settings.consume_message_batch_max_size = messages;
         self
@@ -369,17 +404,18 @@ impl PushConsumerBuilder {
     /// Topics that do not exist yet are no error: they are consumed once they do.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for names and settings that cannot work, a missing handler or subscription, or a
+    /// [`ErrorKind::Config`] for names and settings that cannot work, a missing listener or subscription, or a
     /// group that this client consumes already; [`ErrorKind::Io`] for an unreadable offset file;
     /// [`ErrorKind::Closed`] after the client's shutdown.
     pub async fn start(self) -> Result<PushConsumer> {
-        let Self { client, group, subscriptions, handler, single, mut settings } = self;
+        let Self { client, group, subscriptions, listener, single, mut settings } = self;
         check_group(&group)?;
         settings.check()?;
         if single {
             settings.consume_message_batch_max_size = 1;
         }
-        let handler = handler.ok_or_else(|| config("a consumer needs a handler: on_message or another"))?;
+        let listener =
+            listener.ok_or_else(|| config("a consumer needs a listener, or on_message or its like"))?;
         let now = now_ms();
         let calls = Calls { client: client.clone(), group: group.clone() };
         let mut subscribed = BTreeMap::new();
@@ -428,7 +464,7 @@ impl PushConsumerBuilder {
             ended: OnceCell::new(),
             calls,
             settings,
-            handler,
+            listener,
         });
         client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
         for topic in consumer.topics() {
@@ -512,7 +548,7 @@ mod tests {
         let client = client();
         let whole = || client.push_consumer("g").subscribe("T", "*").on_message(|_| async {});
         assert!(refused(client.push_consumer("a b").subscribe("T", "*")).await.contains("illegal"));
-        assert!(refused(client.push_consumer("g").subscribe("T", "*")).await.contains("handler"));
+        assert!(refused(client.push_consumer("g").subscribe("T", "*")).await.contains("listener"));
         assert!(refused(client.push_consumer("g").on_message(|_| async {})).await.contains("subscription"));
         assert!(refused(whole().subscribe("U", " || ")).await.contains("names no tag"));
         assert!(

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handler::{self, ConsumeResult, Failure, Handler};
+use super::listener::{self, ConsumeResult, Listener};
 use super::stats::Event;
 use super::{Assigned, Consumer};
 use crate::message::MessageExt;
@@ -26,17 +26,17 @@ pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets
 }
 
 /// How many messages from the front are done, and the delay level of the others.
-fn done(answer: ConsumeResult, messages: usize) -> (usize, i32) {
+fn done(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
     match answer {
         ConsumeResult::Success => (messages, 0),
-        ConsumeResult::SuccessOf(done) => (done.min(messages), 0),
-        ConsumeResult::ReconsumeLater => (0, 0),
-        ConsumeResult::ReconsumeAfterLevel(level) => (0, level),
+        ConsumeResult::SuccessOf(done) => ((*done).min(messages), 0),
+        ConsumeResult::ReconsumeLater | ConsumeResult::Failed(_) => (0, 0),
+        ConsumeResult::ReconsumeAfterLevel(level) => (0, *level),
     }
 }
 
 async fn handle(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offsets: &[i64]) {
-    let Handler::Concurrent(handle) = &consumer.handler else { return };
+    let Listener::Concurrently(listener) = &consumer.listener else { return };
     let started = now_ms();
     let messages = assigned.process().start(offsets, started);
     if messages.is_empty() {
@@ -44,20 +44,20 @@ async fn handle(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offsets: &[i64
     }
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
     let topic = assigned.queue().topic.clone();
-    let answer = handler::call(handle, messages).await;
+    let answer = listener::concurrently(&**listener, messages).await;
     consumer.count(&topic, Event::Handled { ms: (now_ms() - started).max(0) as u64 });
-    if let Err(failure) = &answer {
-        log_failure(&consumer, &assigned, failure);
+    if let ConsumeResult::Failed(reason) = &answer {
+        log_failure(&consumer, &assigned, reason);
     }
-    let (done, level) = done(answer.unwrap_or(ConsumeResult::ReconsumeLater), handled.len());
+    let (done, level) = done(&answer, handled.len());
     let event = Event::Consumed { ok: done as u64, failed: (handled.len() - done) as u64 };
     consumer.count(&topic, event);
     settle(&consumer, &assigned, &handled, done, level).await;
     assigned.handled.notify_waiters();
 }
 
-pub(super) fn log_failure(consumer: &Consumer, assigned: &Assigned, failure: &Failure) {
-    tracing::warn!(group = %consumer.calls.group, queue = %assigned.queue(), %failure, "the handler failed");
+pub(super) fn log_failure(consumer: &Consumer, assigned: &Assigned, reason: &str) {
+    tracing::warn!(group = %consumer.calls.group, queue = %assigned.queue(), reason, "the listener failed");
 }
 
 /// Takes the first `done` messages out, gives the others back to the broker, and commits.
@@ -143,10 +143,10 @@ mod tests {
     /// A partial success counts from the front and never beyond the batch.
     #[test]
     fn answers_split_the_batch() {
-        assert_eq!(done(ConsumeResult::Success, 3), (3, 0));
-        assert_eq!(done(ConsumeResult::SuccessOf(2), 3), (2, 0));
-        assert_eq!(done(ConsumeResult::SuccessOf(9), 3), (3, 0));
-        assert_eq!(done(ConsumeResult::ReconsumeLater, 3), (0, 0));
-        assert_eq!(done(ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
+        assert_eq!(done(&ConsumeResult::Success, 3), (3, 0));
+        assert_eq!(done(&ConsumeResult::SuccessOf(2), 3), (2, 0));
+        assert_eq!(done(&ConsumeResult::SuccessOf(9), 3), (3, 0));
+        assert_eq!(done(&ConsumeResult::ReconsumeLater, 3), (0, 0));
+        assert_eq!(done(&ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
     }
 }

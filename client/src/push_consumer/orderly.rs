@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::concurrent::log_failure;
-use super::handler::{self, ConsumeOrderlyResult, Handler};
+use super::listener::{self, ConsumeOrderlyResult, Listener};
 use super::stats::Event;
 use super::{Assigned, Consumer};
 use crate::message::MessageExt;
@@ -64,7 +64,7 @@ fn relock(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>) {
 }
 
 async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>) {
-    let Handler::Orderly(handle) = &consumer.handler else { return };
+    let Listener::Orderly(listener) = &consumer.listener else { return };
     let begin = now_ms();
     let topic = assigned.queue().topic.clone();
     loop {
@@ -84,12 +84,11 @@ async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>) {
         if messages.is_empty() {
             return;
         }
-        let answer = handler::call(handle, messages.clone()).await;
+        let answer = listener::orderly(&**listener, messages.clone()).await;
         consumer.count(&topic, Event::Handled { ms: (now_ms() - now).max(0) as u64 });
-        if let Err(failure) = &answer {
-            log_failure(&consumer, &assigned, failure);
+        if let ConsumeOrderlyResult::Failed(reason) = &answer {
+            log_failure(&consumer, &assigned, reason);
         }
-        let answer = answer.unwrap_or(ConsumeOrderlyResult::SuspendCurrentQueueAMoment);
         let pause = settle(&consumer, &assigned, messages, answer).await;
         assigned.process().end_handling();
         assigned.handled.notify_waiters();
@@ -109,10 +108,12 @@ enum Effect {
     TryAgain(Option<Duration>),
 }
 
-fn effect(answer: ConsumeOrderlyResult, auto_commit: bool) -> Effect {
+fn effect(answer: &ConsumeOrderlyResult, auto_commit: bool) -> Effect {
     match answer {
-        ConsumeOrderlyResult::SuspendCurrentQueueAMoment => Effect::TryAgain(None),
-        ConsumeOrderlyResult::SuspendCurrentQueueFor(pause) => Effect::TryAgain(Some(pause)),
+        ConsumeOrderlyResult::SuspendCurrentQueueAMoment | ConsumeOrderlyResult::Failed(_) => {
+            Effect::TryAgain(None)
+        }
+        ConsumeOrderlyResult::SuspendCurrentQueueFor(pause) => Effect::TryAgain(Some(*pause)),
         _ if auto_commit => Effect::Commit,
         ConsumeOrderlyResult::Success => Effect::Keep,
         ConsumeOrderlyResult::Commit => Effect::Commit,
@@ -128,7 +129,7 @@ async fn settle(
     answer: ConsumeOrderlyResult,
 ) -> Option<Duration> {
     let count = messages.len() as u64;
-    let effect = effect(answer, consumer.settings.auto_commit);
+    let effect = effect(&answer, consumer.settings.auto_commit);
     let failed = matches!(effect, Effect::TryAgain(_) | Effect::Rollback);
     let event =
         Event::Consumed { ok: if failed { 0 } else { count }, failed: if failed { count } else { 0 } };
@@ -195,13 +196,13 @@ mod tests {
     fn answers_as_in_java() {
         use ConsumeOrderlyResult::{Commit, Rollback, Success, SuspendCurrentQueueAMoment};
         for answer in [Success, Commit, Rollback] {
-            assert_eq!(effect(answer, true), Effect::Commit);
+            assert_eq!(effect(&answer, true), Effect::Commit);
         }
-        assert_eq!(effect(Success, false), Effect::Keep);
-        assert_eq!(effect(Commit, false), Effect::Commit);
-        assert_eq!(effect(Rollback, false), Effect::Rollback);
+        assert_eq!(effect(&Success, false), Effect::Keep);
+        assert_eq!(effect(&Commit, false), Effect::Commit);
+        assert_eq!(effect(&Rollback, false), Effect::Rollback);
         for auto_commit in [true, false] {
-            assert_eq!(effect(SuspendCurrentQueueAMoment, auto_commit), Effect::TryAgain(None));
+            assert_eq!(effect(&SuspendCurrentQueueAMoment, auto_commit), Effect::TryAgain(None));
         }
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use async_trait::async_trait;
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::group::{
     CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo, ProcessQueueInfo, running_info,
@@ -12,10 +13,10 @@ use ferrocket_protocol::body::group::{
 use ferrocket_protocol::body::heartbeat::{ConsumeType, ConsumerData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
-use super::handler::{self, ConsumeOrderlyResult, ConsumeResult, Failure, Handler};
+use super::listener::{self, ConsumeOrderlyResult, ConsumeResult, Listener};
 use super::pull::restore_topic;
 use super::{Assigned, Consumer};
-use crate::consumer_handle::{BoxFuture, ConsumerHandle};
+use crate::consumer_handle::ConsumerHandle;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 use crate::rebalance::Command;
@@ -23,6 +24,7 @@ use crate::rebalance::Command;
 /// The consumer in the client's list.
 pub(crate) struct Registered(pub(crate) Arc<Consumer>);
 
+#[async_trait]
 impl ConsumerHandle for Registered {
     fn group(&self) -> &Text {
         &self.0.calls.group
@@ -80,7 +82,7 @@ impl ConsumerHandle for Registered {
         };
         let property = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
         let properties = BTreeMap::from([
-            property(running_info::CONSUME_ORDERLY, &consumer.handler.is_orderly()),
+            property(running_info::CONSUME_ORDERLY, &consumer.listener.is_orderly()),
             property(running_info::THREADPOOL_CORE_SIZE, &settings.concurrency),
             property(running_info::CONSUMER_START_TIMESTAMP, &consumer.started_ms),
             property(running_info::CONSUME_TYPE, &ConsumeType::Passively.name()),
@@ -105,14 +107,12 @@ impl ConsumerHandle for Registered {
         }
     }
 
-    fn consume_directly(&self, message: MessageExt) -> BoxFuture<ConsumeMessageDirectlyResult> {
-        let consumer = Arc::clone(&self.0);
-        Box::pin(async move { consume_directly(&consumer, message).await })
+    async fn consume_directly(&self, message: MessageExt) -> ConsumeMessageDirectlyResult {
+        consume_directly(&self.0, message).await
     }
 
-    fn shutdown(&self) -> BoxFuture<()> {
-        let consumer = Arc::clone(&self.0);
-        Box::pin(async move { consumer.shutdown().await })
+    async fn shutdown(&self) {
+        self.0.shutdown().await;
     }
 }
 
@@ -144,31 +144,27 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     }
     let begin = now_ms();
     let messages = vec![message];
-    let answer = match &consumer.handler {
-        Handler::Concurrent(handle) => handler::call(handle, messages).await.map(|answer| match answer {
-            ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => CMResult::Success,
+    let (consume_result, remark) = match &consumer.listener {
+        Listener::Concurrently(listener) => match listener::concurrently(&**listener, messages).await {
+            ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
             ConsumeResult::SuccessOf(_)
             | ConsumeResult::ReconsumeLater
-            | ConsumeResult::ReconsumeAfterLevel(_) => CMResult::Later,
-        }),
-        Handler::Orderly(handle) => handler::call(handle, messages).await.map(|answer| match answer {
-            ConsumeOrderlyResult::Success => CMResult::Success,
-            ConsumeOrderlyResult::Commit => CMResult::Commit,
-            ConsumeOrderlyResult::Rollback => CMResult::Rollback,
+            | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
+            ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
+        },
+        Listener::Orderly(listener) => match listener::orderly(&**listener, messages).await {
+            ConsumeOrderlyResult::Success => (CMResult::Success, None),
+            ConsumeOrderlyResult::Commit => (CMResult::Commit, None),
+            ConsumeOrderlyResult::Rollback => (CMResult::Rollback, None),
             ConsumeOrderlyResult::SuspendCurrentQueueAMoment
-            | ConsumeOrderlyResult::SuspendCurrentQueueFor(_) => CMResult::Later,
-        }),
-    };
-    let (consume_result, remark) = match answer {
-        Ok(result) => (result, None),
-        Err(failure @ (Failure::Error(_) | Failure::Panic(_))) => {
-            (CMResult::ThrowException, Some(failure.to_string()))
-        }
+            | ConsumeOrderlyResult::SuspendCurrentQueueFor(_) => (CMResult::Later, None),
+            ConsumeOrderlyResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
+        },
     };
     ConsumeMessageDirectlyResult {
         auto_commit: consumer.settings.auto_commit,
         consume_result,
-        order: consumer.handler.is_orderly(),
+        order: consumer.listener.is_orderly(),
         remark,
         spent_time_mills: now_ms() - begin,
     }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ferrocket::{
-    Client, ConsumeFromWhere, ConsumeResult, MessageExt, MessageModel, MessageQueue, PushConsumerBuilder,
+    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageExt, MessageListenerConcurrently,
+    MessageListenerOrderly, MessageModel, MessageQueue, PushConsumerBuilder,
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::offset::ResetOffsetBody;
@@ -209,6 +211,66 @@ async fn batches_may_be_done_in_part() {
     assert_eq!(first, [("0", 0), ("1", 0), ("2", 0), ("3", 0)].map(|(body, n)| (body.to_owned(), n)));
     assert_eq!(next(&mut received).await, [("3".to_owned(), 1)]);
     consumer.shutdown().await;
+}
+
+/// Reports each call, and fails the first of every message.
+struct Listener(mpsc::UnboundedSender<Vec<(String, i32)>>);
+
+impl Listener {
+    fn consume(&self, messages: &[MessageExt]) -> Result<(), &'static str> {
+        self.0
+            .send(messages.iter().map(|message| (text(message), message.reconsume_times)).collect())
+            .unwrap();
+        messages.iter().all(|message| message.reconsume_times > 0).then_some(()).ok_or("not yet")
+    }
+}
+
+#[async_trait]
+impl MessageListenerConcurrently for Listener {
+    async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeResult {
+        self.consume(&messages).into()
+    }
+}
+
+#[async_trait]
+impl MessageListenerOrderly for Listener {
+    async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeOrderlyResult {
+        self.consume(&messages).into()
+    }
+}
+
+/// Types with the listener traits consume like closures: in batches, and again what failed.
+#[tokio::test]
+async fn listeners_of_own_types() {
+    let world = World::new().await;
+    for body in ["0", "1"] {
+        world.broker.store("T", 0, body, None);
+    }
+    let batch = |attempt: i32| vec![("0".to_owned(), attempt), ("1".to_owned(), attempt)];
+    let pause = Duration::from_millis(10);
+    let builder = || world.consumer().consume_message_batch_max_size(10).suspend_current_queue_time(pause);
+
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let consumer = builder().orderly_listener(Listener(sender)).start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), (batch(0), batch(1)));
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(2));
+
+    for body in ["0", "1"] {
+        world.broker.store("T", 1, body, None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let consumer = builder().listener(Listener(sender)).start().await.unwrap();
+    assert_eq!(next(&mut received).await, batch(0));
+    // The retry topic may bring them one by one.
+    let mut again = next(&mut received).await;
+    while again.len() < 2 {
+        again.extend(next(&mut received).await);
+    }
+    again.sort();
+    assert_eq!(again, batch(1));
+    consumer.shutdown().await;
+    assert_eq!((world.broker.offset("T", 1), world.broker.offset("%RETRY%g", 0)), (Some(2), Some(2)));
 }
 
 /// A handler of single messages gets every message, also with a batch size set after it.
