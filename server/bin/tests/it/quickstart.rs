@@ -1,6 +1,6 @@
 //! `ferrocket quickstart`: the first thing anybody runs.
 
-use crate::support::{Home, Process, Signal, run};
+use crate::support::{Home, NOBODY, Process, Signal, run};
 
 /// It keeps its promise, in its last line.
 #[test]
@@ -46,10 +46,9 @@ fn against_running_servers() {
 #[test]
 fn against_nobody() {
     let home = Home::new();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let ended = run(&mut home.command(&["quickstart", "-n", &closed, "--messages", "1"]));
+    let ended = run(&mut home.command(&["quickstart", "-n", NOBODY, "--messages", "1"]));
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.err.last().unwrap().contains(&closed), "{ended:#?}");
+    assert!(ended.err.last().unwrap().contains(NOBODY), "{ended:#?}");
 }
 
 /// Interrupted, it stops its servers and leaves no folder behind.

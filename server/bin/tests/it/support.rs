@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// Longer than anything here takes; whoever waits so long has found a bug.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where nobody listens, and no process gets a free port.
+pub(crate) const NOBODY: &str = "127.0.0.1:1";
+
 const BINARY: &str = env!("CARGO_BIN_EXE_ferrocket");
 
 /// A folder that is HOME and working directory of the processes started in it.
