@@ -83,11 +83,15 @@ impl Folder {
         );
         java.args([label, if matches!(end, End::Clean) { "close" } else { "halt" }]);
         let output = java.output().map_err(|error| format!("java: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let Some((before, after)) = text.trim_start_matches("before\n").split_once("after\n") else {
-            return Err(format!("{text}{}", String::from_utf8_lossy(&output.stderr)));
+        let text = String::from_utf8_lossy(&output.stdout);
+        // The store logs to the same place.
+        let said: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("tool: ")).collect();
+        let Some((["before", before @ ..], after)) =
+            said.iter().position(|line| *line == "after").map(|at| (&said[..at], &said[at + 1..]))
+        else {
+            return Err(format!("{said:?}\n{}", String::from_utf8_lossy(&output.stderr)));
         };
-        let lines = |text: &str| text.lines().map(str::to_owned).collect();
+        let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
         Ok((lines(before), lines(after)))
     }
 
@@ -128,7 +132,7 @@ fn message(label: &str, number: usize) -> MessageRecord {
     let text: String = body.chars().chain(padding).collect();
     let (topic, queue_id) = (TOPICS[number % 3], (number % 2) as i32);
     let mut properties = format!("UNIQ_KEY\u{1}id-{body}\u{2}KEYS\u{1}k-{body} all");
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         properties.push_str(&format!("\u{2}TAGS\u{1}Tag{}", number % 3));
     }
     let delayed = number % 10 == 9;
