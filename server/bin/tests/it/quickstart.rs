@@ -10,7 +10,7 @@ fn accounts_for_every_message() {
     assert!(ended.status.success(), "{ended:#?}");
     assert_eq!(ended.out.last().unwrap(), "quickstart: sent 50, received 50, lost 0, duplicated 0");
     assert!(ended.out[0].starts_with("NameServer and Broker ready in "), "{ended:#?}");
-    assert_eq!(ended.err, [""; 0], "{ended:#?}");
+    assert_eq!(ended.complaints(), [""; 0], "{ended:#?}");
 }
 
 /// Bodies as long as asked for, one message alone, and a number of messages that makes no sense.
@@ -63,6 +63,6 @@ fn interrupted() {
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
     let ended = process.signal(Signal::INT);
     assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.err, ["ferrocket: stopped by SIGINT"]);
+    assert_eq!(ended.complaints(), ["ferrocket: stopped by SIGINT"], "{ended:#?}");
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
 }

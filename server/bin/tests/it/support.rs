@@ -138,6 +138,14 @@ pub(crate) struct Ended {
     pub(crate) err: Vec<String>,
 }
 
+impl Ended {
+    /// What it said on stderr, except that the port two below a free one that it took was not free as well.
+    pub(crate) fn complaints(&self) -> Vec<&str> {
+        let lines = self.err.iter().map(String::as_str);
+        lines.filter(|line| !line.contains("old clients are not served")).collect()
+    }
+}
+
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child =
