@@ -101,13 +101,13 @@ fn left_out(outcomes: &[Outcome]) -> Vec<String> {
         for client in &clients {
             let (name, what) = (client.label(), scenario.label());
             if let Some(why) = client.lacks(scenario) {
-                lines.push(format!("— {name}, {what}: {why}"));
+                lines.push(format!("Left out: {name}, {what}: {why}"));
                 continue;
             }
             let cells = outcomes.iter().map(|o| o.cell).filter(|cell| cell.client == *client);
             let cells = cells.filter_map(|cell| Some((cell.broker, cell.lacks(scenario)?)));
             for (broker, why) in cells.collect::<BTreeSet<_>>() {
-                lines.push(format!("— {name} at Broker {}, {what}: {why}", broker.label()));
+                lines.push(format!("Left out: {name} at Broker {}, {what}: {why}", broker.label()));
             }
         }
     }
