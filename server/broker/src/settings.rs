@@ -132,11 +132,24 @@ impl BrokerSettings {
             max_index_num: settings.get_i32("maxIndexNum").unsigned_abs(),
             max_msgs_num_batch: settings.get_usize("maxMsgsNumBatch"),
             message_delay_level: settings.get_str("messageDelayLevel").to_owned(),
+            cut_damaged_log: settings.get_bool("cutDamagedLog"),
             store_host,
             ..StoreConfig::default()
         };
         config.delay_levels().map_err(InvalidSettings)?;
+        check_hours(&config.delete_when).map_err(InvalidSettings)?;
         Ok(config)
+    }
+}
+
+/// `04;05`: Java reads the hours only when it looks whether one has come, and fails there.
+fn check_hours(delete_when: &str) -> Result<(), String> {
+    let is_hour = |text: &str| text.trim().parse::<u8>().is_ok_and(|hour| hour < 24);
+    match delete_when.split(';').find(|text| !is_hour(text)) {
+        None => Ok(()),
+        Some(wrong) => Err(format!(
+            "deleteWhen={delete_when}: {wrong:?} is not an hour; allowed are 00 to 23, `;` between"
+        )),
     }
 }
 
@@ -447,9 +460,13 @@ mod tests {
             settings.set(key, value).unwrap();
             assert_eq!(settings.values().unwrap_err().to_string(), words);
         }
-        let mut settings = BrokerSettings::default();
-        settings.set("messageDelayLevel", "1s 2x").unwrap();
-        assert!(settings.store_config(([127, 0, 0, 1], 1).into()).is_err());
+        for (key, value) in [("messageDelayLevel", "1s 2x"), ("deleteWhen", "25"), ("deleteWhen", "04;four")]
+        {
+            let mut settings = BrokerSettings::default();
+            settings.set(key, value).unwrap();
+            let error = settings.store_config(([127, 0, 0, 1], 1).into()).unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
     }
 
     /// Updates at runtime are an allow-list and come as a whole or not at all.

@@ -69,7 +69,7 @@ impl fmt::Display for OpenError {
             Self::Damaged { path, physical_offset, problem } => write!(
                 f,
                 "{} is damaged at physical offset {physical_offset} ({problem}) although later records had \
-                 reached the disk; set cut_damaged_log to give up everything behind it",
+                 reached the disk; start with cutDamagedLog=true to give up everything behind it",
                 path.display()
             ),
             Self::Setting(problem) => f.write_str(problem),

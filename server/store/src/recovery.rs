@@ -87,7 +87,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
         let filled = parts.queues.all().into_iter().find(|queue| queue.end() > 0);
         if let Some(queue) = filled.filter(|_| !parts.config.cut_damaged_log) {
             let problem = format!(
-                "no segment is left although {} has messages; set cut_damaged_log to give up all queues",
+                "no segment is left although {} has messages; start with cutDamagedLog=true to give up all queues",
                 queue.topic
             );
             return Err(OpenError::Layout { path: parts.config.commit_log_dir(), problem });

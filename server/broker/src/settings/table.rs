@@ -193,6 +193,12 @@ pub(super) const TABLE: &[Setting] = &[
         DAY_MS,
         "Between flushes of the ConsumeQueues, ms.",
     ),
+    Setting::boolean(
+        "cutDamagedLog",
+        false,
+        "Ferrocket's own: whether a log damaged where it had been on the disk is cut there, as Java does, \
+         losing all behind it; otherwise the Broker does not start.",
+    ),
     Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.").important(),
     Setting::text("deleteWhen", "04", "Hours of the day in which expired segments are deleted, `;` between.")
         .important(),
