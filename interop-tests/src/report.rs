@@ -116,19 +116,24 @@ fn left_out(outcomes: &[Outcome]) -> Vec<String> {
 
 /// A page with the tables, the date, the scenarios and what ran the peers.
 pub fn page(outcomes: &[Outcome], now: SystemTime, tools: &[String]) -> String {
-    let scenarios = Scenario::ALL.map(Scenario::label).join(", ");
-    format!(
-        "# Compatibility matrix\n\nRun on {}, Ferrocket {}. Each cell plays up to {} scenarios ({scenarios}) on \
-         real processes and accounts for every message by content; the number in brackets is how many it \
-         played. The second table has the scenarios: the number in brackets is in how many cells it was played. \
-         `n.a.`: not part of this run, or nothing of ours is in it. `—`: the client library cannot do it, for the \
-         reason below.\n\nServers and clients are the versions named in the tables, on {}.\n\n{}",
+    let mut text = format!(
+        "# Compatibility matrix\n\n\
+         Real servers, real client libraries, every message accounted for by content. Run on {}, Ferrocket {}. \
+         `cargo xtask interop --all` writes this page; without `--all` it plays a part in which every pair of \
+         NameServer, Broker and client meets.\n\n\
+         The first table has the combinations, with the number of scenarios played; the second the scenarios, \
+         with the number of combinations. `n.a.`: not part of this run, or nothing of ours is in it. `—`: the \
+         client library cannot do it, for the reason below.\n\n\
+         Servers and clients are the versions named in the tables, on {}.\n\n{}\n## The scenarios\n\n",
         date(now),
         env!("CARGO_PKG_VERSION"),
-        Scenario::ALL.len(),
         tools.join(", "),
         table(outcomes)
-    )
+    );
+    for scenario in Scenario::ALL {
+        let _ = writeln!(text, "- {}: {}", scenario.label(), scenario.about());
+    }
+    text
 }
 
 /// `YYYY-MM-DD` in UTC (civil-from-days after Howard Hinnant).

@@ -71,6 +71,28 @@ impl Scenario {
         }
     }
 
+    /// What happens and what must come of it, for the page.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Sync => "64 messages, then a consumer: each arrives once, where its receipt said",
+            Self::Async => "the same with asynchronous sends",
+            Self::Oneway => "the same with oneway sends",
+            Self::Batch => "the same in batches of 16",
+            Self::Ordered => "four keys, each to one queue, consumed in order: every key's sequence is kept",
+            Self::Broadcast => "two broadcasting consumers: each gets everything once",
+            Self::Tags => "`TagA || TagC` out of three tags: nothing else arrives",
+            Self::Retry => {
+                "each consumption fails twice: deliveries with reconsumeTimes 0, 1, 2 and no other"
+            }
+            Self::DeadLetter => "one redelivery allowed, all fail: everything is in the dead-letter topic",
+            Self::JoinLeave => "a second consumer comes and goes under load: nothing is lost",
+            Self::AutoCreate => "a send to a topic that does not exist yet: the Broker makes it",
+            Self::Restart => {
+                "the Broker is stopped and started on its store: only what is sent afterwards arrives"
+            }
+        }
+    }
+
     /// Plays it to the end. [`Scenario::Restart`] has two halves of its own.
     pub fn play(self, stage: Stage<'_>) -> Result<(), String> {
         let names = Names::new(self, stage);
