@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ferrocket_protocol::message::sys_flag;
@@ -40,7 +41,8 @@ impl Message {
     /// A message for `topic`. Names and sizes are checked when it is sent.
     pub fn new(topic: impl Into<String>, body: impl Into<Bytes>) -> Self {
         // Java's constructor sets WAIT, too: brokers read it as "answer when it is as safe as configured".
-        let properties = [(names::WAIT_STORE_MSG_OK, "true")].into_iter().collect();
+        let mut properties = Properties::new();
+        properties.set(Text::from_static(names::WAIT_STORE_MSG_OK), Text::from_static("true"));
         Self { topic: topic.into().into(), flag: 0, body: body.into(), properties }
     }
 
@@ -171,9 +173,7 @@ pub struct MessageExt {
     /// The body, unpacked.
     pub body: Bytes,
     /// The producer's id of the message, or the broker's where the producer gave none.
-    pub msg_id: String,
-    /// The broker's id: its address and the place in its CommitLog.
-    pub offset_msg_id: String,
+    pub msg_id: Text,
     /// Position of the record in the broker's CommitLog.
     pub commit_log_offset: i64,
     /// The application's own flag.
@@ -196,7 +196,8 @@ pub struct MessageExt {
     pub reconsume_times: i32,
     /// Of a committed transactional message: the physical offset of its half message.
     pub prepared_transaction_offset: i64,
-    properties: Properties,
+    /// Shared, because a message is in memory and in a handler's hands at once.
+    properties: Arc<Properties>,
 }
 
 impl MessageExt {
@@ -218,17 +219,17 @@ impl MessageExt {
             )
         })?;
         let properties = Properties::parse(view.properties);
-        let offset_msg_id =
-            OffsetMessageId { host: view.store_host, physical_offset: view.physical_offset }.to_string();
-        let msg_id =
-            properties.get(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or(&offset_msg_id).to_owned();
+        let msg_id = match properties.get(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
+            Some(id) => id.into(),
+            None => offset_msg_id(view.store_host, view.physical_offset).into(),
+        };
         let (mut body, mut flags) = (bytes.slice_ref(view.body), view.sys_flag);
         if flags & sys_flag::COMPRESSED != 0 {
             match unpack(&body, flags) {
                 // The flag says what the body *is*; after unpacking that is no longer compressed.
                 Ok(unpacked) => (body, flags) = (unpacked, flags & !sys_flag::COMPRESSED),
                 Err(reason) => {
-                    tracing::warn!(topic = view.topic, msg_id, "body handed over packed: {reason}")
+                    tracing::warn!(topic = view.topic, %msg_id, "body handed over packed: {reason}")
                 }
             }
         }
@@ -239,7 +240,6 @@ impl MessageExt {
             queue_offset: view.queue_offset,
             body,
             msg_id,
-            offset_msg_id,
             commit_log_offset: view.physical_offset,
             flag: view.flag,
             sys_flag: flags,
@@ -251,11 +251,16 @@ impl MessageExt {
             body_crc: view.body_crc,
             reconsume_times: view.reconsume_times,
             prepared_transaction_offset: view.prepared_transaction_offset,
-            properties,
+            properties: Arc::new(properties),
         };
         let record_len = view.total_size;
         let _ = bytes.split_to(record_len);
         Ok(message)
+    }
+
+    /// The broker's id of the message: its address and the place in its CommitLog.
+    pub fn offset_msg_id(&self) -> String {
+        offset_msg_id(self.store_host, self.commit_log_offset)
     }
 
     /// The word by which consumers filter.
@@ -289,7 +294,7 @@ impl MessageExt {
     }
 
     pub(crate) fn set_property(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        self.properties.set(name, value);
+        Arc::make_mut(&mut self.properties).set(name, value);
     }
 
     /// A message with the same content, to be sent to `topic`.
@@ -298,9 +303,13 @@ impl MessageExt {
             topic: topic.into(),
             flag: self.flag,
             body: self.body.clone(),
-            properties: self.properties.clone(),
+            properties: (*self.properties).clone(),
         }
     }
+}
+
+fn offset_msg_id(host: SocketAddr, physical_offset: i64) -> String {
+    OffsetMessageId { host, physical_offset }.to_string()
 }
 
 /// The body of a message with these flags.
@@ -321,7 +330,7 @@ impl fmt::Debug for MessageExt {
             .field("broker_name", &&*self.broker_name)
             .field("queue_id", &self.queue_id)
             .field("queue_offset", &self.queue_offset)
-            .field("msg_id", &self.msg_id)
+            .field("msg_id", &&*self.msg_id)
             .field("reconsume_times", &self.reconsume_times)
             .field("properties", &Entries(&self.properties))
             .field("body_len", &self.body.len())

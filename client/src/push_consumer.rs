@@ -183,6 +183,13 @@ impl Assigned {
     }
 }
 
+/// A piece of work for a handler: a run of messages, or for orderly listeners whatever the queue holds.
+struct Work {
+    assigned: Arc<Assigned>,
+    /// Concurrent: the offsets of the run.
+    offsets: Vec<i64>,
+}
+
 /// The consumer itself, shared by its tasks.
 pub(crate) struct Consumer {
     pub(crate) calls: Calls,
@@ -193,7 +200,7 @@ pub(crate) struct Consumer {
     /// The queues that are ours. Changed by the keeper and by the shutdown after it; held for one step.
     queues: Mutex<BTreeMap<MessageQueue, Arc<Assigned>>>,
     pub(crate) offsets: OffsetStore,
-    pub(crate) workers: Workers,
+    workers: Workers<Work>,
     stats: Mutex<Stats>,
     /// To the keeper, which alone touches stored offsets.
     commands: mpsc::Sender<Command>,
@@ -273,6 +280,21 @@ impl Consumer {
             Listener::Orderly(_) if start => orderly::submit(self, assigned),
             Listener::Orderly(_) => {}
         }
+    }
+
+    fn work(self: &Arc<Self>, jobs: impl IntoIterator<Item = Work>) {
+        let consumer = Arc::clone(self);
+        self.workers.submit(jobs, move |Work { assigned, offsets }| {
+            let consumer = Arc::clone(&consumer);
+            async move {
+                match &consumer.listener {
+                    Listener::Concurrently(listener) => {
+                        concurrent::handle(&consumer, &**listener, &assigned, &offsets).await;
+                    }
+                    Listener::Orderly(listener) => orderly::run(&consumer, &**listener, &assigned).await,
+                }
+            }
+        });
     }
 
     /// Pulls a queue until it is gone.

@@ -169,7 +169,7 @@ impl Parcel {
         let mut request = client.request(code, &Empty).with_body(self.body.clone());
         header.encode_v2(&mut request.ext_fields);
         // Java 4.9.8 names the broker, too; 5.x proxies go by it.
-        request.ext_fields.push("n", queue.broker_name.clone());
+        request.ext_fields.push(Text::from_static("n"), queue.broker_name.clone());
         request
     }
 
@@ -182,7 +182,8 @@ impl Parcel {
 /// Gives a message its id unless it has one: a message sent again keeps it.
 fn set_unique_key(message: &mut Message, client: &Client) {
     if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
-        message.set_property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX, client.next_message_id());
+        let name = Text::from_static(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
+        message.set_property(name, client.next_message_id());
     }
 }
 

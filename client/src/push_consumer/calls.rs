@@ -301,7 +301,7 @@ impl Calls {
             offset: message.commit_log_offset,
             group: self.group.clone(),
             delay_level,
-            origin_msg_id: Some(message.msg_id.as_str().into()),
+            origin_msg_id: Some(message.msg_id.clone()),
             origin_topic: Some(message.topic.clone()),
             unit_mode: Some(false),
             max_reconsume_times: Some(reconsume_times_max),
@@ -361,7 +361,7 @@ impl Calls {
 fn retry_message(message: &MessageExt, retry_topic: &Text) -> Message {
     let mut copy = message.to_message(retry_topic.clone());
     if message.property(names::ORIGIN_MESSAGE_ID).is_none_or(|id| id.trim().is_empty()) {
-        copy.set_property(names::ORIGIN_MESSAGE_ID, message.msg_id.as_str());
+        copy.set_property(names::ORIGIN_MESSAGE_ID, message.msg_id.clone());
     }
     copy.set_property(names::RETRY_TOPIC, message.topic.clone());
     copy.remove_property(names::TRANSACTION_PREPARED);

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::listener::{self, ConsumeResult, Listener};
+use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
 use super::stats::Event;
-use super::{Assigned, Consumer};
+use super::{Assigned, Consumer, Work};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 
@@ -19,10 +19,7 @@ const LOCAL_RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Puts the messages with these offsets to work, in runs of the handler's batch size.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets: &[i64]) {
     let runs = offsets.chunks(consumer.settings.consume_message_batch_max_size);
-    consumer.workers.submit(runs.map(|run| {
-        let (consumer, assigned, run) = (Arc::clone(consumer), Arc::clone(assigned), run.to_vec());
-        Box::pin(async move { handle(consumer, assigned, &run).await }) as _
-    }));
+    consumer.work(runs.map(|run| Work { assigned: Arc::clone(assigned), offsets: run.to_vec() }));
 }
 
 /// How many messages from the front are done, and the delay level of the others.
@@ -35,24 +32,28 @@ fn done(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
     }
 }
 
-async fn handle(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offsets: &[i64]) {
-    let Listener::Concurrently(listener) = &consumer.listener else { return };
+/// Has the listener consume the messages with these offsets, and deals with its answer.
+pub(super) async fn handle(
+    consumer: &Arc<Consumer>,
+    listener: &dyn MessageListenerConcurrently,
+    assigned: &Arc<Assigned>,
+    offsets: &[i64],
+) {
     let started = now_ms();
     let messages = assigned.process().start(offsets, started);
     if messages.is_empty() {
         return;
     }
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
-    let topic = assigned.queue().topic.clone();
-    let answer = listener::concurrently(&**listener, messages).await;
-    consumer.count(&topic, Event::Handled { ms: (now_ms() - started).max(0) as u64 });
+    let answer = listener::concurrently(listener, messages).await;
     if let ConsumeResult::Failed(reason) = &answer {
-        log_failure(&consumer, &assigned, reason);
+        log_failure(consumer, assigned, reason);
     }
     let (done, level) = done(&answer, handled.len());
-    let event = Event::Consumed { ok: done as u64, failed: (handled.len() - done) as u64 };
-    consumer.count(&topic, event);
-    settle(&consumer, &assigned, &handled, done, level).await;
+    let ms = (now_ms() - started).max(0) as u64;
+    let event = Event::Handled { ms, ok: done as u64, failed: (handled.len() - done) as u64 };
+    consumer.count(&assigned.queue().topic, event);
+    settle(consumer, assigned, &handled, done, level).await;
     assigned.handled.notify_waiters();
 }
 

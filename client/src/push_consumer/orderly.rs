@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::concurrent::log_failure;
-use super::listener::{self, ConsumeOrderlyResult, Listener};
+use super::listener::{self, ConsumeOrderlyResult, MessageListenerOrderly};
 use super::stats::Event;
-use super::{Assigned, Consumer};
+use super::{Assigned, Consumer, Work};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 
@@ -26,9 +26,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// Puts a queue to work; the caller has made sure that it is not at work already.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>) {
-    let (consumer, assigned) = (Arc::clone(consumer), Arc::clone(assigned));
-    let workers = consumer.workers.clone();
-    workers.submit([Box::pin(async move { run(consumer, assigned).await }) as _]);
+    consumer.work([Work { assigned: Arc::clone(assigned), offsets: Vec::new() }]);
 }
 
 fn submit_later(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, pause: Duration) {
@@ -63,37 +61,40 @@ fn relock(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>) {
     });
 }
 
-async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>) {
-    let Listener::Orderly(listener) = &consumer.listener else { return };
+/// Has the listener consume what the queue holds, run after run, and deals with its answers.
+pub(super) async fn run(
+    consumer: &Arc<Consumer>,
+    listener: &dyn MessageListenerOrderly,
+    assigned: &Arc<Assigned>,
+) {
     let begin = now_ms();
-    let topic = assigned.queue().topic.clone();
     loop {
         let now = now_ms();
         if assigned.gone.is_raised() {
             return;
         }
         if consumer.is_locking() && !assigned.process().is_locked(now) {
-            relock(&consumer, &assigned);
+            relock(consumer, assigned);
             return;
         }
         if now - begin > CONTINUOUS_MAX_MS {
-            submit_later(&consumer, &assigned, PAUSE_MIN);
+            submit_later(consumer, assigned, PAUSE_MIN);
             return;
         }
         let messages = assigned.process().take(consumer.settings.consume_message_batch_max_size, now);
         if messages.is_empty() {
             return;
         }
-        let answer = listener::orderly(&**listener, messages.clone()).await;
-        consumer.count(&topic, Event::Handled { ms: (now_ms() - now).max(0) as u64 });
+        let answer = listener::orderly(listener, messages.clone()).await;
+        let ms = (now_ms() - now).max(0) as u64;
         if let ConsumeOrderlyResult::Failed(reason) = &answer {
-            log_failure(&consumer, &assigned, reason);
+            log_failure(consumer, assigned, reason);
         }
-        let pause = settle(&consumer, &assigned, messages, answer).await;
+        let pause = settle(consumer, assigned, messages, answer, ms).await;
         assigned.process().end_handling();
         assigned.handled.notify_waiters();
         if let Some(pause) = pause {
-            submit_later(&consumer, &assigned, pause);
+            submit_later(consumer, assigned, pause);
             return;
         }
     }
@@ -121,18 +122,19 @@ fn effect(answer: &ConsumeOrderlyResult, auto_commit: bool) -> Effect {
     }
 }
 
-/// Deals with an answer. The queue goes on after the pause that is returned, or at once.
+/// Deals with an answer that took `ms`. The queue goes on after the pause that is returned, or at once.
 async fn settle(
     consumer: &Arc<Consumer>,
     assigned: &Arc<Assigned>,
     messages: Vec<MessageExt>,
     answer: ConsumeOrderlyResult,
+    ms: u64,
 ) -> Option<Duration> {
     let count = messages.len() as u64;
     let effect = effect(&answer, consumer.settings.auto_commit);
     let failed = matches!(effect, Effect::TryAgain(_) | Effect::Rollback);
-    let event =
-        Event::Consumed { ok: if failed { 0 } else { count }, failed: if failed { count } else { 0 } };
+    let (ok, failed) = if failed { (0, count) } else { (count, 0) };
+    let event = Event::Handled { ms, ok, failed };
     consumer.count(&assigned.queue().topic, event);
     let usual_pause = consumer.settings.suspend_current_queue_time;
     match effect {

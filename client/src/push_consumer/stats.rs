@@ -17,10 +17,8 @@ const HOUR_MS: i64 = 3_600_000;
 pub(crate) enum Event {
     /// A pull brought messages after so many ms.
     Pulled { messages: u64, ms: u64 },
-    /// A handler answered after so many ms.
-    Handled { ms: u64 },
-    /// Messages were consumed, or have to be consumed again.
-    Consumed { ok: u64, failed: u64 },
+    /// A handler answered after so many ms: messages are consumed, or have to be consumed again.
+    Handled { ms: u64, ok: u64, failed: u64 },
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,11 +64,9 @@ impl Stats {
                 slot.pull_ms += ms;
                 slot.pulled += messages;
             }
-            Event::Handled { ms } => {
+            Event::Handled { ms, ok, failed } => {
                 slot.calls += 1;
                 slot.call_ms += ms;
-            }
-            Event::Consumed { ok, failed } => {
                 slot.ok += ok;
                 slot.failed += failed;
                 let hour = now_ms.div_euclid(HOUR_MS);
@@ -121,8 +117,7 @@ mod tests {
         let (topic, start) = (Text::from("T"), 1000 * HOUR_MS);
         stats.count(&topic, Event::Pulled { messages: 60, ms: 4 }, start);
         stats.count(&topic, Event::Pulled { messages: 60, ms: 8 }, start + 55_000);
-        stats.count(&topic, Event::Handled { ms: 3 }, start + 55_000);
-        stats.count(&topic, Event::Consumed { ok: 30, failed: 6 }, start + 55_000);
+        stats.count(&topic, Event::Handled { ms: 3, ok: 30, failed: 6 }, start + 55_000);
         let rates = stats.rates("T", start + 59_000);
         assert_eq!((rates.pull_tps, rates.pull_rt, rates.consume_rt), (2.0, 6.0, 3.0));
         assert_eq!((rates.consume_ok_tps, rates.consume_failed_tps), (0.5, 0.1));

@@ -1,12 +1,11 @@
 //! Runs handlers, never more than `concurrency` at once, in the order in which their messages arrived.
 //!
 //! Work waits in one list; its length is bounded by what the process queues may hold. A runner is a task that
-//! takes work until there is none: under load nobody is spawned or woken for a single message.
+//! takes work until there is none: under load nothing is spawned, boxed or woken for a single message.
 //! Java counterpart: the `consumeExecutor` of the two consume services.
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -14,48 +13,40 @@ use tokio::sync::Notify;
 /// After this many pieces of work a runner lets other tasks run, for handlers that never wait.
 const YIELD_AFTER: u32 = 32;
 
-type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// See the file's head. Clones share the list.
-#[derive(Clone)]
-pub(crate) struct Workers {
-    shared: Arc<Shared>,
+/// See the file's head.
+pub(crate) struct Workers<J> {
+    shared: Arc<Shared<J>>,
 }
 
-struct Shared {
+struct Shared<J> {
     concurrency: usize,
     /// Guards the list and the counts, for one push or pop.
-    state: Mutex<State>,
+    state: Mutex<State<J>>,
     /// Told when the last runner ends.
     idle: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Job>,
+struct State<J> {
+    waiting: VecDeque<J>,
     running: usize,
     closed: bool,
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl<J> Shared<J> {
+    fn state(&self) -> MutexGuard<'_, State<J>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next piece of work; without any the runner is over.
-    fn next(&self) -> Option<Job> {
-        let mut state = self.state();
-        if state.closed {
-            state.waiting.clear();
-        }
-        state.waiting.pop_front()
+    fn next(&self) -> Option<J> {
+        self.state().waiting.pop_front()
     }
 }
 
 /// Counts a runner out, also when it ends by a panic of ours.
-struct Running(Arc<Shared>);
+struct Running<J>(Arc<Shared<J>>);
 
-impl Drop for Running {
+impl<J> Drop for Running<J> {
     fn drop(&mut self) {
         let mut state = self.0.state();
         state.running -= 1;
@@ -65,15 +56,20 @@ impl Drop for Running {
     }
 }
 
-impl Workers {
+impl<J: Send + 'static> Workers<J> {
     /// At most `concurrency` pieces of work at once, at least one.
     pub(crate) fn new(concurrency: usize) -> Self {
-        let state = Mutex::default();
+        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0, closed: false });
         Self { shared: Arc::new(Shared { concurrency: concurrency.max(1), state, idle: Notify::new() }) }
     }
 
-    /// Adds work to the end of the list; after [`close`](Self::close) it is thrown away.
-    pub(crate) fn submit(&self, jobs: impl IntoIterator<Item = Job>) {
+    /// Adds work to the end of the list, for runners that `work` on it; after [`close`](Self::close) it is
+    /// thrown away.
+    pub(crate) fn submit<W, A>(&self, jobs: impl IntoIterator<Item = J>, work: W)
+    where
+        W: Fn(J) -> A + Clone + Send + 'static,
+        A: Future<Output = ()> + Send,
+    {
         let starts = {
             let mut state = self.shared.state();
             if state.closed {
@@ -85,11 +81,11 @@ impl Workers {
             starts
         };
         for _ in 0..starts {
-            let running = Running(self.shared.clone());
+            let (running, work) = (Running(self.shared.clone()), work.clone());
             tokio::spawn(async move {
                 let mut done = 0u32;
                 while let Some(job) = running.0.next() {
-                    job.await;
+                    work(job).await;
                     done = done.wrapping_add(1);
                     if done.is_multiple_of(YIELD_AFTER) {
                         tokio::task::yield_now().await;
@@ -106,7 +102,7 @@ impl Workers {
             state.closed = true;
             std::mem::take(&mut state.waiting)
         };
-        // Dropped without the lock: futures may own anything.
+        // Dropped without the lock: work may own anything.
         drop(thrown);
     }
 
@@ -130,25 +126,25 @@ mod tests {
 
     use super::*;
 
-    fn job(work: impl Future<Output = ()> + Send + 'static) -> Job {
-        Box::pin(work)
-    }
-
     /// No more than the limit run at once, and all run in order.
     #[tokio::test]
     async fn limits_what_runs_at_once() {
         let workers = Workers::new(3);
         let (gate, order) = (Arc::new(Semaphore::new(0)), Arc::new(Mutex::new(Vec::new())));
         let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        workers.submit((0..10).map(|number| {
+        let work = {
             let (gate, order, now, most) = (gate.clone(), order.clone(), now.clone(), most.clone());
-            job(async move {
-                most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                order.lock().unwrap().push(number);
-                gate.acquire().await.unwrap().forget();
-                now.fetch_sub(1, Ordering::SeqCst);
-            })
-        }));
+            move |number| {
+                let (gate, order, now, most) = (gate.clone(), order.clone(), now.clone(), most.clone());
+                async move {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    order.lock().unwrap().push(number);
+                    gate.acquire().await.unwrap().forget();
+                    now.fetch_sub(1, Ordering::SeqCst);
+                }
+            }
+        };
+        workers.submit(0..10, work);
         // On one thread every task that can run has run after so many turns.
         for _ in 0..100 {
             tokio::task::yield_now().await;
@@ -165,19 +161,23 @@ mod tests {
         let workers = Workers::new(1);
         let (gate, started, done) =
             (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-        workers.submit((0..3).map(|_| {
+        let work = {
             let (gate, started, done) = (gate.clone(), started.clone(), done.clone());
-            job(async move {
-                started.notify_one();
-                gate.notified().await;
-                done.fetch_add(1, Ordering::SeqCst);
-            })
-        }));
+            move |_: i32| {
+                let (gate, started, done) = (gate.clone(), started.clone(), done.clone());
+                async move {
+                    started.notify_one();
+                    gate.notified().await;
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        };
+        workers.submit(0..3, work);
         started.notified().await;
         workers.close();
         gate.notify_one();
         workers.idle().await;
-        workers.submit([job(async { unreachable!() })]);
+        workers.submit([3], |_| async { unreachable!() });
         workers.idle().await;
         assert_eq!(done.load(Ordering::SeqCst), 1);
     }
