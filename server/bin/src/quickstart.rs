@@ -18,6 +18,8 @@ const TAG: &str = "TagA";
 const SHOWN: u32 = 3;
 /// A consumer that hears nothing for this long has lost what is missing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Between two questions for the new topic's route.
+const ROUTE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Sends, consumes, prints, and fails when a message is lost.
 pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
@@ -149,8 +151,15 @@ async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
         Ok::<(), String>(())
     };
 
-    // The first message creates the topic, so that the consumer finds its queues at once.
+    // The first message creates the topic. Once the NameServer has heard of it, the consumer finds its queues.
     send(0, &mut latency_us).await?;
+    let asked = Instant::now();
+    while let Err(error) = client.fetch_subscribe_queues(TOPIC).await {
+        if asked.elapsed() > SILENCE_MAX {
+            return Err(error.to_string());
+        }
+        tokio::time::sleep(ROUTE_PAUSE).await;
+    }
     let arrivals = received.clone();
     let run_of_arrivals = run.clone();
     let consumer = client
