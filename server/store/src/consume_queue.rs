@@ -9,16 +9,17 @@
 //! head of a queue whose first messages are gone. Java counterpart: `ConsumeQueue`; its extension files are
 //! left out.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use ferrocket_protocol::Text;
 use ferrocket_protocol::message::java_hash;
 
 use crate::config::UNIT_LEN;
-use crate::disk::{DiskFile, read_full, write_full};
+use crate::disk::{read_full, write_full};
 use crate::segments::Segments;
 
 const UNIT: i64 = UNIT_LEN as i64;
@@ -113,7 +114,8 @@ struct Files {
     segments: Segments,
     /// Whether what lies behind the end in the last file is known to be zero.
     clean_tail: bool,
-    unsynced: Vec<Arc<dyn DiskFile>>,
+    /// Where the files start that were written to since they were synced.
+    unsynced: BTreeSet<i64>,
     /// Used since the last sweep of idle files.
     used: bool,
 }
@@ -163,7 +165,7 @@ impl State {
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
         let key_hash = java_hash(&topic).wrapping_mul(31).wrapping_add(i32::from(b'#'));
-        let files = Files { segments, clean_tail: false, unsynced: Vec::new(), used: false };
+        let files = Files { segments, clean_tail: false, unsynced: BTreeSet::new(), used: false };
         Self {
             topic,
             queue_id,
@@ -274,6 +276,7 @@ impl ConsumeQueue {
         files.used = true;
         let Ok(Some((start, file))) = files.segments.file_of(number * UNIT) else { return Vec::new() };
         let file_end = (start + files.segments.file_len()) / UNIT;
+        files.segments.close_if_crowded();
         drop(files);
         let count = (count as i64).min(file_end.min(written) - number);
         let mut bytes = vec![0; count as usize * UNIT_LEN];
@@ -301,42 +304,44 @@ impl ConsumeQueue {
             let len = files.segments.file_len();
             let start = at - at % len;
             let (now, later) = rest.split_at_checked((start + len - at) as usize).unwrap_or((rest, &[]));
-            let file = match files.segments.file_of(at)? {
+            match files.segments.file_of(at)? {
                 Some((start, file)) => {
                     if !files.clean_tail {
                         file.zero_from((at - start) as u64)?;
                     }
                     write_full(&*file, now, (at - start) as u64)?;
-                    file
                 }
                 None => {
                     let blanks = ((at - start) / UNIT) as usize;
                     let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
                     content.extend_from_slice(now);
-                    files.segments.add(start, &content)?
+                    files.segments.add(start, &content)?;
                 }
-            };
+            }
             files.clean_tail = true;
             files.used = true;
-            if !files.unsynced.iter().any(|known| Arc::ptr_eq(known, &file)) {
-                files.unsynced.push(file);
-            }
+            files.unsynced.insert(start);
             at += now.len() as i64;
             rest = later;
         }
         let mut state = self.state();
         state.written = at / UNIT;
         state.writing = Bytes::new();
+        files.segments.close_if_crowded();
         Ok(())
     }
 
     /// Puts on the disk what has been written out.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let unsynced = self.files().unsynced.clone();
-        for file in &unsynced {
-            file.sync()?;
+        let unsynced = std::mem::take(&mut self.files().unsynced);
+        for start in unsynced {
+            let file = self.files().segments.file_of(start)?;
+            // Synced without the lock; the file may have been removed, with all that was in it.
+            if let Some((_, file)) = file {
+                file.sync()?;
+            }
         }
-        self.files().unsynced.retain(|file| !unsynced.iter().any(|synced| Arc::ptr_eq(synced, file)));
+        self.files().segments.close_if_crowded();
         Ok(())
     }
 
@@ -344,11 +349,8 @@ impl ConsumeQueue {
     pub(crate) fn mark_unsynced(&self, synced: i64) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        for start in starts.iter().skip(files.unsynced_from(&starts, synced)?) {
-            if let Some((_, file)) = files.segments.file_of(*start)? {
-                files.unsynced.push(file);
-            }
-        }
+        let from = files.unsynced_from(&starts, synced)?;
+        files.unsynced.extend(starts.into_iter().skip(from));
         Ok(())
     }
 

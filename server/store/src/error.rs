@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a store did not open. Nothing was changed unless the variant says so.
+/// Why a store did not open. The CommitLog is as it was; queues and index, which can be made again from it, may
+/// have been repaired.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another program, or another store of this one, holds the folder.

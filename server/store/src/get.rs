@@ -11,7 +11,9 @@ const SCAN_MAX: usize = 16_000 / UNIT_LEN;
 /// Entries that are read at a time.
 const CHUNK: usize = 64;
 /// Bytes that one read of the log fetches at most, records and what lies between them.
-const SPAN_MAX: i64 = 1 << 20;
+const SPAN_MAX: i64 = 256 * 1024;
+/// Bytes between two records that are read with them.
+const GAP_MAX: i64 = 4096;
 
 /// How much one get may answer with; the store's own `maxTransfer…` settings bound it as well.
 #[derive(Clone, Copy, Debug)]
@@ -213,23 +215,21 @@ impl Store {
         }
     }
 
-    /// Bytes from `offset` on that are worth reading at once: at most half of them belong to other queues.
+    /// Bytes from `offset` on that are worth reading at once: what lies between two records may cost less to
+    /// copy than a second read.
     fn span(&self, offset: i64, entries: &[(QueueEntry, i64)]) -> usize {
         let segment_end = offset + self.log.segment_len() - offset % self.log.segment_len();
-        let (mut wanted, mut len) = (0, 0);
+        let mut end = offset;
         for (entry, _) in entries {
-            let end = entry.physical_offset + i64::from(entry.size);
-            wanted += i64::from(entry.size);
-            if entry.physical_offset < offset
-                || end > segment_end
-                || end - offset > SPAN_MAX.max(wanted)
-                || end - offset > 2 * wanted
-            {
+            let gap = entry.physical_offset - end;
+            let entry_end = entry.physical_offset + i64::from(entry.size);
+            let fits = entry_end <= segment_end && (end == offset || entry_end - offset <= SPAN_MAX);
+            if !(0..=GAP_MAX).contains(&gap) || !fits {
                 break;
             }
-            len = end - offset;
+            end = entry_end;
         }
-        len as usize
+        (end - offset) as usize
     }
 
     /// The queue's end as consumers may see it: in synchronous mode only what is durable.

@@ -11,7 +11,7 @@ use ferrocket_protocol::Text;
 use crate::consume_queue::ConsumeQueue;
 use crate::disk::Disk;
 use crate::error::OpenError;
-use crate::segments::Segments;
+use crate::segments::{OpenFiles, Segments};
 
 /// The table, and which queues have something to write out.
 pub(crate) struct Queues {
@@ -19,6 +19,7 @@ pub(crate) struct Queues {
     dir: PathBuf,
     building: Arc<Path>,
     file_len: i64,
+    open: OpenFiles,
     /// Read by every append and get, changed when a queue gets its first message or goes.
     table: RwLock<HashMap<Text, BTreeMap<i32, Arc<ConsumeQueue>>>>,
     /// Each queue at most once: see [`ConsumeQueue::listed`].
@@ -43,6 +44,7 @@ impl Queues {
             dir,
             building,
             file_len,
+            open: OpenFiles::default(),
             table: RwLock::new(HashMap::new()),
             dirty: Mutex::new(Vec::new()),
         };
@@ -58,7 +60,8 @@ impl Queues {
                 // Java skips other names as well.
                 let Ok(queue_id) = number.name.parse::<i32>() else { continue };
                 let dir = topic_dir.join(&number.name);
-                let segments = Segments::load(queues.disk.clone(), dir, queues.building.clone(), file_len)?;
+                let (disk, building) = (queues.disk.clone(), queues.building.clone());
+                let segments = Segments::load(disk, dir, building, file_len, queues.open.clone())?;
                 if segments.count() > 0 {
                     let name = Text::from(topic.name.as_str());
                     let queue = Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments));
@@ -83,7 +86,8 @@ impl Queues {
         let name = table.get_key_value(topic).map_or_else(|| Text::from(topic), |(name, _)| name.clone());
         let make = || {
             let dir = self.dir.join(topic).join(queue_id.to_string());
-            let segments = Segments::new(self.disk.clone(), dir, self.building.clone(), self.file_len);
+            let (disk, building) = (self.disk.clone(), self.building.clone());
+            let segments = Segments::new(disk, dir, building, self.file_len, self.open.clone());
             Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments))
         };
         table.entry(name.clone()).or_default().entry(queue_id).or_insert_with(make).clone()

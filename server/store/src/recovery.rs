@@ -222,6 +222,11 @@ fn scan(parts: &Parts<'_>, starts: &[i64], from: i64, clean: bool) -> Result<Sto
         };
         let ended =
             scan_segment(parts, &file, start, clean, &mut visit).map_err(OpenError::io("reading", &path))?;
+        // What a rebuild holds in memory is bounded by a segment's messages.
+        for queue in parts.queues.take_dirty() {
+            queue.write_out().map_err(OpenError::io("writing a queue of", &path))?;
+            parts.queues.list_dirty(&queue);
+        }
         match ended {
             SegmentEnd::Earlier(place) => return Ok(Stop::Earlier(place)),
             SegmentEnd::Blank(offset) => end = LogEnd { offset, why: "no segment follows", timestamp },

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::disk::{Disk, DiskFile, write_full};
 use crate::error::OpenError;
@@ -21,6 +21,7 @@ pub(crate) struct Segments {
     building: Arc<Path>,
     len: i64,
     files: VecDeque<Segment>,
+    open: OpenFiles,
 }
 
 struct Segment {
@@ -29,13 +30,28 @@ struct Segment {
     file: Option<Arc<dyn DiskFile>>,
 }
 
+/// How many files the runs that share it keep open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OpenFiles(Arc<AtomicUsize>);
+
+impl OpenFiles {
+    /// Open files beyond which a run closes its own after use. Opening one again takes microseconds.
+    const MAX: usize = 256;
+}
+
 /// Tells apart the files that are being built.
 static BUILT: AtomicU64 = AtomicU64::new(0);
 
 impl Segments {
     /// A run without files yet. The folder is made together with the first file.
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, building: Arc<Path>, len: i64) -> Self {
-        Self { disk, dir, building, len, files: VecDeque::new() }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        building: Arc<Path>,
+        len: i64,
+        open: OpenFiles,
+    ) -> Self {
+        Self { disk, dir, building, len, files: VecDeque::new(), open }
     }
 
     /// Reads the folder. Refuses what Java 4.9 refuses, and a gap between files as well.
@@ -44,6 +60,7 @@ impl Segments {
         dir: PathBuf,
         building: Arc<Path>,
         len: i64,
+        open: OpenFiles,
     ) -> Result<Self, OpenError> {
         let mut entries = disk.list(&dir).map_err(OpenError::io("listing", &dir))?;
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -54,7 +71,7 @@ impl Segments {
             let path = dir.join(&last.name);
             disk.remove_file(&path).map_err(OpenError::io("removing the empty", &path))?;
         }
-        let mut segments = Self::new(disk, dir, building, len);
+        let mut segments = Self::new(disk, dir, building, len, open);
         for entry in entries {
             let path = segments.dir.join(&entry.name);
             if entry.is_dir {
@@ -125,7 +142,11 @@ impl Segments {
         let (Some(path), Some(segment)) = (path, self.files.get_mut(position)) else { return Ok(None) };
         let file = match &segment.file {
             Some(file) => file.clone(),
-            None => segment.file.insert(self.disk.open(&path)?).clone(),
+            None => {
+                let file = segment.file.insert(self.disk.open(&path)?).clone();
+                self.open.0.fetch_add(1, Ordering::Relaxed);
+                file
+            }
         };
         Ok(Some((segment.start, file)))
     }
@@ -143,8 +164,25 @@ impl Segments {
 
     /// Closes what [`Segments::file_of`] opened.
     pub(crate) fn close_files(&mut self) {
-        for segment in &mut self.files {
-            segment.file = None;
+        let closed = self.files.iter_mut().filter_map(|segment| segment.file.take()).count();
+        self.open.0.fetch_sub(closed, Ordering::Relaxed);
+    }
+
+    /// Closes the files if many are open elsewhere.
+    pub(crate) fn close_if_crowded(&mut self) {
+        if self.open.0.load(Ordering::Relaxed) > OpenFiles::MAX {
+            self.close_files();
+        }
+    }
+
+    fn push(&mut self, start: i64, file: Arc<dyn DiskFile>) {
+        self.open.0.fetch_add(1, Ordering::Relaxed);
+        self.files.push_back(Segment { start, file: Some(file) });
+    }
+
+    fn forget(&mut self, segment: Option<Segment>) {
+        if segment.is_some_and(|segment| segment.file.is_some()) {
+            self.open.0.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -153,7 +191,7 @@ impl Segments {
     pub(crate) fn add(&mut self, start: i64, content: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
         assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
         let file = build(&*self.disk, &self.building, &self.path(start), self.len, content)?;
-        self.files.push_back(Segment { start, file: Some(file.clone()) });
+        self.push(start, file.clone());
         Ok(file)
     }
 
@@ -161,7 +199,7 @@ impl Segments {
     pub(crate) fn adopt(&mut self, start: i64, raw: &Path, file: Arc<dyn DiskFile>) -> io::Result<()> {
         assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
         self.disk.rename(raw, &self.path(start))?;
-        self.files.push_back(Segment { start, file: Some(file) });
+        self.push(start, file);
         Ok(())
     }
 
@@ -169,7 +207,8 @@ impl Segments {
     pub(crate) fn remove_last(&mut self) -> io::Result<()> {
         let Some(start) = self.last() else { return Ok(()) };
         self.disk.remove_file(&self.path(start))?;
-        self.files.pop_back();
+        let gone = self.files.pop_back();
+        self.forget(gone);
         self.disk.sync_dir(&self.dir)
     }
 
@@ -177,7 +216,8 @@ impl Segments {
     pub(crate) fn remove_first(&mut self) -> io::Result<()> {
         let Some(start) = self.first() else { return Ok(()) };
         self.disk.remove_file(&self.path(start))?;
-        self.files.pop_front();
+        let gone = self.files.pop_front();
+        self.forget(gone);
         Ok(())
     }
 
@@ -190,6 +230,12 @@ impl Segments {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for Segments {
+    fn drop(&mut self) {
+        self.close_files();
     }
 }
 
@@ -232,4 +278,39 @@ pub(crate) fn build_raw(
     write_full(&*file, content, 0)?;
     file.sync()?;
     Ok((raw, file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+
+    /// However many runs there are, few of their files stay open, and all can be read.
+    #[test]
+    fn open_files_are_bounded() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let building: Arc<Path> = Path::new("/building").into();
+        disk.create_dir_all(&building).unwrap();
+        let open = OpenFiles::default();
+        let mut runs: Vec<Segments> = (0..2 * OpenFiles::MAX)
+            .map(|number| {
+                let dir = PathBuf::from(format!("/run/{number}"));
+                Segments::new(disk.clone(), dir, building.clone(), 100, open.clone())
+            })
+            .collect();
+        for run in &mut runs {
+            run.add(0, b"0").unwrap();
+            run.close_if_crowded();
+        }
+        assert_eq!(open.0.load(Ordering::Relaxed), OpenFiles::MAX);
+        for run in &mut runs {
+            let (start, file) = run.file_of(99).unwrap().unwrap();
+            let mut byte = [0];
+            assert_eq!((start, file.read_at(&mut byte, 0).unwrap(), byte), (0, 1, *b"0"));
+            run.close_if_crowded();
+        }
+        assert!(open.0.load(Ordering::Relaxed) <= OpenFiles::MAX);
+        runs.clear();
+        assert_eq!(open.0.load(Ordering::Relaxed), 0);
+    }
 }

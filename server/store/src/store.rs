@@ -22,7 +22,7 @@ use crate::index::Index;
 use crate::index_file::Shape;
 use crate::queues::Queues;
 use crate::recovery;
-use crate::segments::Segments;
+use crate::segments::{OpenFiles, Segments};
 
 /// Messages that may wait for a flush before they are announced; beyond it appenders flush themselves.
 const PARKED_MAX: usize = 1 << 18;
@@ -132,7 +132,13 @@ impl Store {
         let building: Arc<std::path::Path> = building.into();
         let log_dir = config.commit_log_dir();
         let segment_len = config.mapped_file_size_commit_log;
-        let mut segments = Segments::load(disk.clone(), log_dir.clone(), building.clone(), segment_len)?;
+        let mut segments = Segments::load(
+            disk.clone(),
+            log_dir.clone(),
+            building.clone(),
+            segment_len,
+            OpenFiles::default(),
+        )?;
         segments.open_all().map_err(OpenError::io("opening segments in", &log_dir))?;
         let queue_len = config.consume_queue_file_len();
         let queues = Queues::load(disk.clone(), root.join("consumequeue"), building.clone(), queue_len)?;

@@ -38,19 +38,23 @@ impl Disk for OsDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
-        entries
-            .map(|entry| {
-                let entry = entry?;
-                let metadata = fs::metadata(entry.path())?;
-                let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
-                Ok(DirEntry {
-                    name: entry.file_name().to_string_lossy().into_owned(),
-                    len: metadata.len(),
-                    is_dir: metadata.is_dir(),
-                    modified_ms: modified.map_or(0, |since| since.as_millis() as i64),
-                })
-            })
-            .collect()
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let metadata = match fs::metadata(entry.path()) {
+                // Removed since the folder was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            let modified = metadata.modified()?.duration_since(UNIX_EPOCH);
+            found.push(DirEntry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                len: metadata.len(),
+                is_dir: metadata.is_dir(),
+                modified_ms: modified.map_or(0, |since| since.as_millis() as i64),
+            });
+        }
+        Ok(found)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
