@@ -21,6 +21,7 @@ fn wrong_values() {
         ("bindAddress=here", "bindAddress=\"here\" is not an IP address"),
         ("bindAddress=192.0.2.1", "192.0.2.1:0"),
         ("brokerIP1=no.such.host.invalid", "brokerIP1=no.such.host.invalid"),
+        ("deleteWhen=25", "deleteWhen=25: \"25\" is not an hour; allowed are 00 to 23"),
         ("brokerName=\\u12", "hexadecimal"),
     ] {
         let said = refused(&mut home.command(&["broker", "-c", &home.broker_conf(line)]));
