@@ -108,7 +108,8 @@ impl CommitLog {
             tail: Mutex::new(Tail { end: 0, timestamp: 0, file: None, next: None }),
             segments: RwLock::new(segments),
             written: AtomicI64::new(0),
-            named: AtomicBool::new(false),
+            // A process that was killed may have left names unsynced.
+            named: AtomicBool::new(true),
             recent: RwLock::new(Recent { bytes_max: recent_bytes_max, ..Recent::default() }),
         }
     }

@@ -371,6 +371,7 @@ fn first_behind(queue: &ConsumeQueue, offset: i64) -> i64 {
 /// memory only: it is synced, as it counts as flushed from now on.
 fn finish(parts: &Parts<'_>, from: i64, end: &LogEnd) -> Result<i64, OpenError> {
     let dir = parts.config.commit_log_dir();
+    parts.log.sync_names().map_err(OpenError::io("syncing", &dir))?;
     for file in parts.log.files_between(from, end.offset) {
         file.sync().map_err(OpenError::io("syncing the log in", &dir))?;
     }

@@ -248,7 +248,13 @@ pub(crate) fn build(
     content: &[u8],
 ) -> io::Result<Arc<dyn DiskFile>> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    disk.create_dir_all(dir)?;
+    if !disk.exists(dir)? {
+        disk.create_dir_all(dir)?;
+        // A queue's folder may be new together with its topic's.
+        for above in dir.ancestors().skip(1).take(2) {
+            disk.sync_dir(above)?;
+        }
+    }
     let (raw, file) = build_raw(disk, building, len, content)?;
     let file = match disk.rename(&raw, path) {
         // The CommitLog may be on a disk of its own. Then a crash just here leaves a file that must be removed

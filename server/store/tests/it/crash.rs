@@ -167,7 +167,12 @@ fn one_life(world: &World, ledger: &mut Ledger, rng: &mut StdRng, seed: u64, cut
         }
     }
     store.abandon();
-    world.disk.reboot(rng.random());
+    // Sometimes only the process dies: what it wrote is still in memory when the power goes in the next life.
+    if !world.disk.is_off() && rng.random_bool(0.3) {
+        world.disk.kill();
+    } else {
+        world.disk.reboot(rng.random());
+    }
 }
 
 /// The power goes at each sync of a life, then at each change of a name; recovery may be hit as well.
