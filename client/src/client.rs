@@ -12,7 +12,7 @@ use std::time::Duration;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
 use ferrocket_remoting::Dialer;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::callbacks::Callbacks;
@@ -62,6 +62,8 @@ pub(crate) struct Shared {
     closing: AtomicBool,
     /// Something changed that brokers should hear of soon.
     heartbeat_wanted: Arc<Notify>,
+    /// One permit: see [`Client::membership_turn`].
+    membership_turn: Arc<Semaphore>,
     /// Set to true, or dropped, it ends the background tasks.
     stop: watch::Sender<bool>,
     background: OnceLock<()>,
@@ -116,6 +118,7 @@ impl Client {
             turn: AtomicUsize::new(seed as usize >> 1),
             closing: AtomicBool::new(false),
             heartbeat_wanted: Arc::default(),
+            membership_turn: Arc::new(Semaphore::new(1)),
             stop: watch::Sender::new(false),
             background: OnceLock::new(),
             config,

@@ -11,7 +11,7 @@ use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::UnregisterClientHeader;
 use ferrocket_protocol::{RemotingCommand, RequestCode, Text, fastjson};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -89,13 +89,36 @@ impl Client {
         };
         let request = self.request(RequestCode::UnregisterClient, &header);
         let addrs: BTreeSet<Text> = self.lock().routes.addrs().map(|(_, addr)| addr.clone()).collect();
+        let turn = self.membership_turn().await;
         // Brokers we have no connection to do not know us.
         let connected = addrs.into_iter().filter(|addr| self.shared.dialer.existing(addr).is_some());
         self.call_each(connected, request, "unregister").await;
+        drop(turn);
     }
 
-    /// Tells all brokers who is here: masters, and slaves too if there are consumers.
+    /// Heartbeats and farewells of one client take turns, from collecting what to say until all brokers have
+    /// answered: Java brokers handle them on different threads, and a heartbeat handled after the farewell
+    /// would leave a consumer that nobody is, with queues of its own, for two minutes. Java's `lockHeartbeat`.
+    async fn membership_turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed, so there is always a permit in the end.
+        Arc::clone(&self.shared.membership_turn).acquire_owned().await.ok()
+    }
+
+    /// Tells all brokers who is here: masters, and slaves too if there are consumers. A caller that gives up
+    /// waiting does not end what has begun.
     pub(crate) async fn heartbeat(&self) {
+        let turn = self.membership_turn().await;
+        let client = self.clone();
+        let beat = tokio::spawn(async move {
+            client.beat().await;
+            drop(turn);
+        });
+        if let Err(error) = beat.await {
+            tracing::error!(%error, "heartbeat");
+        }
+    }
+
+    async fn beat(&self) {
         let (producers, consumers, addrs) = {
             let mut state = self.lock();
             for addr in state.routes.drop_offline() {

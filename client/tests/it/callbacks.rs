@@ -7,7 +7,7 @@ use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::{GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader};
 use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
 
-use crate::cluster::{Server, builder, name_server_for};
+use crate::cluster::{Server, Take, builder, name_server_for, stored};
 
 /// Requests about groups that are not here, and unknown requests, are answered as Java answers them; the
 /// connection stays.
@@ -40,4 +40,32 @@ async fn every_request_is_answered() {
     let reply = ask(RemotingCommand::request(RequestCode::GetBrokerConfig, &Empty)).await;
     assert_eq!(reply.response_code(), ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
     assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+}
+
+/// A farewell waits for the answer to a heartbeat under way: a broker that handled them the other way round
+/// would keep a client that is gone.
+#[tokio::test]
+async fn a_farewell_does_not_overtake_a_heartbeat() {
+    let broker = Server::start(|request| match request.request_code() {
+        Some(RequestCode::HeartBeat) => Take::Silence,
+        _ => Take::Reply(stored(request)),
+    })
+    .await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    let (leaving, staying) = (
+        client.producer("leaving").start().await.unwrap(),
+        client.producer("staying").start().await.unwrap(),
+    );
+    staying.send(Message::new("T", "m")).await.unwrap();
+    let heartbeat = broker.wait_for(RequestCode::HeartBeat, 1).await.remove(0);
+
+    let farewell = tokio::spawn(async move { leaving.shutdown().await });
+    // Written after a farewell that did not wait, on the same connection.
+    staying.send(Message::new("T", "m")).await.unwrap();
+    assert!(broker.seen(RequestCode::UnregisterClient).is_empty());
+
+    assert!(broker.connection().reply(heartbeat.reply(ResponseCode::SUCCESS)));
+    farewell.await.unwrap();
+    assert_eq!(broker.seen(RequestCode::UnregisterClient).len(), 1);
 }
