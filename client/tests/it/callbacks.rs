@@ -57,12 +57,12 @@ async fn a_farewell_does_not_overtake_a_heartbeat() {
         client.producer("leaving").start().await.unwrap(),
         client.producer("staying").start().await.unwrap(),
     );
-    staying.send(Message::new("T", "m")).await.unwrap();
+    assert!(staying.send(Message::new("T", "m")).await.unwrap().is_ok());
     let heartbeat = broker.wait_for(RequestCode::HeartBeat, 1).await.remove(0);
 
     let farewell = tokio::spawn(async move { leaving.shutdown().await });
     // Written after a farewell that did not wait, on the same connection.
-    staying.send(Message::new("T", "m")).await.unwrap();
+    assert!(staying.send(Message::new("T", "m")).await.unwrap().is_ok());
     assert!(broker.seen(RequestCode::UnregisterClient).is_empty());
 
     assert!(broker.connection().reply(heartbeat.reply(ResponseCode::SUCCESS)));
