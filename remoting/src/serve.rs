@@ -161,7 +161,8 @@ impl Driver {
             let stalled = self.stalled_since.map(|since| since + link.config.write_stall);
             let give_up = drain_until.or(stalled);
             tokio::select! {
-                () = link.wake.notified() => {}
+                // Others that are about to queue go first: many callers' frames become one write.
+                () = link.wake.notified() => tokio::task::yield_now().await,
                 read = read(&mut reader, &mut self.partial), if reading => match read {
                     Ok(0) => {
                         // The peer may have closed only its sending half and still read answers.

@@ -77,7 +77,7 @@ impl SendMessageHeader {
         for (name, value) in long.iter() {
             let at = Self::FIELDS.iter().position(|field| *field.name == **name);
             if let Some(short) = at.and_then(|at| SHORT_NAMES.get(at)) {
-                fields.push(*short, value.clone());
+                fields.push(Text::from_static(short), value.clone());
             }
         }
     }
