@@ -82,6 +82,10 @@ fn test() -> Result<(), Failure> {
             .run()
     })?;
     step("interop: setup", || interop_command(&["setup"]))?;
+    step("store, Java's and ours in turn", || {
+        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "store_both_ways"])
+            .run()
+    })?;
     step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())
