@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
 use crate::ledger::Ledger;
-use crate::peer::{Event, Peer};
+use crate::peer::{Client, Event, Peer};
 
 /// Longest wait for something that takes seconds: other clients share the machine, and a lost
 /// notification costs a client its whole rebalance interval (20 s in Java).
@@ -27,9 +28,15 @@ pub struct Stage<'a> {
     pub admin: &'a Peer,
 }
 
+/// A foreign consumer lives at least so long: it may unregister while a heartbeat of its start is under
+/// way, and a Java broker that handles the two in the other order counts it for two more minutes. Our
+/// client must not do that, so it is spared nothing.
+const LIFE_MIN: Duration = Duration::from_secs(1);
+
 #[derive(Default, Clone, Copy)]
 struct Progress {
-    ready: bool,
+    /// Since when the consumer runs.
+    ready: Option<Instant>,
     ended: bool,
 }
 
@@ -146,12 +153,16 @@ impl<'a> Play<'a> {
         let mut options = vec![("topic", topic), ("group", group)];
         options.extend_from_slice(more);
         let id = self.command("consume", &options)?;
-        self.pump("consumer ready", |play| play.commands[&id].ready)?;
+        self.pump("consumer ready", |play| play.commands[&id].ready.is_some())?;
         Ok(id)
     }
 
     /// Tells a command to end and waits until it has.
     pub fn stop(&mut self, id: u64) -> Result<(), String> {
+        let life = self.commands[&id].ready.map(|ready| ready.elapsed());
+        if let (Some(life), true) = (life, self.stage.peer.client != Client::Ours) {
+            thread::sleep(LIFE_MIN.saturating_sub(life));
+        }
         self.stage.peer.stop(id)?;
         self.pump("ended after stop", |play| play.commands[&id].ended)
     }
@@ -187,7 +198,7 @@ impl<'a> Play<'a> {
     fn take(&mut self, id: u64, event: Event) -> Result<(), String> {
         let progress = self.commands.entry(id).or_default();
         match event {
-            Event::Ready => progress.ready = true,
+            Event::Ready => progress.ready = Some(Instant::now()),
             Event::Ended => progress.ended = true,
             Event::Failed(text) => {
                 progress.ended = true;
