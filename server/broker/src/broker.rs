@@ -501,7 +501,10 @@ mod tests {
         let disk = SimDisk::new();
         let (_broker, connection) = start(&disk, &[]).await;
         assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
-        disk.inject(Call::Write, 1, Fault::Fail(io::ErrorKind::StorageFull));
+        // Several: the new topic's table is written at about the same time.
+        for nth in 1..=8 {
+            disk.inject(Call::Write, nth, Fault::Fail(io::ErrorKind::StorageFull));
+        }
         let reply = send(&connection, "").await;
         assert_eq!(reply.response_code(), ResponseCode::SERVICE_NOT_AVAILABLE);
         assert!(reply.remark.unwrap().starts_with("service not available now."));
