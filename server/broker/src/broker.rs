@@ -32,6 +32,7 @@ use crate::saving::{self, Saving};
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
 use crate::stats::Stats;
 use crate::topics::{SCHEDULE_TOPIC, Topics};
+use crate::transactions;
 
 /// Between two looks at held pulls and statistics.
 const TICK: Duration = Duration::from_secs(1);
@@ -245,6 +246,7 @@ impl Broker {
         }
         let mut background = JoinSet::new();
         background.spawn(delay::run(shared.clone(), stop.subscribe()));
+        background.spawn(transactions::run(shared.clone(), stop.subscribe()));
         background.spawn(look_after_time(shared.clone(), stop.subscribe()));
         background.spawn(saving::keep_saved(shared.clone(), stop.subscribe()));
         Registration::set_servers(&shared, &values.namesrv_addr);

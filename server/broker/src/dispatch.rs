@@ -13,7 +13,7 @@ use ferrocket_remoting::{Connection, Handler};
 
 use crate::broker::Shared;
 use crate::handlers::send::{self, Outgoing};
-use crate::handlers::{Answer, client, config, group, lock, offset, pull, query, stats, topic};
+use crate::handlers::{Answer, client, config, group, lock, offset, pull, query, stats, topic, transaction};
 use crate::refusal::Refusal;
 
 /// Handles the requests of all connections, on the main port and on the VIP port alike.
@@ -127,6 +127,7 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::GetEarliestMsgStoretime => offset::get_earliest_msg_storetime,
         Code::ViewMessageById => query::view_message_by_id,
         Code::HeartBeat => client::heart_beat,
+        Code::EndTransaction => transaction::end_transaction,
         Code::UnregisterClient => client::unregister_client,
         Code::GetConsumerListByGroup => client::get_consumer_list_by_group,
         Code::LockBatchMq => lock::lock_batch_mq,
@@ -158,13 +159,13 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::QueryConsumeQueue => query::query_consume_queue,
         Code::GetAllProducerInfo => client::get_all_producer_info,
         Code::DeleteExpiredCommitlog => config::delete_expired_commitlog,
+        Code::ResumeCheckHalfMessage => transaction::resume_check_half_message,
         // Other receivers' requests, other versions' and what is left out of this one.
         Code::QueryBrokerOffset
         | Code::UpdateAndCreateTopicList
         | Code::GetTopicConfigList
         | Code::GetTopicNameList
         | Code::TriggerDeleteFiles
-        | Code::EndTransaction
         | Code::CheckTransactionState
         | Code::NotifyConsumerIdsChanged
         | Code::GetClientConfig
@@ -206,7 +207,6 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::UpdateNamesrvConfig
         | Code::GetNamesrvConfig
         | Code::QueryDataVersion
-        | Code::ResumeCheckHalfMessage
         | Code::SendReplyMessage
         | Code::SendReplyMessageV2
         | Code::PushReplyMessageToClient

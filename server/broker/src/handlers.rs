@@ -14,6 +14,7 @@ pub(crate) mod query;
 pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod topic;
+pub(crate) mod transaction;
 
 /// What a handler returns: the reply, nothing (answered later, or nobody waits), or why it is refused.
 pub(crate) type Answer = Result<Option<RemotingCommand>, Refusal>;

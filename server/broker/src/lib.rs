@@ -2,7 +2,7 @@
 //!
 //! [`Broker::start`] is the way in. `dispatch` has one arm per request, `handlers` one file per family of
 //! requests, the other modules one noun each: a plain table or a pure core that takes `now_ms` and says what
-//! should happen. Left out of this crate: transactions' check-back, pop consumption, SQL92 filters, access
+//! should happen. Left out of this crate: pop consumption, SQL92 filters, access
 //! control, replication. Java counterpart: the `broker` module.
 
 mod advertised;
@@ -23,6 +23,7 @@ mod send_plan;
 mod settings;
 mod stats;
 mod topics;
+mod transactions;
 
 pub use broker::{Broker, StartError, StopError};
 pub use settings::{BrokerSettings, InvalidSettings};

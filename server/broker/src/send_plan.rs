@@ -3,8 +3,8 @@
 //! Checks and their order, codes and texts are those of Java's `SendMessageProcessor`,
 //! `AbstractSendMessageProcessor` and, for delayed messages, `CommitLog.asyncPutMessage`. What is different:
 //! a direct send to a retry topic that is over its limit becomes a dead letter at once, whatever delay it
-//! asks for; a negative queue id takes the queues in turn instead of by chance; a half message is refused,
-//! since transactions are not part of this Broker yet.
+//! asks for; a negative queue id takes the queues in turn instead of by chance; the delay of a half message
+//! begins when it is committed, where Java loses the message.
 
 use std::net::SocketAddr;
 
@@ -20,6 +20,7 @@ use ferrocket_protocol::response_code::ResponseCode;
 
 use crate::refusal::Refusal;
 use crate::topics::{RETRY_PREFIX, SCHEDULE_TOPIC, dlq_topic, retry_topic};
+use crate::transactions;
 
 /// Queues of a dead letter topic.
 pub(crate) const DEAD_LETTER_QUEUES: i32 = 1;
@@ -43,6 +44,8 @@ pub(crate) struct SendRules {
     pub(crate) body_len_max: usize,
     /// The highest delay level.
     pub(crate) delay_level_max: i32,
+    /// `rejectTransactionMessage`.
+    pub(crate) reject_transaction: bool,
 }
 
 /// What planning needs to know of the topic.
@@ -101,7 +104,7 @@ pub(crate) fn plan_message(
     let sent = SentProperties::read(header.properties.as_deref().unwrap_or_default(), &rules.cluster)?;
     let flags = system_flag(header, destination);
     let transaction = flags & sys_flag::TRANSACTION_ROLLBACK;
-    if sent.half || transaction == sys_flag::TRANSACTION_PREPARED {
+    if sent.half && rules.reject_transaction {
         return Err(Refusal::new(
             ResponseCode::NO_PERMISSION,
             format!("the broker[{}] sending transaction message is forbidden", rules.broker_ip),
@@ -128,10 +131,15 @@ pub(crate) fn plan_message(
         body,
         properties: sent.text.into(),
     };
-    let record = if transaction == sys_flag::TRANSACTION_ROLLBACK {
-        record
-    } else {
+    let record = if sent.half {
+        // Java writes the properties anew here, and WAIT comes back.
+        let wait =
+            properties::get(header.properties.as_deref().unwrap_or_default(), names::WAIT_STORE_MSG_OK);
+        transactions::half(record, wait)
+    } else if transaction == 0 || transaction == sys_flag::TRANSACTION_COMMIT {
         delayed(record, delay_level, rules.delay_level_max)
+    } else {
+        record
     };
     check_record(rules, &record)?;
     Ok(Planned { records: vec![record], queue_id, wait: sent.wait })
@@ -246,7 +254,7 @@ pub(crate) fn plan_send_back(
 }
 
 /// Sends a record with a delay level to the queue of its level; its destination goes into its properties.
-fn delayed(record: MessageRecord, level: i32, level_max: i32) -> MessageRecord {
+pub(crate) fn delayed(record: MessageRecord, level: i32, level_max: i32) -> MessageRecord {
     if level <= 0 {
         return record;
     }
@@ -362,6 +370,7 @@ mod tests {
             store_host: "10.0.0.2:10911".parse().unwrap(),
             body_len_max: 4 * 1024 * 1024,
             delay_level_max: 18,
+            reject_transaction: false,
         }
     }
 
@@ -422,14 +431,21 @@ mod tests {
         assert!(plan_message(&rules(), &header, Bytes::new(), sender(), nowhere, None).is_err());
     }
 
-    /// Half messages are refused, whether the property or only the system flag says so.
+    /// A half message waits among its like until it is ended, also if it is to be delayed then; the reply names
+    /// the queue it was sent to. `rejectTransactionMessage` refuses it.
     #[test]
-    fn half_messages_are_refused() {
-        for header in [header("TRAN_MSG\u{1}true"), SendMessageHeader { sys_flag: 4, ..header("") }] {
-            let refusal = plan(&header).unwrap_err();
-            assert_eq!(refusal.code, ResponseCode::NO_PERMISSION);
-            assert_eq!(refusal.remark, "the broker[10.0.0.2] sending transaction message is forbidden");
-        }
+    fn half_messages_wait() {
+        let header = SendMessageHeader { sys_flag: 4, ..header("TRAN_MSG\u{1}true\u{2}DELAY\u{1}2") };
+        let planned = plan(&header).unwrap();
+        let record = &planned.records[0];
+        assert_eq!((&*record.topic, record.queue_id, planned.queue_id), ("RMQ_SYS_TRANS_HALF_TOPIC", 0, 3));
+        assert_eq!(record.sys_flag, 0);
+        assert_eq!(properties::get(&record.properties, "REAL_TOPIC"), Some("T"));
+        assert_eq!(properties::get(&record.properties, "REAL_QID"), Some("3"));
+        let rules = SendRules { reject_transaction: true, ..rules() };
+        let refusal = plan_message(&rules, &header, Bytes::new(), sender(), destination(), None).unwrap_err();
+        assert_eq!(refusal.code, ResponseCode::NO_PERMISSION);
+        assert_eq!(refusal.remark, "the broker[10.0.0.2] sending transaction message is forbidden");
     }
 
     /// What does not fit gets code 13 with Java's text.

@@ -226,6 +226,16 @@ pub(crate) struct Values {
     pub(crate) max_message_size: usize,
     /// `flushDelayOffsetInterval`.
     pub(crate) flush_delay_offset_interval: Duration,
+    /// `transactionTimeOut`.
+    pub(crate) transaction_timeout_ms: i64,
+    /// `transactionCheckMax`.
+    pub(crate) transaction_checks_max: i32,
+    /// `transactionCheckInterval`.
+    pub(crate) transaction_check_interval: Duration,
+    /// `rejectTransactionMessage`.
+    pub(crate) reject_transaction: bool,
+    /// `fileReservedTime`.
+    pub(crate) file_reserved_ms: i64,
     /// `syncFlushTimeout`.
     pub(crate) sync_flush_timeout: Duration,
     /// `defaultQueryMaxNum`.
@@ -300,6 +310,11 @@ impl Values {
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
             max_message_size: settings.get_usize("maxMessageSize"),
             flush_delay_offset_interval: settings.get_millis("flushDelayOffsetInterval"),
+            transaction_timeout_ms: settings.get_i64("transactionTimeOut"),
+            transaction_checks_max: settings.get_i32("transactionCheckMax"),
+            transaction_check_interval: settings.get_millis("transactionCheckInterval"),
+            reject_transaction: flag("rejectTransactionMessage"),
+            file_reserved_ms: settings.get_i64("fileReservedTime").saturating_mul(3_600_000),
             sync_flush_timeout: settings.get_millis("syncFlushTimeout"),
             default_query_max_num: settings.get_usize("defaultQueryMaxNum"),
             near_bytes: StoreConfig::default().memory_bytes / 100

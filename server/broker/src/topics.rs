@@ -36,8 +36,10 @@ pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 const SELF_TEST_TOPIC: &str = "SELF_TEST_TOPIC";
 const BENCHMARK_TOPIC: &str = "BenchmarkTest";
 const TRACE_TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
-const TRANS_OP_HALF_TOPIC: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
-const TRANS_CHECK_MAX_TIME_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
+/// What ended them.
+pub(crate) const TRANS_OP_HALF_TOPIC: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
+/// Those that were given up.
+pub(crate) const TRANS_CHECK_MAX_TIME_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 const SYSTEM_PREFIX: &str = "rmq_sys_";
 const SYSTEM_TOPICS: [&str; 9] = [
     TBW102,

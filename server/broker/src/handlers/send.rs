@@ -4,7 +4,7 @@
 //! Two steps: [`plan`] decides what a request becomes, [`append`] stores everything that was planned in one
 //! round as one group and answers. Whether a send is a batch is decided by its field, not by its code. With
 //! ASYNC_FLUSH the answers go out in the round's own write; with SYNC_FLUSH one task per round waits for the
-//! disk. Left out: half messages (see [`crate::send_plan`]) and waiting for slaves. Java counterparts:
+//! disk. Left out: waiting for slaves. Java counterparts:
 //! `SendMessageProcessor`, `AbstractSendMessageProcessor`.
 
 use std::sync::Arc;
@@ -26,7 +26,8 @@ use crate::broker::Shared;
 use crate::refusal::Refusal;
 use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules};
 use crate::settings::Values;
-use crate::topics::{self, RETRY_PREFIX, retry_topic};
+use crate::topics::{self, RETRY_PREFIX, TRANS_HALF_TOPIC, retry_topic};
+use crate::transactions;
 
 /// A planned send on its way into the log.
 #[derive(Debug)]
@@ -135,6 +136,9 @@ fn plan_send(
         }
         send_plan::plan_message(&rules, header, body, sender, destination, dead_letter)?
     };
+    if planned.records.first().is_some_and(|record| *record.topic == *TRANS_HALF_TOPIC) {
+        transactions::ensure_topic(broker, TRANS_HALF_TOPIC, now_ms);
+    }
     let kind = Kind::Send { queue_id: planned.queue_id };
     Ok(Outgoing { records: planned.records, wait: planned.wait, kind })
 }
@@ -146,6 +150,7 @@ fn rules(broker: &Shared, settings: &Values) -> SendRules {
         store_host: broker.store_host,
         body_len_max: settings.max_message_size,
         delay_level_max: broker.delay.level_max(),
+        reject_transaction: settings.reject_transaction,
     }
 }
 

@@ -93,6 +93,33 @@ pub(super) const TABLE: &[Setting] = &[
     Setting::boolean("rejectTransactionMessage", false, "Whether transactional messages are refused.")
         .important()
         .hot(),
+    Setting::int(
+        "transactionTimeOut",
+        "6000",
+        0,
+        DAY_MS,
+        "How old a half message is when its producer is first asked about it, ms.",
+    )
+    .important()
+    .hot(),
+    Setting::int(
+        "transactionCheckMax",
+        "15",
+        0,
+        INT_MAX,
+        "How often a producer is asked before the half message is given up.",
+    )
+    .important()
+    .hot(),
+    Setting::int(
+        "transactionCheckInterval",
+        "60000",
+        100,
+        DAY_MS,
+        "Between two looks at half messages that nobody has ended, ms.",
+    )
+    .important()
+    .hot(),
     Setting::boolean(
         "enablePropertyFilter",
         false,
@@ -295,10 +322,9 @@ pub(super) const NOT_HERE: &str = "
     timerEnableRetryUntilSuccess timerFlushIntervalMs timerGetMessageThreadNum timerInterceptDelayLevel
     timerMaxDelaySec timerMetricSmallThreshold timerPrecisionMs timerProgressLogIntervalMs
     timerPutMessageThreadNum timerRollWindowSlot timerSkipUnknownError timerStopDequeue timerStopEnqueue
-    timerWarmEnable timerWheelEnable topicQueueLockNum totalReplicas transactionCheckInterval
-    transactionCheckMax transactionMetricFlushInterval transactionOpBatchInterval
-    transactionOpMsgMaxSize transactionTimeOut travelCqFileNumWhenGetMessage updateNameServerAddrPeriod
-    useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription
+    timerWarmEnable timerWheelEnable topicQueueLockNum totalReplicas transactionMetricFlushInterval
+    transactionOpBatchInterval transactionOpMsgMaxSize travelCqFileNumWhenGetMessage
+    updateNameServerAddrPeriod useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription
     validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue
     waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue waitTimeMillsInPullQueue
     waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue wakeCommitWhenPutMessage

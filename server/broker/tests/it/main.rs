@@ -10,3 +10,4 @@ mod pull;
 mod registration;
 mod send;
 mod support;
+mod transaction;

@@ -213,21 +213,15 @@ async fn sync_flush_answers() {
 async fn what_is_not_there_is_said() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
-    let mut request = RemotingCommand::request(RequestCode::EndTransaction, &Empty);
+    let mut request = RemotingCommand::request(RequestCode::PopMessage, &Empty);
     let reply = peer.call(request.clone()).await;
     assert_eq!(
         (reply.code, reply.remark.as_deref()),
-        (3, Some(" request type 37 not supported: END_TRANSACTION"))
+        (3, Some(" request type 200050 not supported: POP_MESSAGE"))
     );
     request.code = 9999;
     let reply = peer.call(request).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (3, Some(" request type 9999 not supported")));
-    let reply = peer.send(&message("T", 0, "TRAN_MSG\u{1}true"), "x").await;
-    assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION);
-    assert_eq!(
-        reply.remark.as_deref(),
-        Some("the broker[127.0.0.1] sending transaction message is forbidden")
-    );
     // A header that cannot be read names the field.
     let request = RemotingCommand::request(RequestCode::SendMessageV2, &Empty);
     let reply = peer.call(request).await;
