@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ferrocket_protocol::{LanguageCode, SerializeType};
 use ferrocket_remoting::RemotingConfig;
+#[cfg(feature = "tls")]
+use ferrocket_remoting::{ClientTls, TlsOptions};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +43,8 @@ pub struct ClientBuilder {
     namesrv_addr: String,
     client_ip: Option<IpAddr>,
     config: ClientConfig,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsOptions>,
 }
 
 impl ClientBuilder {
@@ -59,7 +63,13 @@ impl ClientBuilder {
             in_flight_bytes_max: 100 << 20,
             remoting: RemotingConfig::default(),
         };
-        Self { namesrv_addr: namesrv_addr.to_owned(), client_ip: None, config }
+        Self {
+            namesrv_addr: namesrv_addr.to_owned(),
+            client_ip: None,
+            config,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// `clientIP`: the address in the client id and in message ids. Default: that of the interface which
@@ -134,13 +144,29 @@ impl ClientBuilder {
         self
     }
 
-    /// The client. Connects to nothing yet.
+    /// `useTLS`: talks to NameServers and brokers through TLS, and to none in plain text. Default: plain text.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.tls = Some(options);
+        self
+    }
+
+    /// The client. Connects to nothing yet, but reads the files of TLS.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, and for an empty list of
-    /// NameServers without the environment variable `NAMESRV_ADDR`.
+    /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, files that hold no
+    /// certificate or key, and for an empty list of NameServers without the environment variable
+    /// `NAMESRV_ADDR`.
     pub fn build(self) -> Result<Client> {
-        let Self { mut namesrv_addr, client_ip, mut config } = self;
+        #[cfg(feature = "tls")]
+        let tls = self.tls;
+        let Self { mut namesrv_addr, client_ip, mut config, .. } = self;
+        #[cfg(feature = "tls")]
+        if let Some(options) = tls {
+            let tls = ClientTls::open(&options)
+                .map_err(|error| Error::new(ErrorKind::Config, error.to_string()))?;
+            config.remoting.client_tls = Some(tls);
+        }
         if namesrv_addr.trim().is_empty() {
             namesrv_addr = std::env::var(NAMESRV_ADDR_VARIABLE).unwrap_or_default();
         }

@@ -21,7 +21,7 @@
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, TLS, access keys, message traces, transactions, request-reply, pop consumption.
+//! namespaces, access keys, message traces, transactions, request-reply, pop consumption.
 
 pub mod allocate;
 mod callbacks;
@@ -49,6 +49,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use ferrocket_protocol::body::message_queue::MessageQueue;
 pub use ferrocket_protocol::{LanguageCode, SerializeType};
 pub use ferrocket_remoting::RemotingConfig;
+#[cfg(feature = "tls")]
+pub use ferrocket_remoting::TlsOptions;
 pub use message::{Message, MessageExt};
 pub use producer::{PendingSend, Producer, ProducerBuilder};
 pub use push_consumer::{

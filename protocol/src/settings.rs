@@ -124,6 +124,22 @@ impl Setting {
     }
 }
 
+/// One table of the rows of several; `LEN` is the sum of their lengths.
+pub const fn joined<const LEN: usize>(tables: &[&[Setting]]) -> [Setting; LEN] {
+    let mut rows = [Setting::text("", "", ""); LEN];
+    let (mut table, mut row, mut at) = (0, 0, 0);
+    while table < tables.len() {
+        if row < tables[table].len() {
+            rows[at] = tables[table][row];
+            (row, at) = (row + 1, at + 1);
+        } else {
+            (table, row) = (table + 1, 0);
+        }
+    }
+    assert!(at == LEN);
+    rows
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::tls::{ClientTls, ServerTls};
+
 /// Limits and times of connections, dialled or accepted. [`Default`] is what servers and clients run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemotingConfig {
@@ -12,7 +14,7 @@ pub struct RemotingConfig {
     pub connect_timeout: Duration,
     /// An accepted connection without a byte in either direction for this long is closed. Default 120 s.
     pub idle_timeout: Duration,
-    /// An accepted connection must have sent one whole frame by then. Default 10 s.
+    /// An accepted connection must have sent one whole frame by then, TLS handshake included. Default 10 s.
     pub first_frame_timeout: Duration,
     /// Bytes waiting to be written from which on `oneway` and `call` wait for room. Default 8 MiB.
     ///
@@ -46,6 +48,10 @@ pub struct RemotingConfig {
     pub send_buffer: Option<usize>,
     /// The system's receive buffer in bytes, `None` for its own choice (the default).
     pub receive_buffer: Option<usize>,
+    /// How listeners take TLS. Default `None`: plain text alone.
+    pub server_tls: Option<ServerTls>,
+    /// How TLS is dialled. Default `None`: plain text.
+    pub client_tls: Option<ClientTls>,
 }
 
 impl RemotingConfig {
@@ -75,6 +81,8 @@ impl Default for RemotingConfig {
             keepalive: Duration::from_secs(60),
             send_buffer: None,
             receive_buffer: None,
+            server_tls: None,
+            client_tls: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::config::RemotingConfig;
 use crate::connection::{Connection, Handler};
 use crate::error::CallError;
 use crate::serve::Driver;
+use crate::stream::Stream;
 
 /// Opens a connection to `host:port` and serves it on a task of its own.
 ///
@@ -32,13 +33,22 @@ pub async fn dial(
 }
 
 async fn open(addr: &str, handler: Arc<dyn Handler>, config: Arc<RemotingConfig>) -> io::Result<Connection> {
-    let Ok(stream) = tokio::time::timeout(config.connect_timeout, TcpStream::connect(addr)).await else {
-        let text = format!("no connection within {:?}", config.connect_timeout);
+    let timeout = config.connect_timeout;
+    let dialled = async {
+        let stream = TcpStream::connect(addr).await?;
+        prepare(&stream, &config)?;
+        let driver = Driver::new(&stream, Some(addr), handler, config.clone(), None)?;
+        let stream = match &config.client_tls {
+            None => Stream::Plain(stream),
+            Some(tls) => tls.connect(addr, stream).await?,
+        };
+        io::Result::Ok((driver, stream))
+    };
+    let Ok(dialled) = tokio::time::timeout(timeout, dialled).await else {
+        let text = format!("no connection within {timeout:?}");
         return Err(io::Error::new(io::ErrorKind::TimedOut, text));
     };
-    let stream = stream?;
-    prepare(&stream, &config)?;
-    let driver = Driver::new(&stream, Some(addr), handler, config, None)?;
+    let (driver, stream) = dialled?;
     let connection = driver.connection().clone();
     tokio::spawn(driver.run(stream));
     Ok(connection)

@@ -4,6 +4,8 @@
 //! place and writes all answers at once. Bytes and typed headers are `ferrocket-protocol`'s; what requests
 //! mean is the handlers' business.
 //!
+//! With the feature `tls`, a listener's port takes TLS too, and a dialler uses it where it is told to.
+//!
 //! Java counterpart: the package `remoting.netty`.
 
 mod calls;
@@ -14,9 +16,15 @@ mod error;
 mod listener;
 mod outbound;
 mod serve;
+mod stream;
+mod tls;
 
 pub use config::RemotingConfig;
 pub use connection::{Connection, Handler, RefuseAll};
 pub use dialer::{Dialer, dial};
 pub use error::CallError;
 pub use listener::Listener;
+pub use tls::{
+    CLIENT_TLS_SETTINGS, ClientAuth, ClientTls, Identity, SERVER_TLS_SETTINGS, ServerTls, ServerTlsOptions,
+    TlsError, TlsOptions,
+};

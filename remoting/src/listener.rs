@@ -20,6 +20,7 @@ use crate::config::RemotingConfig;
 use crate::connection::{Connection, Handler, Totals};
 use crate::dialer::prepare;
 use crate::serve::Driver;
+use crate::tls::ServerTls;
 
 /// How long accepting pauses after the system refused it (no descriptors left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -69,9 +70,11 @@ impl Listener {
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut refused = Refusals::default();
         let mut shutdown = pin!(shutdown);
+        let mut certificates = pin!(keep_current(self.config.server_tls.clone()));
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                () = &mut certificates => {}
                 _ = sweep.tick() => roster.sweep(&self.config),
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => match roster.admit(peer.ip(), &self.config) {
@@ -108,7 +111,7 @@ impl Listener {
             None => {
                 tokio::spawn(async move {
                     let _seat = seat;
-                    driver.run(stream).await;
+                    driver.run_accepted(stream).await;
                 });
             }
             Some(reactor) => {
@@ -116,11 +119,19 @@ impl Listener {
                 reactor.spawn(async move {
                     let _seat = seat;
                     if let Ok(stream) = TcpStream::from_std(stream) {
-                        driver.run(stream).await;
+                        driver.run_accepted(stream).await;
                     }
                 });
             }
         }
+    }
+}
+
+/// Follows the files of certificates, for ever.
+async fn keep_current(tls: Option<ServerTls>) {
+    match tls {
+        Some(tls) => tls.keep_current().await,
+        None => std::future::pending().await,
     }
 }
 

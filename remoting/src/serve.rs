@@ -16,21 +16,21 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 use ferrocket_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
 use tokio::time::Instant;
 
 use crate::config::RemotingConfig;
 use crate::connection::{CLOSED, CLOSING, Connection, Handler, Totals, fitting, lock};
 use crate::outbound::{Outbound, SLICES_MAX};
+use crate::stream::Stream;
 
 /// Most bytes of one read; the size of each thread's read buffer.
 const READ_MAX: usize = 64 * 1024;
@@ -87,8 +87,10 @@ pub(crate) struct Driver {
     partial_share: usize,
     /// What is being written.
     out: Outbound,
-    /// Since when the peer has taken nothing of `out`; `None` while that is empty.
+    /// Since when the peer has taken nothing of what is written; `None` while that is nothing.
     stalled_since: Option<Instant>,
+    /// Whether the handler knows of the connection.
+    opened: bool,
 }
 
 impl Driver {
@@ -105,17 +107,40 @@ impl Driver {
         let totals = totals.unwrap_or_default();
         let connection = Connection::new(stream.peer_addr()?, stream.local_addr()?, name, config, totals);
         let (partial, out) = (BytesMut::new(), Outbound::default());
-        Ok(Self { connection, handler, accepted, partial, partial_share: 0, out, stalled_since: None })
+        let (partial_share, stalled_since, opened) = (0, None, false);
+        Ok(Self { connection, handler, accepted, partial, partial_share, out, stalled_since, opened })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
+    /// Serves an accepted connection until it ends, as TLS where that is taken and the peer begins with it.
+    pub(crate) async fn run_accepted(self, stream: TcpStream) {
+        let link = self.connection.link.clone();
+        let Some(tls) = &link.config.server_tls else { return self.run(Stream::Plain(stream)).await };
+        let closed = async {
+            while !self.connection.is_closed() {
+                link.wake.notified().await;
+            }
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(stream) => accepted,
+            // Also when no whole frame comes in time.
+            () = closed => return,
+        };
+        match accepted {
+            Ok(stream) => self.run(stream).await,
+            Err(error) => tracing::warn!(peer = link.name, %error, "closing a peer: no TLS handshake"),
+        }
+    }
+
     /// Serves the connection until it ends.
-    pub(crate) async fn run(mut self, mut stream: TcpStream) {
+    pub(crate) async fn run(mut self, mut stream: Stream) {
+        self.opened = true;
         self.handler.opened(&self.connection);
         let end = self.serve(&mut stream).await;
+        poll_fn(|cx| Poll::Ready(stream.end(cx))).await;
         let peer = &self.connection.link.name;
         match end {
             End::Closed => tracing::debug!(peer, "connection closed"),
@@ -130,21 +155,20 @@ impl Driver {
         }
     }
 
-    async fn serve(&mut self, stream: &mut TcpStream) -> End {
+    async fn serve(&mut self, stream: &mut Stream) -> End {
         let link = self.connection.link.clone();
-        let (mut reader, writer) = stream.split();
         let mut drain_until = None;
         let mut more = false;
         loop {
             self.out.append(&mut lock(&link.queue));
-            if let Err(end) = self.write(|slices| writer.try_write_vectored(slices)) {
+            if let Err(end) = self.write(stream).await {
                 return end;
             }
             let closing = self.connection.is_closed();
             if closing {
                 let until = *drain_until.get_or_insert_with(|| Instant::now() + link.config.drain_timeout);
                 // A frame that was queued before the state changed is seen by the next turn's append.
-                if self.out.is_empty() && lock(&link.queue).is_empty() || Instant::now() >= until {
+                if self.stalled_since.is_none() && lock(&link.queue).is_empty() || Instant::now() >= until {
                     return End::Closed;
                 }
             }
@@ -152,35 +176,33 @@ impl Driver {
             if reading && more {
                 match self.round() {
                     Ok(again) => more = again,
-                    Err(end) => return self.last_words(end, |slices| writer.try_write_vectored(slices)),
+                    Err(end) => return self.last_words(end, stream).await,
                 }
                 // Many frames in one go must not starve the thread's other connections.
                 tokio::task::yield_now().await;
                 continue;
             }
             let stalled = self.stalled_since.map(|since| since + link.config.write_stall);
-            let give_up = drain_until.or(stalled);
+            let (give_up, writing) = (drain_until.or(stalled), stalled.is_some());
             tokio::select! {
                 // Others that are about to queue go first: many callers' frames become one write.
                 () = link.wake.notified() => tokio::task::yield_now().await,
-                read = read(&mut reader, &mut self.partial), if reading => match read {
-                    Ok(0) => {
+                event = event(stream, &mut self.partial, reading, writing), if reading || writing => match event {
+                    Ok(Event::Writable) => {}
+                    Ok(Event::Read(0)) => {
                         // The peer may have closed only its sending half and still read answers.
                         if link.pending.load(Ordering::Acquire) == 0 {
                             return End::PeerClosed;
                         }
                         self.connection.close();
                     }
-                    Ok(_) => match self.round() {
+                    Ok(Event::Read(_)) => match self.round() {
                         Ok(again) => more = again,
-                        Err(end) => return self.last_words(end, |slices| writer.try_write_vectored(slices)),
+                        Err(end) => return self.last_words(end, stream).await,
                     },
                     Err(error) => return End::Io(error),
                 },
-                writable = writer.writable(), if stalled.is_some() => if let Err(error) = writable {
-                    return End::Io(error);
-                },
-                () = until(give_up), if stalled.is_some() => {
+                () = until(give_up), if writing => {
                     return if closing { End::Closed } else { End::Stalled };
                 }
             }
@@ -264,7 +286,11 @@ impl Driver {
     }
 
     /// Writes as much as the system takes right now.
-    fn write(&mut self, try_write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> Result<(), End> {
+    async fn write(&mut self, stream: &mut Stream) -> Result<(), End> {
+        poll_fn(|cx| Poll::Ready(self.write_now(stream, cx))).await
+    }
+
+    fn write_now(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Result<(), End> {
         let link = &self.connection.link;
         let mut taken = 0;
         let result = loop {
@@ -273,7 +299,7 @@ impl Driver {
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.out.slices(&mut slices);
-            match try_write(&slices[..filled]) {
+            match stream.try_write(cx, &slices[..filled]) {
                 Ok(0) => break Err(End::PeerClosed),
                 Ok(written) => {
                     self.out.advance(written);
@@ -284,12 +310,17 @@ impl Driver {
                 Err(error) => break Err(End::Io(error)),
             }
         };
+        let flushed = match stream.poll_flush(cx) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => return Err(End::Io(error)),
+            Poll::Pending => false,
+        };
         if taken > 0 {
             link.note_activity();
             link.sub_pending(taken);
             self.stalled_since = None;
         }
-        if self.out.is_empty() {
+        if self.out.is_empty() && flushed {
             self.stalled_since = None;
         } else {
             self.stalled_since.get_or_insert_with(Instant::now);
@@ -298,8 +329,8 @@ impl Driver {
     }
 
     /// Answers the good requests that came before a fault, as far as the system takes it right now.
-    fn last_words(&mut self, end: End, try_write: impl Fn(&[IoSlice<'_>]) -> io::Result<usize>) -> End {
-        let _ = self.write(try_write);
+    async fn last_words(&mut self, end: End, stream: &mut Stream) -> End {
+        let _ = self.write(stream).await;
         end
     }
 }
@@ -319,7 +350,9 @@ impl Drop for Driver {
         drop(lock(&link.calls).close());
         link.room.notify_waiters();
         link.totals.partial.fetch_sub(self.partial_share, Ordering::Relaxed);
-        self.handler.closed(&self.connection);
+        if self.opened {
+            self.handler.closed(&self.connection);
+        }
         link.state.store(CLOSED, Ordering::Release);
         link.gone.notify_waiters();
     }
@@ -333,22 +366,45 @@ async fn until(time: Option<Instant>) {
     }
 }
 
-/// Reads what is there into `partial`; 0 at the end of the stream. Owns nothing while it waits.
-async fn read(reader: &mut ReadHalf<'_>, partial: &mut BytesMut) -> io::Result<usize> {
+/// What a connection that waits is woken by.
+enum Event {
+    /// So many bytes were read; 0 is the end of the stream.
+    Read(usize),
+    /// Writing gets on.
+    Writable,
+}
+
+/// Reads what is there into `partial`, or waits until writing gets on. Owns nothing while it waits.
+async fn event(
+    stream: &mut Stream,
+    partial: &mut BytesMut,
+    reading: bool,
+    writing: bool,
+) -> io::Result<Event> {
+    poll_fn(|cx| {
+        if writing && let Poll::Ready(writable) = stream.poll_writable(cx) {
+            return Poll::Ready(writable.map(|()| Event::Writable));
+        }
+        if !reading {
+            return Poll::Pending;
+        }
+        poll_read(stream, partial, cx).map_ok(Event::Read)
+    })
+    .await
+}
+
+fn poll_read(stream: &mut Stream, partial: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let missing = frame::missing(partial, FRAME_LEN_MAX);
     if missing >= DIRECT_MIN && partial.len() >= DIRECT_MIN {
         // Room grows with what has come, not with what the peer declares.
         let room = missing.min(partial.len().max(READ_MAX));
         partial.reserve(room);
-        return reader.read_buf(&mut partial.limit(room)).await;
+        return pin!(stream.read_buf(&mut partial.limit(room))).poll(cx);
     }
-    poll_fn(|cx| {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer))?;
-            partial.extend_from_slice(buffer.filled());
-            Poll::Ready(Ok(buffer.filled().len()))
-        })
+    READ_BUFFER.with_borrow_mut(|buffer| {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        partial.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
     })
-    .await
 }

@@ -5,3 +5,5 @@ mod hostile;
 mod lifecycle;
 mod limits;
 mod server;
+#[cfg(feature = "tls")]
+mod tls;

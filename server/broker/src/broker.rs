@@ -2,7 +2,7 @@
 //!
 //! Start: bind the port, open the store (which recovers), read the tables, serve, register, look after what
 //! goes by time. Stop: unregister, answer who still waits, close connections, save, close the store. Left
-//! out: slaves, access control, TLS. Java counterparts: `BrokerController`, `BrokerStartup`.
+//! out: slaves, access control. Java counterparts: `BrokerController`, `BrokerStartup`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
@@ -13,7 +13,7 @@ use std::{fmt, io};
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::DelayOffsetTable;
-use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig};
+use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
 use ferrocket_store::{Arrivals, Clock, Disk, OpenError, OsDisk, Store, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -152,7 +152,9 @@ impl Broker {
     ) -> Result<Self, StartError> {
         let live = LiveSettings::new(settings.clone(), clock.now_ms()).map_err(StartError::Settings)?;
         let values = live.now();
-        let remoting = RemotingConfig { idle_timeout: values.idle_timeout, ..RemotingConfig::default() };
+        let (server_tls, client_tls) = settings.tls().map_err(StartError::Tls)?;
+        let remoting =
+            RemotingConfig { idle_timeout: values.idle_timeout, server_tls, ..RemotingConfig::default() };
         let bind = |addr: SocketAddr| {
             let remoting = remoting.clone();
             async move { Listener::bind(addr, remoting).await.map_err(|source| StartError::Bind { addr, source }) }
@@ -226,7 +228,10 @@ impl Broker {
             clients: Clients::default(),
             queue_locks: QueueLocks::default(),
             saving: Saving::default(),
-            registration: Registration::new(identity, RemotingConfig::default()),
+            registration: Registration::new(
+                identity,
+                RemotingConfig { client_tls, ..RemotingConfig::default() },
+            ),
             delay,
             turn: AtomicU32::new(0),
             broker_ip: advertised.host.into(),
@@ -352,6 +357,8 @@ fn local_day(now_ms: i64) -> i64 {
 pub enum StartError {
     /// Settings do not fit together.
     Settings(InvalidSettings),
+    /// TLS is asked for with files that do not do; names setting and file.
+    Tls(TlsError),
     /// `messageDelayLevel` is wrong.
     Levels(String),
     /// The port cannot be listened on.
@@ -375,6 +382,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Levels(error) | Self::Host(error) | Self::Config(error) | Self::Panic(error) => {
                 f.write_str(error)
             }
@@ -388,6 +396,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Settings(error) => Some(error),
+            Self::Tls(error) => Some(error),
             Self::Bind { source, .. } => Some(source),
             Self::Store(error) => Some(error),
             Self::Levels(_) | Self::Host(_) | Self::Config(_) | Self::Panic(_) => None,

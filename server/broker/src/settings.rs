@@ -16,6 +16,7 @@ use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::settings::{
     JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties,
 };
+use ferrocket_remoting::{ClientTls, ServerTls, TlsError};
 use ferrocket_store::{FlushDiskType, StoreConfig};
 
 use crate::topics::TopicSettings;
@@ -95,6 +96,15 @@ impl BrokerSettings {
     /// The typed values, if they fit together.
     pub(crate) fn values(&self) -> Result<Values, InvalidSettings> {
         Values::new(&self.settings)
+    }
+
+    /// How ports take TLS, and how NameServers are dialled with it.
+    pub(crate) fn tls(&self) -> Result<(Option<ServerTls>, Option<ClientTls>), TlsError> {
+        let mut settings = self.settings.clone();
+        if settings.get_bool("useTLS") {
+            settings.set("tls.enable", "true")?;
+        }
+        Ok((ServerTls::from_settings(&settings)?, ClientTls::from_settings(&settings)?))
     }
 
     /// What the store is opened with; `store_host` goes into every record.
@@ -251,7 +261,7 @@ pub(crate) struct Values {
 impl Values {
     fn new(settings: &Settings) -> Result<Self, InvalidSettings> {
         let refuse = |words: String| Err(InvalidSettings(words));
-        for key in ["aclEnable", "enableDLegerCommitLog", "useTLS"] {
+        for key in ["aclEnable", "enableDLegerCommitLog"] {
             if settings.get_bool(key) {
                 return refuse(format!("{key}=true: this version does not have it"));
             }

@@ -75,14 +75,16 @@ impl NameServer {
     /// Reads the key-value table, listens and serves on tasks of the current runtime.
     ///
     /// # Errors
-    /// `bindAddress` is no IP address, it cannot be listened on, or the table's file cannot be read.
+    /// `bindAddress` is no IP address, it cannot be listened on, the table's file cannot be read, or TLS is asked
+    /// for with files that do not do.
     pub async fn start(settings: NamesrvSettings) -> Result<Self, StartError> {
         let failed = |what: String| move |error: io::Error| StartError(format!("{what}: {error}"));
         let addr = settings.listen_addr().map_err(|error| StartError(error.to_string()))?;
         let path = settings.path("kvConfigPath");
         let failed_path = failed(format!("kvConfigPath {}", path.display()));
         let kv = KvConfig::load(path).map_err(failed_path)?;
-        let listening = Listener::bind(addr, settings.remoting()).await;
+        let remoting = settings.remoting().map_err(|error| StartError(error.to_string()))?;
+        let listening = Listener::bind(addr, remoting).await;
         let listener = listening.map_err(failed(format!("cannot listen on {addr}")))?;
         let local_addr = listener.local_addr();
         let shared = Arc::new(Shared {

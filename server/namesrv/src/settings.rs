@@ -6,13 +6,15 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ferrocket_protocol::settings::{Setting, SettingError, Settings};
-use ferrocket_remoting::RemotingConfig;
+use ferrocket_protocol::settings::{Setting, SettingError, Settings, joined};
+use ferrocket_remoting::{RemotingConfig, SERVER_TLS_SETTINGS, ServerTls, TlsError};
 
 /// Keys that a runtime update may not even name. Java: `DefaultRequestProcessor.initConfigBlackList`.
 const NEVER_UPDATED: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
 
-const TABLE: &[Setting] = &[
+const TABLE: &[Setting] = &joined::<{ OWN.len() + SERVER_TLS_SETTINGS.len() }>(&[OWN, SERVER_TLS_SETTINGS]);
+
+const OWN: &[Setting] = &[
     Setting::text("bindAddress", "0.0.0.0", "The address to listen on.").important(),
     Setting::int("listenPort", "9876", 0, 65_535, "The port to listen on; 0 takes any free one.").important(),
     Setting::text("rocketmqHome", "", "RocketMQ's folder; nothing here needs it."),
@@ -113,14 +115,15 @@ impl NamesrvSettings {
         Ok(SocketAddr::new(ip, self.0.get_i32("listenPort") as u16))
     }
 
-    pub(crate) fn remoting(&self) -> RemotingConfig {
+    pub(crate) fn remoting(&self) -> Result<RemotingConfig, TlsError> {
         let buffer = |key| Some(self.0.get_usize(key)).filter(|len| *len > 0);
-        RemotingConfig {
+        Ok(RemotingConfig {
             idle_timeout: Duration::from_secs(self.0.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
             backlog: self.0.get_i32("serverSocketBacklog"),
             send_buffer: buffer("serverSocketSndBufSize"),
             receive_buffer: buffer("serverSocketRcvBufSize"),
+            server_tls: ServerTls::from_settings(&self.0)?,
             ..RemotingConfig::default()
-        }
+        })
     }
 }

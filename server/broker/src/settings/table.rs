@@ -1,13 +1,19 @@
 //! The table of the Broker's settings, and the keys of Java's that this version accepts without effect.
 
-use ferrocket_protocol::settings::Setting;
+use ferrocket_protocol::settings::{Setting, joined};
+use ferrocket_remoting::{CLIENT_TLS_SETTINGS, SERVER_TLS_SETTINGS};
 
 const DELAY_LEVELS: &str = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
 const INT_MAX: i64 = i32::MAX as i64;
 const DAY_MS: i64 = 86_400_000;
 
 /// One row per key that means something here.
-pub(super) const TABLE: &[Setting] = &[
+pub(super) const TABLE: &[Setting] = &joined::<
+    { OWN.len() + SERVER_TLS_SETTINGS.len() + CLIENT_TLS_SETTINGS.len() },
+>(&[OWN, SERVER_TLS_SETTINGS, CLIENT_TLS_SETTINGS]);
+
+/// The rows but TLS's.
+const OWN: &[Setting] = &[
     // Who this broker is.
     Setting::text("brokerClusterName", "DefaultCluster", "The cluster's name.").important(),
     Setting::text("brokerName", "", "The broker's name; empty takes the machine's.").important(),
@@ -23,7 +29,11 @@ pub(super) const TABLE: &[Setting] = &[
     Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
     Setting::int("filterServerNums", "0", 0, INT_MAX, "Kept for Java's tools."),
     Setting::boolean("slaveReadEnable", false, "Kept for Java's tools: there are no slaves in this version."),
-    Setting::boolean("useTLS", false, "Not possible in this version: true is refused."),
+    Setting::boolean(
+        "useTLS",
+        false,
+        "Whether NameServers are dialled with TLS; the same as tls.enable=true.",
+    ),
     // Where it is reached.
     Setting::text("namesrvAddr", "", "NameServers, `host:port` with `;` between.").important().hot(),
     Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")

@@ -1,0 +1,89 @@
+//! Certificates and keys: PEM files into what rustls takes, checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
+
+use super::TlsError;
+
+/// A longer file is no certificate.
+const FILE_LEN_MAX: usize = 1 << 20;
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+pub(super) fn read(key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    let bytes = std::fs::read(path).map_err(|error| TlsError::new(key, path, error))?;
+    if bytes.len() > FILE_LEN_MAX {
+        return Err(TlsError::new(key, path, "longer than any certificate or key"));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn certificates(
+    key: &str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let parsed = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
+    let parsed = parsed.map_err(|error| TlsError::new(key, path, format!("not PEM: {error:?}")))?;
+    if parsed.is_empty() {
+        return Err(TlsError::new(key, path, "there is no certificate in it"));
+    }
+    Ok(parsed)
+}
+
+pub(super) fn roots(key: &str, path: &Path, pem: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(key, path, pem)? {
+        roots.add(certificate).map_err(|error| TlsError::new(key, path, error))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Files of an identity, with the settings that name them.
+pub(super) struct IdentityFiles<'a> {
+    pub(super) cert: (&'static str, &'a Path, &'a [u8]),
+    pub(super) key: (&'static str, &'a Path, &'a [u8]),
+}
+
+impl IdentityFiles<'_> {
+    /// Certificate chain and key, if they belong together.
+    pub(super) fn certified_key(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+        let (setting, path, pem) = self.cert;
+        let chain = certificates(setting, path, pem)?;
+        let (key_setting, key_path, key_pem) = self.key;
+        let refuse_key = |reason: String| TlsError::new(key_setting, key_path, reason);
+        if contains(key_pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(key_pem, b"Proc-Type: 4,ENCRYPTED") {
+            let command = "openssl pkcs8 -topk8 -nocrypt -in ENCRYPTED -out PLAIN";
+            return Err(refuse_key(format!("encrypted keys are not supported; decrypt it with: {command}")));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|error| refuse_key(format!("no private key in PEM: {error:?}")))?;
+        let key =
+            provider.key_provider.load_private_key(key).map_err(|error| refuse_key(error.to_string()))?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) => Ok(certified),
+            // A form that rustls does not read, such as version 1, which the peers may still accept.
+            Err(Error::InvalidCertificate(CertificateError::Other(error))) => {
+                tracing::warn!("{setting}={}: {error}; not compared with its key", path.display());
+                Ok(certified)
+            }
+            Err(Error::InconsistentKeys(_)) => {
+                Err(refuse_key(format!("not the key of {setting}={}", path.display())))
+            }
+            Err(error) => Err(TlsError::new(setting, path, error)),
+        }
+    }
+}
+
+fn contains(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|window| window == word)
+}

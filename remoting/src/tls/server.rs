@@ -1,0 +1,221 @@
+//! The listening side of TLS: the first byte decides, and certificates follow their files.
+//!
+//! Java counterparts: `NettyRemotingServer.HandshakeHandler` and `loadSslContext`, `FileWatchService`.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::MissedTickBehavior;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::SingleCertAndKey;
+
+use super::certificates::{self, IdentityFiles};
+use super::verifiers::Anyone;
+use super::{ClientAuth, ServerTlsOptions, TlsError, self_signed};
+use crate::stream::Stream;
+
+/// The first byte of a TLS handshake. A frame that began with it would have 369 MB.
+const HANDSHAKE: u8 = 0x16;
+/// Most handshakes under way at once; one holds up to 64 KiB. More are closed. Larger than what one address
+/// may have open, so that none shuts all others out.
+const HANDSHAKES_MAX: usize = 4_096;
+/// How often the files are looked at. Java: 500 ms.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+const CERT: &str = "tls.server.certPath";
+const KEY: &str = "tls.server.keyPath";
+const TRUST: &str = "tls.server.trustCertPath";
+
+/// Takes TLS on a listener's port. Cheap to clone; clones share certificates and limits.
+#[derive(Clone)]
+pub struct ServerTls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: ServerTlsOptions,
+    provider: Arc<CryptoProvider>,
+    /// What new connections get. Held to exchange and to clone the pointer.
+    current: Mutex<Arc<ServerConfig>>,
+    /// The digest of the files last looked at, so that each content is tried and told of once.
+    seen: Mutex<u64>,
+    handshakes: Semaphore,
+}
+
+/// The bytes of the files.
+#[derive(Default, Hash)]
+struct Files {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    trust: Vec<u8>,
+}
+
+impl Files {
+    fn read(options: &ServerTlsOptions) -> Result<Self, TlsError> {
+        let mut files = Self::default();
+        if let Some(identity) = &options.identity {
+            files.cert = certificates::read(CERT, &identity.cert_path)?;
+            files.key = certificates::read(KEY, &identity.key_path)?;
+        }
+        if let ClientAuth::Certificate { trust_cert_path: Some(path), .. } = &options.client_auth {
+            files.trust = certificates::read(TRUST, path)?;
+        }
+        Ok(files)
+    }
+
+    fn config(
+        &self,
+        options: &ServerTlsOptions,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<ServerConfig, TlsError> {
+        let certified = match &options.identity {
+            None => self_signed::certified_key(provider)?,
+            Some(identity) => {
+                let cert = (CERT, &*identity.cert_path, &*self.cert);
+                let key = (KEY, &*identity.key_path, &*self.key);
+                IdentityFiles { cert, key }.certified_key(provider)?
+            }
+        };
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::words(error.to_string()))?;
+        Ok(builder
+            .with_client_cert_verifier(self.client_verifier(options, provider)?)
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
+    }
+
+    fn client_verifier(
+        &self,
+        options: &ServerTlsOptions,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        match &options.client_auth {
+            ClientAuth::None => Ok(Arc::new(NoClientAuth)),
+            ClientAuth::Certificate { required, trust_cert_path: None } => {
+                let algorithms = provider.signature_verification_algorithms;
+                Ok(Arc::new(Anyone { algorithms, required: *required }))
+            }
+            ClientAuth::Certificate { required, trust_cert_path: Some(path) } => {
+                let roots = certificates::roots(TRUST, path, &self.trust)?;
+                let mut builder = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+                if !required {
+                    builder = builder.allow_unauthenticated();
+                }
+                Ok(builder.build().map_err(|error| TlsError::new(TRUST, path, error))?)
+            }
+        }
+    }
+}
+
+fn digest(files: &Result<Files, TlsError>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match files {
+        Ok(files) => files.hash(&mut hasher),
+        Err(error) => error.to_string().hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+impl ServerTls {
+    /// Reads and checks the files.
+    ///
+    /// # Errors
+    /// Names setting and file: not readable, no certificate or key, or not each other's.
+    pub fn open(options: &ServerTlsOptions) -> Result<Self, TlsError> {
+        let provider = certificates::provider();
+        let files = Files::read(options);
+        let seen = digest(&files);
+        let config = files?.config(options, &provider)?;
+        let shared = Shared {
+            options: options.clone(),
+            provider,
+            current: Mutex::new(Arc::new(config)),
+            seen: Mutex::new(seen),
+            handshakes: Semaphore::new(HANDSHAKES_MAX),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn current(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
+        self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the files: when they changed and are good, new connections get what they hold now. What is
+    /// not good changes nothing. Reads files, so not for a runtime's thread.
+    ///
+    /// Returns whether the certificates were replaced.
+    ///
+    /// # Errors
+    /// As [`ServerTls::open`], once for each content.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        let shared = &*self.shared;
+        let files = Files::read(&shared.options);
+        let digest = digest(&files);
+        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut *seen, digest) == digest {
+            return Ok(false);
+        }
+        let config = files?.config(&shared.options, &shared.provider)?;
+        *self.current() = Arc::new(config);
+        Ok(true)
+    }
+
+    /// Reloads for ever, whenever the files change.
+    pub(crate) async fn keep_current(&self) {
+        let mut tick = tokio::time::interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let tls = self.clone();
+            match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(true)) => tracing::info!("new TLS certificates are in use"),
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "the TLS certificates in use are kept"),
+                // The runtime ends.
+                Err(error) => tracing::debug!(%error, "TLS certificates were not looked at"),
+            }
+        }
+    }
+
+    /// Waits for the first byte and does the handshake if it begins one. The caller sets the time limit.
+    pub(crate) async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
+        let mut first = [0];
+        let len = tcp.peek(&mut first).await?;
+        if len == 0 || first != [HANDSHAKE] {
+            if len > 0 && self.shared.options.enforcing {
+                return Err(io::Error::other("plain text, and tls.server.mode is enforcing"));
+            }
+            return Ok(Stream::Plain(tcp));
+        }
+        let Ok(_handshake) = self.shared.handshakes.try_acquire() else {
+            return Err(io::Error::other("too many handshakes are under way"));
+        };
+        let config = self.current().clone();
+        // Boxed: only those who use it pay for its size.
+        let tls = Box::pin(TlsAcceptor::from(config).accept(tcp)).await?;
+        Ok(Stream::Tls(Box::new(tls.into())))
+    }
+}
+
+impl PartialEq for ServerTls {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for ServerTls {}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerTls").field(&self.shared.options).finish()
+    }
+}
