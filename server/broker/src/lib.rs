@@ -10,6 +10,7 @@ mod broker;
 mod clients;
 mod delay;
 mod dispatch;
+mod filter;
 mod groups;
 mod handlers;
 mod held_pulls;
