@@ -16,7 +16,7 @@ mod eval;
 mod lexer;
 mod parser;
 
-pub(crate) use eval::CannotCompare;
+use eval::CannotCompare;
 
 /// Bytes of an expression's text.
 const EXPRESSION_LEN_MAX: usize = 64 * 1024;
@@ -30,6 +30,13 @@ const CHAIN_MAX: usize = 8;
 /// Why a text is no expression; for the peer that sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InvalidExpression(String);
+
+impl InvalidExpression {
+    /// There are no expressions of this type.
+    pub(crate) fn of_type(expression_type: &str) -> Self {
+        Self(format!("there are no filters of type {expression_type}"))
+    }
+}
 
 impl fmt::Display for InvalidExpression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,7 +72,7 @@ impl Expression {
     ///
     /// # Errors
     /// A value that cannot be compared with what the expression compares it with.
-    pub(crate) fn evaluate(&self, properties: &str) -> Result<Option<bool>, CannotCompare> {
+    fn evaluate(&self, properties: &str) -> Result<Option<bool>, CannotCompare> {
         let mut values = vec![None; self.places.len()];
         for (name, value) in properties::iter(properties) {
             if let Some(place) = self.places.get(name).and_then(|place| values.get_mut(*place)) {
@@ -142,9 +149,8 @@ mod tests {
     #[test]
     fn limits() {
         let judged = |text: &str| Expression::compile(text).map(|it| it.evaluate("a\u{1}5"));
-        let nested = |open: &str, close: &str, depth| {
-            format!("{}a = 5{}", open.repeat(depth), close.repeat(depth))
-        };
+        let nested =
+            |open: &str, close: &str, depth| format!("{}a = 5{}", open.repeat(depth), close.repeat(depth));
         for (open, close) in [("(", ")"), ("NOT (", ")"), ("NOT NOT (", ")")] {
             let levels = open.split(' ').count();
             let text = nested(open, close, DEPTH_MAX / levels);

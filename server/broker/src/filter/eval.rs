@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 /// A value that cannot be compared as the expression asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CannotCompare;
+pub(super) struct CannotCompare;
 
 /// A literal.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +57,11 @@ pub(super) enum Node {
     Compare(Relation, Box<(Node, Node)>),
     IsNull(Box<Node>),
     /// Whether a property is among these texts, which are sorted.
-    In { place: usize, texts: Vec<Box<str>>, not: bool },
+    In {
+        place: usize,
+        texts: Vec<Box<str>>,
+        not: bool,
+    },
     /// AND of truth values.
     All(Vec<Node>),
     /// OR of truth values.
@@ -131,11 +135,7 @@ impl Node {
 }
 
 /// AND and OR: the first that is `decisive` decides, NULL comes before the other.
-fn fold(
-    nodes: &[Node],
-    properties: &[Option<&str>],
-    decisive: bool,
-) -> Result<Option<bool>, CannotCompare> {
+fn fold(nodes: &[Node], properties: &[Option<&str>], decisive: bool) -> Result<Option<bool>, CannotCompare> {
     let mut result = Some(!decisive);
     for node in nodes {
         match node.truth(properties)? {

@@ -253,8 +253,7 @@ impl Node {
 /// Java: `createFromDecimal`.
 fn decimal(text: &str) -> Result<Constant, InvalidExpression> {
     let digits = text.trim_end_matches(['l', 'L']);
-    let number: i64 =
-        digits.parse().map_err(|_| InvalidExpression(format!("{text} is no 64-bit number")))?;
+    let number: i64 = digits.parse().map_err(|_| InvalidExpression(format!("{text} is no 64-bit number")))?;
     Ok(i32::try_from(number).map_or(Constant::Long(number), Constant::Int))
 }
 
