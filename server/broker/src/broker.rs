@@ -13,13 +13,15 @@ use std::{fmt, io};
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::DelayOffsetTable;
+use ferrocket_protocol::message::RecordView;
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
-use ferrocket_store::{Arrivals, Clock, Disk, OpenError, OsDisk, Store, SystemClock};
+use ferrocket_store::{Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::advertised::{self, Machine};
 use crate::clients::Clients;
+use crate::consumer_filters::ConsumerFilters;
 use crate::delay::{self, Delay};
 use crate::dispatch::Dispatch;
 use crate::groups::SubscriptionGroups;
@@ -59,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) offsets: ConsumerOffsets,
     /// Who is connected.
     pub(crate) clients: Clients,
+    /// SQL92 filters of consumer groups, `consumerFilter.json`.
+    pub(crate) filters: ConsumerFilters,
     /// Leases of orderly consumers.
     pub(crate) queue_locks: QueueLocks,
     /// Counters.
@@ -116,7 +120,18 @@ impl Arrivals for Arrived {
         if topic == SCHEDULE_TOPIC {
             broker.delay.arrived(tags_code);
         }
-        let woken = broker.held_pulls().arrived(topic, queue_id, queue_offset, tags_code, store_timestamp);
+        let mut held = broker.held_pulls();
+        let mut record = None;
+        if held.ask_for_properties(topic, queue_id, queue_offset) {
+            drop(held);
+            let limits = GetLimits { count_max: 1, ..GetLimits::default() };
+            record = broker.store.get(topic, queue_id, queue_offset, &limits, &|_| true).records.pop();
+            held = broker.held_pulls();
+        }
+        let properties = record.as_deref().and_then(|record| RecordView::parse(record).ok());
+        let properties = properties.map(|record| record.properties);
+        let woken = held.arrived(topic, queue_id, queue_offset, tags_code, properties, store_timestamp);
+        drop(held);
         pull::answer_held(&broker, woken);
     }
 }
@@ -194,8 +209,9 @@ impl Broker {
         let topics = Topics::new(&values.topics, now_ms);
         let groups = SubscriptionGroups::new(now_ms);
         let offsets = ConsumerOffsets::default();
+        let filters = ConsumerFilters::default();
         let delay = Delay::new(delays_ms);
-        let loaded = saving::load(store.config_files(), &topics, &offsets, &groups);
+        let loaded = saving::load(store.config_files(), &topics, &offsets, &groups, &filters, now_ms);
         if let Err(error) = loaded.and_then(|()| delay.load(store.config_files())) {
             // Nothing was written; a store that stays open would hold its folder.
             let _ = store.close();
@@ -226,6 +242,7 @@ impl Broker {
             groups,
             offsets,
             clients: Clients::default(),
+            filters,
             queue_locks: QueueLocks::default(),
             saving: Saving::default(),
             registration: Registration::new(
@@ -325,7 +342,11 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         pull::answer_held(&broker, due);
         broker.stats.tick(now_ms, local_day(now_ms));
         if ticks % CLIENT_SCAN_TICKS == 0 {
-            broker.clients.scan(now_ms, broker.settings.now().notify_consumer_ids_changed);
+            let settings = broker.settings.now();
+            broker.clients.scan(now_ms, settings.notify_consumer_ids_changed);
+            let mut gone = broker.filters.groups();
+            gone.retain(|group| broker.clients.client_ids(group).is_none());
+            broker.filters.bury(&gone, now_ms, settings.filter_data_clean_ms);
         }
     }
 }

@@ -7,10 +7,13 @@
 //! Whoever parks a pull compares the queue's max offset once more afterwards: a message may have arrived
 //! between the look and the parking. Java counterpart: `PullRequestHoldService`, which looks every 5 s.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ferrocket_protocol::Text;
+use ferrocket_protocol::properties::{self, names};
+
+use crate::filter::Expression;
 
 /// Pulls held at a time, of all queues together. One more is answered at once, as if its time were up.
 pub(crate) const HELD_PULLS_MAX: usize = 200_000;
@@ -26,17 +29,42 @@ pub(crate) const HOLD_MS_MAX: i64 = 60_000;
 /// hears of them within the 5 s that Java takes.
 const BEHIND_MS: i64 = 4_000;
 
-/// Which messages a pull wants, judged by the hash of their tags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum TagFilter {
+/// Which messages a pull wants.
+#[derive(Clone, Debug)]
+pub(crate) enum PullFilter {
     /// Every message.
     All,
     /// Messages whose tags have one of these hashes, sorted. Different tags may share a hash: clients look
     /// at the tags themselves again.
     Hashes(Arc<[i32]>),
+    /// Messages whose properties match.
+    Properties(PropertyFilter),
 }
 
-impl TagFilter {
+/// A filter that looks into the message.
+#[derive(Clone, Debug)]
+pub(crate) enum PropertyFilter {
+    /// An SQL92 expression.
+    Sql(Arc<Expression>),
+    /// On a retry topic: the expression for the topic that the message comes from; a message of another topic
+    /// is wanted. Java: `ExpressionForRetryMessageFilter`.
+    ByOrigin(Arc<BTreeMap<String, Arc<Expression>>>),
+}
+
+impl PropertyFilter {
+    /// Whether a message with these properties is wanted.
+    pub(crate) fn wants(&self, properties: &str) -> bool {
+        let expression = match self {
+            Self::Sql(expression) => Some(expression),
+            Self::ByOrigin(filters) => {
+                properties::get(properties, names::RETRY_TOPIC).and_then(|topic| filters.get(topic))
+            }
+        };
+        expression.is_none_or(|expression| expression.wants(properties))
+    }
+}
+
+impl PullFilter {
     /// A filter by these hashes.
     pub(crate) fn of_hashes(hashes: impl IntoIterator<Item = i32>) -> Self {
         let mut hashes: Vec<i32> = hashes.into_iter().collect();
@@ -44,11 +72,19 @@ impl TagFilter {
         Self::Hashes(hashes.into())
     }
 
-    /// Whether a message with this tags code is wanted. Java compares the lower 32 bits.
-    pub(crate) fn wants(&self, tags_code: i64) -> bool {
+    /// Whether a message with this tags code is wanted, as far as that tells. Java compares the lower 32 bits.
+    pub(crate) fn wants_tags(&self, tags_code: i64) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Properties(_) => true,
             Self::Hashes(hashes) => hashes.binary_search(&(tags_code as i32)).is_ok(),
+        }
+    }
+
+    /// Whether a message is wanted, as far as what is known of it tells.
+    fn wants(&self, tags_code: i64, properties: Option<&str>) -> bool {
+        match (self, properties) {
+            (Self::Properties(filter), Some(properties)) => filter.wants(properties),
+            _ => self.wants_tags(tags_code),
         }
     }
 }
@@ -63,7 +99,7 @@ pub(crate) struct HeldPull<P> {
     /// The offset it asked for: it waits for a message there or later.
     pub(crate) from_offset: i64,
     /// What it wants.
-    pub(crate) filter: TagFilter,
+    pub(crate) filter: PullFilter,
     /// When it is answered in any case, ms since 1970.
     pub(crate) deadline_ms: i64,
     /// What is needed to answer it.
@@ -118,20 +154,30 @@ impl<P> HeldPulls<P> {
         held.pull
     }
 
-    /// A message with this tags code is at `queue_offset`: takes out the pulls that want it.
+    /// Whether a message at this offset must be looked into before it is known which pulls want it.
+    pub(crate) fn ask_for_properties(&self, topic: &str, queue_id: i32, queue_offset: i64) -> bool {
+        let held = self.topics.get(topic).and_then(|queues| queues.get(&queue_id));
+        held.into_iter()
+            .flatten()
+            .any(|held| matches!(held.filter, PullFilter::Properties(_)) && held.from_offset <= queue_offset)
+    }
+
+    /// A message with this tags code and, if they are known, these properties is at `queue_offset`: takes out
+    /// the pulls that want it.
     pub(crate) fn arrived(
         &mut self,
         topic: &str,
         queue_id: i32,
         queue_offset: i64,
         tags_code: i64,
+        properties: Option<&str>,
         now_ms: i64,
     ) -> Vec<P> {
         self.take_from(topic, queue_id, |held| {
             if held.from_offset > queue_offset {
                 return false;
             }
-            let wanted = held.filter.wants(tags_code);
+            let wanted = held.filter.wants(tags_code, properties);
             if !wanted {
                 held.deadline_ms = held.deadline_ms.min(now_ms + BEHIND_MS);
             }
@@ -187,7 +233,7 @@ mod tests {
 
     const NONE: [u32; 0] = [];
 
-    fn pull(from_offset: i64, filter: TagFilter, deadline_ms: i64, pull: u32) -> HeldPull<u32> {
+    fn pull(from_offset: i64, filter: PullFilter, deadline_ms: i64, pull: u32) -> HeldPull<u32> {
         HeldPull { holder: 1, group: "g".into(), from_offset, filter, deadline_ms, pull }
     }
 
@@ -199,12 +245,12 @@ mod tests {
     #[test]
     fn an_arrival_wakes_who_waits_for_it() {
         let mut held = HeldPulls::default();
-        park(&mut held, pull(5, TagFilter::All, 15_000, 1));
-        park(&mut held, pull(6, TagFilter::All, 15_000, 2));
-        assert_eq!(held.park("T".into(), 1, pull(5, TagFilter::All, 15_000, 3)), None);
-        assert_eq!(held.arrived("T", 0, 5, 0, 0), [1]);
-        assert_eq!(held.arrived("T", 0, 5, 0, 0), NONE);
-        assert_eq!(held.arrived("Other", 0, 5, 0, 0), NONE);
+        park(&mut held, pull(5, PullFilter::All, 15_000, 1));
+        park(&mut held, pull(6, PullFilter::All, 15_000, 2));
+        assert_eq!(held.park("T".into(), 1, pull(5, PullFilter::All, 15_000, 3)), None);
+        assert_eq!(held.arrived("T", 0, 5, 0, None, 0), [1]);
+        assert_eq!(held.arrived("T", 0, 5, 0, None, 0), NONE);
+        assert_eq!(held.arrived("Other", 0, 5, 0, None, 0), NONE);
         assert_eq!(held.len, 2);
         assert_eq!(held.moved_to("T", 0, 6), NONE);
         assert_eq!(held.moved_to("T", 0, 7), [2]);
@@ -216,24 +262,48 @@ mod tests {
     #[test]
     fn an_unwanted_message_shortens_the_wait() {
         let mut held = HeldPulls::default();
-        let filter = TagFilter::of_hashes(["TagB", "TagA"].map(|tag| tags_code(Some(tag)) as i32));
+        let filter = PullFilter::of_hashes(["TagB", "TagA"].map(|tag| tags_code(Some(tag)) as i32));
         park(&mut held, pull(5, filter.clone(), 15_000, 1));
         park(&mut held, pull(9, filter, 15_000, 2));
-        assert_eq!(held.arrived("T", 0, 5, tags_code(Some("TagC")), 100), NONE);
+        assert_eq!(held.arrived("T", 0, 5, tags_code(Some("TagC")), None, 100), NONE);
         assert_eq!(held.tick(100 + BEHIND_MS - 1, |_| false), NONE);
         assert_eq!(held.tick(100 + BEHIND_MS, |_| false), [1]);
-        assert_eq!(held.arrived("T", 0, 9, tags_code(Some("TagA")), 100), [2]);
+        assert_eq!(held.arrived("T", 0, 9, tags_code(Some("TagA")), None, 100), [2]);
         assert_eq!(held.len, 0);
+    }
+
+    /// A pull that filters by properties is woken by those that match, and by a message that is not known.
+    #[test]
+    fn properties_wake_who_wants_them() {
+        let sql = |text| Arc::new(Expression::compile(text).unwrap());
+        let origin = BTreeMap::from([("T".to_owned(), sql("a > 5"))]);
+        let by_origin = PullFilter::Properties(PropertyFilter::ByOrigin(Arc::new(origin)));
+        for (filter, unwanted, wanted) in [
+            (PullFilter::Properties(PropertyFilter::Sql(sql("a > 5"))), "a\u{1}5", "a\u{1}6"),
+            (by_origin.clone(), "RETRY_TOPIC\u{1}T\u{2}a\u{1}5", "RETRY_TOPIC\u{1}T\u{2}a\u{1}6"),
+            (by_origin.clone(), "RETRY_TOPIC\u{1}T", "RETRY_TOPIC\u{1}U\u{2}a\u{1}5"),
+            (by_origin, "RETRY_TOPIC\u{1}T", "a\u{1}5"),
+        ] {
+            let mut held = HeldPulls::default();
+            park(&mut held, pull(5, PullFilter::All, 15_000, 1));
+            assert!(!held.ask_for_properties("T", 0, 5));
+            park(&mut held, pull(6, filter.clone(), 15_000, 2));
+            assert!(held.ask_for_properties("T", 0, 6) && !held.ask_for_properties("T", 0, 5));
+            assert_eq!(held.arrived("T", 0, 6, 0, Some(unwanted), 0), [1]);
+            assert_eq!(held.arrived("T", 0, 6, 0, Some(wanted), 0), [2]);
+            park(&mut held, pull(6, filter, 15_000, 3));
+            assert_eq!(held.arrived("T", 0, 6, 0, None, 0), [3]);
+        }
     }
 
     /// Time wakes a pull; one whose connection is gone is dropped without a word.
     #[test]
     fn a_tick_answers_and_forgets() {
         let mut held = HeldPulls::default();
-        park(&mut held, pull(5, TagFilter::All, 1_000, 1));
-        park(&mut held, pull(5, TagFilter::All, 1_000, 2));
-        park(&mut held, pull(5, TagFilter::All, 2_000, 3));
-        park(&mut held, pull(5, TagFilter::All, 2_000, 4));
+        park(&mut held, pull(5, PullFilter::All, 1_000, 1));
+        park(&mut held, pull(5, PullFilter::All, 1_000, 2));
+        park(&mut held, pull(5, PullFilter::All, 2_000, 3));
+        park(&mut held, pull(5, PullFilter::All, 2_000, 4));
         assert_eq!(held.tick(1_000, |pull| *pull == 2 || *pull == 3), [1]);
         assert_eq!(held.len, 1);
         assert_eq!(held.tick(2_000, |_| false), [4]);
@@ -245,17 +315,17 @@ mod tests {
     fn limits_shed_pulls() {
         let mut held = HeldPulls::default();
         for number in 0..HELD_PER_KEY_MAX as u32 {
-            park(&mut held, pull(5, TagFilter::All, 15_000, number));
+            park(&mut held, pull(5, PullFilter::All, 15_000, number));
         }
-        park(&mut held, HeldPull { holder: 2, ..pull(5, TagFilter::All, 15_000, 100) });
-        park(&mut held, HeldPull { group: "h".into(), ..pull(5, TagFilter::All, 15_000, 101) });
-        assert_eq!(held.park("T".into(), 0, pull(5, TagFilter::All, 15_000, 9)), Some(0));
-        assert_eq!(held.park("T".into(), 0, pull(5, TagFilter::All, 15_000, 10)), Some(1));
-        assert_eq!(held.arrived("T", 0, 5, 0, 0).len(), HELD_PER_KEY_MAX + 2);
+        park(&mut held, HeldPull { holder: 2, ..pull(5, PullFilter::All, 15_000, 100) });
+        park(&mut held, HeldPull { group: "h".into(), ..pull(5, PullFilter::All, 15_000, 101) });
+        assert_eq!(held.park("T".into(), 0, pull(5, PullFilter::All, 15_000, 9)), Some(0));
+        assert_eq!(held.park("T".into(), 0, pull(5, PullFilter::All, 15_000, 10)), Some(1));
+        assert_eq!(held.arrived("T", 0, 5, 0, None, 0).len(), HELD_PER_KEY_MAX + 2);
         for queue_id in 0..HELD_PER_HOLDER_MAX as i32 {
-            assert_eq!(held.park("T".into(), queue_id, pull(0, TagFilter::All, 15_000, 1)), None);
+            assert_eq!(held.park("T".into(), queue_id, pull(0, PullFilter::All, 15_000, 1)), None);
         }
-        assert_eq!(held.park("T".into(), -1, pull(0, TagFilter::All, 15_000, 2)), Some(2));
+        assert_eq!(held.park("T".into(), -1, pull(0, PullFilter::All, 15_000, 2)), Some(2));
         assert_eq!(held.tick(15_000, |_| false).len(), HELD_PER_HOLDER_MAX);
         assert_eq!((held.len, held.holders.len()), (0, 0));
     }

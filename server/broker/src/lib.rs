@@ -2,14 +2,16 @@
 //!
 //! [`Broker::start`] is the way in. `dispatch` has one arm per request, `handlers` one file per family of
 //! requests, the other modules one noun each: a plain table or a pure core that takes `now_ms` and says what
-//! should happen. Left out of this crate: pop consumption, SQL92 filters, access
+//! should happen. Left out of this crate: pop consumption, access
 //! control, replication. Java counterpart: the `broker` module.
 
 mod advertised;
 mod broker;
 mod clients;
+mod consumer_filters;
 mod delay;
 mod dispatch;
+mod filter;
 mod groups;
 mod handlers;
 mod held_pulls;

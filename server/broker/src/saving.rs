@@ -1,7 +1,7 @@
 //! Keeps the JSON files under `config/` as new as memory, and reads them at start.
 //!
-//! Topics and groups are written soon after every change, offsets every `flushConsumerOffsetInterval`, all of
-//! them at the end. Java writes topics and groups inside the request that changes them; here that would block
+//! Topics and groups are written soon after every change, offsets and filters every
+//! `flushConsumerOffsetInterval`, all of them at the end. Java writes topics and groups inside the request that changes them; here that would block
 //! a connection's task, so only requests of admins wait for it. Java counterpart: `ConfigManager`.
 
 use std::fmt;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::broker::Shared;
+use crate::consumer_filters::{self, ConsumerFilters};
 use crate::groups::SubscriptionGroups;
 use crate::offsets::ConsumerOffsets;
 use crate::topics::Topics;
@@ -28,13 +29,15 @@ pub(crate) enum File {
     Groups,
     /// `consumerOffset.json`.
     Offsets,
+    /// `consumerFilter.json`.
+    Filters,
 }
 
 /// Orders the writers of each file, so that an older text never replaces a newer one.
 #[derive(Debug, Default)]
 pub(crate) struct Saving {
     /// Held while a text is made and written, by threads that may block only.
-    files: [Mutex<()>; 3],
+    files: [Mutex<()>; 4],
 }
 
 /// A file that cannot be used.
@@ -64,10 +67,13 @@ pub(crate) fn load(
     topics: &Topics,
     offsets: &ConsumerOffsets,
     groups: &SubscriptionGroups,
+    filters: &ConsumerFilters,
+    now_ms: i64,
 ) -> Result<(), LoadError> {
     load_one(files, topics::FILE, |text| topics.load(text))?;
     load_one(files, offsets::FILE, |text| offsets.load(text))?;
-    load_one(files, groups::FILE, |text| groups.load(text))
+    load_one(files, groups::FILE, |text| groups.load(text))?;
+    load_one(files, consumer_filters::FILE, |text| filters.load(text, now_ms))
 }
 
 fn load_one(
@@ -92,6 +98,7 @@ pub(crate) fn save(broker: &Shared, file: File) -> io::Result<()> {
         File::Topics => &broker.saving.files[0],
         File::Groups => &broker.saving.files[1],
         File::Offsets => &broker.saving.files[2],
+        File::Filters => &broker.saving.files[3],
     };
     let _writer = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let files = broker.store.config_files();
@@ -105,6 +112,10 @@ pub(crate) fn save(broker: &Shared, file: File) -> io::Result<()> {
         File::Offsets if broker.offsets.take_unsaved() => {
             (offsets::FILE, files.replace(offsets::FILE, &fastjson::to_pretty(&broker.offsets.to_table())))
         }
+        File::Filters if broker.filters.take_unsaved() => (
+            consumer_filters::FILE,
+            files.replace(consumer_filters::FILE, &fastjson::to_pretty(&broker.filters.to_table())),
+        ),
         _ => return Ok(()),
     };
     if let Err(error) = &written {
@@ -112,6 +123,7 @@ pub(crate) fn save(broker: &Shared, file: File) -> io::Result<()> {
             File::Topics => broker.topics.set_unsaved(),
             File::Groups => broker.groups.set_unsaved(),
             File::Offsets => broker.offsets.set_unsaved(),
+            File::Filters => broker.filters.set_unsaved(),
         }
         tracing::error!(name, %error, "could not write a config file");
     }
@@ -120,7 +132,7 @@ pub(crate) fn save(broker: &Shared, file: File) -> io::Result<()> {
 
 /// Writes whatever is not written yet. Blocks.
 pub(crate) fn save_all(broker: &Shared) -> io::Result<()> {
-    let results = [File::Topics, File::Groups, File::Offsets].map(|file| save(broker, file));
+    let results = [File::Topics, File::Groups, File::Offsets, File::Filters].map(|file| save(broker, file));
     results.into_iter().collect()
 }
 

@@ -222,6 +222,12 @@ pub(crate) struct Values {
     pub(crate) trace_on: bool,
     /// `startAcceptSendRequestTimeStamp`, ms since 1970.
     pub(crate) start_accept_send_ms: i64,
+    /// `enablePropertyFilter`.
+    pub(crate) property_filter: bool,
+    /// `filterSupportRetry`.
+    pub(crate) filter_support_retry: bool,
+    /// `filterDataCleanTimeSpan`.
+    pub(crate) filter_data_clean_ms: i64,
     /// `longPollingEnable`.
     pub(crate) long_polling: bool,
     /// `shortPollingTimeMills`.
@@ -313,6 +319,9 @@ impl Values {
             auto_create_group: flag("autoCreateSubscriptionGroup"),
             trace_on: flag("traceOn"),
             start_accept_send_ms: settings.get_i64("startAcceptSendRequestTimeStamp"),
+            property_filter: flag("enablePropertyFilter"),
+            filter_support_retry: flag("filterSupportRetry"),
+            filter_data_clean_ms: settings.get_i64("filterDataCleanTimeSpan"),
             long_polling: flag("longPollingEnable"),
             short_polling: settings.get_millis("shortPollingTimeMills"),
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),

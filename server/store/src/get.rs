@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::config::UNIT_LEN;
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::record;
 use crate::store::Store;
 
 /// Entries that one get looks at, unless it may answer with more messages (Java: 16,000 bytes).
@@ -14,6 +15,8 @@ const CHUNK: usize = 64;
 const SPAN_MAX: i64 = 256 * 1024;
 /// Bytes between two records that are read with them.
 const GAP_MAX: i64 = 4096;
+/// Bytes of records that one get reads when it has to look into them.
+const LOOK_BYTES_MAX: usize = 8 << 20;
 
 /// How much one get may answer with; the store's own `maxTransfer…` settings bound it as well.
 #[derive(Clone, Copy, Debug)]
@@ -148,7 +151,7 @@ impl Store {
                     continue;
                 }
                 let in_disk = log_end - entry.physical_offset > memory;
-                if self.is_full(&picked, entry.size as usize, limits, in_disk) {
+                if self.is_full(picked.entries.len(), picked.bytes, entry.size as usize, limits, in_disk) {
                     break 'scan;
                 }
                 result.next_begin_offset += 1;
@@ -173,17 +176,62 @@ impl Store {
         result
     }
 
+    /// Messages of a queue from `offset` on that `wants` accepts, given the whole record. It reads what it
+    /// leaves out, too, so it ends early when that is much: with what it has, or with
+    /// [`GetStatus::NoMatchedMessage`].
+    pub fn get_wanted(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        offset: i64,
+        limits: &GetLimits,
+        wants: &dyn Fn(&[u8]) -> bool,
+    ) -> GetResult {
+        let scan_max = SCAN_MAX.max(limits.count_max) as i64;
+        let mut wanted: Vec<Bytes> = Vec::new();
+        let (mut bytes, mut looked_at) = (0, 0);
+        let mut next = offset;
+        loop {
+            let mut part = self.get(topic, queue_id, next, &GetLimits::default(), &|_| true);
+            let mut is_end = part.status != GetStatus::Found;
+            if is_end {
+                if next == offset {
+                    return part;
+                }
+                part.next_begin_offset = next;
+            }
+            for record in std::mem::take(&mut part.records) {
+                looked_at += record.len();
+                if !wants(&record) {
+                    continue;
+                }
+                if self.is_full(wanted.len(), bytes, record.len(), limits, part.suggest_pulling_from_slave) {
+                    part.next_begin_offset = record::queue_offset(&record).unwrap_or(next);
+                    is_end = true;
+                    break;
+                }
+                bytes += record.len();
+                wanted.push(record);
+            }
+            next = part.next_begin_offset;
+            is_end |= next >= part.max_offset || next - offset >= scan_max || looked_at >= LOOK_BYTES_MAX;
+            if is_end {
+                let status = if wanted.is_empty() { GetStatus::NoMatchedMessage } else { GetStatus::Found };
+                return GetResult { status, message_count: wanted.len(), bytes, records: wanted, ..part };
+            }
+        }
+    }
+
     /// Java's `isTheBatchFull`: the first message always fits.
-    fn is_full(&self, picked: &Picked, size: usize, limits: &GetLimits, in_disk: bool) -> bool {
+    fn is_full(&self, count: usize, bytes: usize, size: usize, limits: &GetLimits, in_disk: bool) -> bool {
         let config = &self.config;
         let (count_max, bytes_max) = if in_disk {
             (config.max_transfer_count_on_message_in_disk, config.max_transfer_bytes_on_message_in_disk)
         } else {
             (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
         };
-        !picked.entries.is_empty()
-            && (picked.entries.len() >= count_max.min(limits.count_max)
-                || picked.bytes + size > bytes_max.min(limits.bytes_max))
+        count > 0
+            && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
     }
 
     /// Reads the chosen records. What cannot be read ends the answer, so that the reader comes back for it.

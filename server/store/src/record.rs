@@ -60,6 +60,11 @@ pub(crate) fn store_timestamp(bytes: &[u8]) -> Option<i64> {
     bytes.get(store_timestamp_at(flags)..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
 }
 
+/// The queue offset of the record at the front of `bytes`.
+pub(crate) fn queue_offset(bytes: &[u8]) -> Option<i64> {
+    bytes.get(QUEUE_OFFSET_AT..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
 /// Bytes from which [`store_timestamp`] can always be read.
 pub(crate) const STORE_TIMESTAMP_LEN: usize = 76;
 

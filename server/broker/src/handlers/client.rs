@@ -19,11 +19,11 @@ use ferrocket_protocol::requests::client::{
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
 use ferrocket_remoting::{CallError, Connection};
 
-use super::{Answer, lock};
+use super::{Answer, lock, pull};
 use crate::broker::Shared;
 use crate::clients::{ClientChannel, TooManyGroups};
 use crate::refusal::Refusal;
-use crate::{late, topics};
+use crate::{consumer_filters, late, topics};
 
 /// Bit of a topic's system flag: consumers subscribe to it by unit (`TopicSysFlag.FLAG_UNIT_SUB`).
 const UNIT_SUB: i32 = 0x2;
@@ -60,6 +60,7 @@ pub(crate) fn heart_beat(broker: &Arc<Shared>, connection: &Connection, request:
             );
         }
         let changed = broker.clients.consumer_heartbeat(connection, &channel, consumer, notify);
+        broker.filters.heartbeat(&consumer.group_name, &consumer.subscription_data_set, now_ms);
         if changed.map_err(too_many)? {
             tracing::info!(group = consumer.group_name, client_id = %channel.client_id, "the consumers of a group changed");
         }
@@ -101,15 +102,17 @@ pub(crate) fn unregister_client(
 }
 
 /// 46: whether this broker can do what a subscription asks for.
-pub(crate) fn check_client_config(_: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
+pub(crate) fn check_client_config(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
     let CheckClientRequestBody { subscription_data, .. } = lock::read(request)?;
-    match subscription_data {
-        Some(data) if !data.is_tag_type() => Err(Refusal::system_error(format!(
-            "The broker does not support consumer to filter message by {}",
-            data.expression_type
-        ))),
-        _ => Ok(Some(request.reply(ResponseCode::SUCCESS))),
+    if let Some(data) = subscription_data.filter(|data| !data.is_tag_type()) {
+        if !broker.settings.now().property_filter {
+            return Err(pull::not_supported(&data.expression_type));
+        }
+        if let Err(error) = consumer_filters::compile(&data.expression_type, &data.sub_string) {
+            return Err(Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, error.to_string()));
+        }
     }
+    Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
 
 /// 38: the client ids of a group, among which its queues are divided.

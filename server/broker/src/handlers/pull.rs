@@ -2,8 +2,8 @@
 //!
 //! A pull that finds nothing and may wait is held (see [`crate::held_pulls`]) and answered when a message
 //! arrives or its time is up; then the whole request is judged again, as in Java, since subscriptions and
-//! permissions may have changed meanwhile. Left out: SQL92 filters, which are refused as Java refuses them
-//! with `enablePropertyFilter=false`, and reading from slaves. Java counterpart: `PullMessageProcessor`.
+//! permissions may have changed meanwhile. Left out: reading from slaves. Java counterpart:
+//! `PullMessageProcessor`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use ferrocket_protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use ferrocket_protocol::body::offset::OffsetMovedEvent;
 use ferrocket_protocol::body::topic::PERM_READ;
-use ferrocket_protocol::message::{MessageRecord, java_hash};
+use ferrocket_protocol::message::{MessageRecord, RecordView, java_hash};
 use ferrocket_protocol::properties::{Properties, names};
 use ferrocket_protocol::requests::Header;
 use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
@@ -22,11 +22,12 @@ use ferrocket_remoting::Connection;
 use ferrocket_store::{Append, GetLimits, GetStatus};
 
 use crate::broker::Shared;
+use crate::consumer_filters;
 use crate::handlers::Answer;
-use crate::held_pulls::{HOLD_MS_MAX, HeldPull, TagFilter};
+use crate::held_pulls::{HOLD_MS_MAX, HeldPull, PropertyFilter, PullFilter};
 use crate::refusal::Refusal;
 use crate::send_plan::SEE_FAQ;
-use crate::topics::OFFSET_MOVED_EVENT;
+use crate::topics::{OFFSET_MOVED_EVENT, RETRY_PREFIX};
 
 /// Bits of a pull's `sysFlag` (`PullSysFlag`).
 mod flag {
@@ -126,7 +127,7 @@ pub(crate) fn put_off(broker: &Shared, request: &RemotingCommand) -> Answer {
 }
 
 /// Whether this group may read this queue, and which messages it wants.
-fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
+fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> Result<PullFilter, Refusal> {
     let (topic, group) = (&header.topic, &header.consumer_group);
     let no_permission = |remark: String| Refusal::new(ResponseCode::NO_PERMISSION, remark);
     let settings = broker.settings.now();
@@ -159,7 +160,7 @@ fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> 
         )));
     }
     if header.sys_flag & flag::SUBSCRIPTION != 0 {
-        return filter_of_pull(header);
+        return filter_of_pull(broker, header);
     }
     let not_subscribed = |what: &str| {
         Refusal::new(
@@ -172,10 +173,11 @@ fn admit(broker: &Arc<Shared>, peer: SocketAddr, header: &PullMessageHeader) -> 
     if !group_config.consume_broadcast_enable && model == MessageModel::Broadcasting {
         return Err(no_permission(format!("the consumer group[{group}] can not consume by broadcast way")));
     }
-    filter_of_subscription(header, &*subscribed.ok_or_else(|| not_subscribed("subscription"))?)
+    filter_of_subscription(broker, header, &*subscribed.ok_or_else(|| not_subscribed("subscription"))?)
 }
 
-fn not_supported(expression_type: &str) -> Refusal {
+/// What a subscription of this type is told without `enablePropertyFilter`.
+pub(crate) fn not_supported(expression_type: &str) -> Refusal {
     Refusal::system_error(format!(
         "The broker does not support consumer to filter message by {expression_type}"
     ))
@@ -185,8 +187,9 @@ fn is_tag_type(expression_type: Option<&str>) -> bool {
     expression_type.is_none_or(|kind| kind.is_empty() || kind == "TAG")
 }
 
-/// The filter of a subscription that the pull brings along. Java: `FilterAPI.build`.
-fn filter_of_pull(header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
+/// The filter of a subscription that the pull brings along. Java: `FilterAPI.build`. An expression that does
+/// not compile is refused; Java, which means to, hands out every message instead.
+fn filter_of_pull(broker: &Shared, header: &PullMessageHeader) -> Result<PullFilter, Refusal> {
     let parse_failed =
         || Refusal::new(ResponseCode::SUBSCRIPTION_PARSE_FAILED, "parse the consumer's subscription failed");
     let expression = header.subscription.as_deref().unwrap_or_default();
@@ -195,23 +198,40 @@ fn filter_of_pull(header: &PullMessageHeader) -> Result<TagFilter, Refusal> {
         if expression.is_empty() {
             return Err(parse_failed());
         }
-        return Err(not_supported(expression_type.unwrap_or_default()));
+        let expression_type = expression_type.unwrap_or_default();
+        if !broker.settings.now().property_filter {
+            return Err(not_supported(expression_type));
+        }
+        let compiled = consumer_filters::compile(expression_type, expression).map_err(|_| parse_failed())?;
+        return Ok(PullFilter::Properties(PropertyFilter::Sql(Arc::new(compiled))));
     }
     if expression.is_empty() || expression == "*" {
-        return Ok(TagFilter::All);
+        return Ok(all_messages(broker, header));
     }
     if expression.split("||").all(str::is_empty) {
         return Err(parse_failed());
     }
     let tags = expression.split("||").map(str::trim).filter(|tag| !tag.is_empty());
-    Ok(TagFilter::of_hashes(tags.map(java_hash)))
+    Ok(PullFilter::of_hashes(tags.map(java_hash)))
+}
+
+/// What a pull for every message gets: on a retry topic, with `filterSupportRetry`, what the group's filters
+/// leave.
+fn all_messages(broker: &Shared, header: &PullMessageHeader) -> PullFilter {
+    match header.topic.strip_prefix(RETRY_PREFIX) {
+        Some(group) if broker.settings.now().filter_support_retry => {
+            PullFilter::Properties(PropertyFilter::ByOrigin(Arc::new(broker.filters.of_group(group))))
+        }
+        _ => PullFilter::All,
+    }
 }
 
 /// The filter of a subscription known from heartbeats.
 fn filter_of_subscription(
+    broker: &Shared,
     header: &PullMessageHeader,
     subscribed: &SubscriptionData,
-) -> Result<TagFilter, Refusal> {
+) -> Result<PullFilter, Refusal> {
     if subscribed.sub_version < header.sub_version {
         return Err(Refusal::new(
             ResponseCode::SUBSCRIPTION_NOT_LATEST,
@@ -219,13 +239,32 @@ fn filter_of_subscription(
         ));
     }
     if !is_tag_type(Some(&subscribed.expression_type)) {
-        return Err(not_supported(&subscribed.expression_type));
+        let (compiled, version) =
+            broker.filters.find(&header.consumer_group, &header.topic).ok_or_else(|| {
+                Refusal::new(
+                    ResponseCode::FILTER_DATA_NOT_EXIST,
+                    "The broker's consumer filter data is not exist!Your expression may be wrong!",
+                )
+            })?;
+        if version < header.sub_version {
+            return Err(Refusal::new(
+                ResponseCode::FILTER_DATA_NOT_LATEST,
+                "the consumer's consumer filter data not latest",
+            ));
+        }
+        if !broker.settings.now().property_filter {
+            return Err(not_supported(&subscribed.expression_type));
+        }
+        return Ok(PullFilter::Properties(PropertyFilter::Sql(compiled)));
     }
     // A class filter is applied by whoever runs the class.
-    if subscribed.class_filter_mode || subscribed.sub_string == "*" {
-        return Ok(TagFilter::All);
+    if subscribed.class_filter_mode {
+        return Ok(PullFilter::All);
     }
-    Ok(TagFilter::of_hashes(subscribed.code_set.iter().copied()))
+    if subscribed.sub_string == "*" {
+        return Ok(all_messages(broker, header));
+    }
+    Ok(PullFilter::of_hashes(subscribed.code_set.iter().copied()))
 }
 
 /// Reads what there is now.
@@ -233,12 +272,19 @@ fn look(
     broker: &Arc<Shared>,
     request: &RemotingCommand,
     header: &PullMessageHeader,
-    filter: &TagFilter,
+    filter: &PullFilter,
 ) -> RemotingCommand {
     let limits =
         GetLimits { count_max: usize::try_from(header.max_msg_nums).unwrap_or(0), ..GetLimits::default() };
-    let wants = |tags_code| filter.wants(tags_code);
-    let found = broker.store.get(&header.topic, header.queue_id, header.queue_offset, &limits, &wants);
+    let (topic, queue_id, offset) = (&header.topic, header.queue_id, header.queue_offset);
+    let found = match filter {
+        PullFilter::Properties(filter) => {
+            let wants =
+                |record: &[u8]| RecordView::parse(record).is_ok_and(|record| filter.wants(record.properties));
+            broker.store.get_wanted(topic, queue_id, offset, &limits, &wants)
+        }
+        _ => broker.store.get(topic, queue_id, offset, &limits, &|tags_code| filter.wants_tags(tags_code)),
+    };
     let code = code_of(found.status, header.queue_offset);
     let mut reply = request.reply_with(&PullMessageReply {
         suggest_which_broker_id: 0,

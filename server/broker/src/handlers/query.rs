@@ -92,8 +92,13 @@ pub(crate) fn query_consume_queue(
         };
         let subscription =
             header.consumer_group.as_ref().and_then(|group| broker.clients.subscription(group, &topic));
-        if let Some(group) = header.consumer_group.filter(|_| subscription.is_none()) {
+        if let Some(group) = header.consumer_group.as_ref().filter(|_| subscription.is_none()) {
             body.filter_data = Some(format!("{group}@{topic} is not online!"));
+        }
+        if let (Some(group), Some(data)) = (&header.consumer_group, &subscription)
+            && !data.is_tag_type()
+        {
+            body.filter_data = Some(broker.filters.to_json(group, &topic));
         }
         let from = header.index.unwrap_or(0);
         let mut reply = asked.reply(ResponseCode::SUCCESS);

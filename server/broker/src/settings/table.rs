@@ -133,9 +133,25 @@ const OWN: &[Setting] = &[
     Setting::boolean(
         "enablePropertyFilter",
         false,
-        "Kept for Java's files: there are no SQL92 filters in this version.",
+        "Whether consumers may filter by properties, with SQL92 expressions.",
     )
-    .important(),
+    .important()
+    .hot(),
+    Setting::boolean(
+        "filterSupportRetry",
+        false,
+        "Whether a group's filters apply to its retry topic as well: an expression that changed meanwhile \
+         drops messages that wait there.",
+    )
+    .hot(),
+    Setting::int(
+        "filterDataCleanTimeSpan",
+        "86400000",
+        1,
+        INT_MAX,
+        "How long the filters of a group are kept when nobody of it is connected, ms.",
+    )
+    .hot(),
     Setting::boolean("aclEnable", false, "Access control is not possible in this version: true is refused."),
     Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
     Setting::int(
@@ -294,7 +310,7 @@ pub(super) const NOT_HERE: &str = "
     enableSkipLongAwaitingAck enableSlaveActingMaster enableSplitRegistration enabledAppendPropCRC
     estimateAccumulation expectConsumerNumUseFilter fetchControllerAddrByDnsLookup
     fetchNameSrvAddrByDnsLookup fetchNamesrvAddrByAddressServer fetchNamesrvAddrInterval
-    filterDataCleanTimeSpan filterSupportRetry flushCommitLogThoroughInterval flushCommitLogTimed
+    flushCommitLogThoroughInterval flushCommitLogTimed
     forceVerifyPropCRC forwardTimeout globalColdReadThreshold haFlowControlEnable haHousekeepingInterval
     haMasterAddress haMaxGapNotInSync haMaxTimeSlaveNotCatchup haSendHeartbeatInterval
     haSlaveFallbehindMax haTransferBatchSize inSyncReplicas initPopOffsetByCheckMsgInMem

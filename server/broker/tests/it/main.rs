@@ -4,6 +4,7 @@ mod admin;
 mod clients;
 mod consume;
 mod delay;
+mod filters;
 mod life;
 mod offsets;
 mod pull;

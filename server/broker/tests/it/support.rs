@@ -173,6 +173,11 @@ impl Peer {
             code_set: tags(expression).map(java_hash).collect(),
             ..SubscriptionData::default()
         });
+        self.subscribe(client_id, group, subscriptions.collect()).await;
+    }
+
+    /// A heartbeat of one consumer group with these subscriptions.
+    pub(crate) async fn subscribe(&self, client_id: &str, group: &str, subscriptions: Vec<SubscriptionData>) {
         let body = HeartbeatData {
             client_id: client_id.to_owned(),
             consumer_data_set: vec![ConsumerData {
@@ -180,7 +185,7 @@ impl Peer {
                 consume_type: ConsumeType::Passively,
                 message_model: MessageModel::Clustering,
                 consume_from_where: ConsumeFromWhere::LastOffset,
-                subscription_data_set: subscriptions.collect(),
+                subscription_data_set: subscriptions,
                 unit_mode: false,
             }],
             ..HeartbeatData::default()

@@ -110,6 +110,35 @@ fn filters_leave_out() {
     assert_eq!(result.next_begin_offset, 100);
 }
 
+/// A filter that looks into the records leaves out what it does not want and keeps the limits; the next get
+/// goes on with the first message that had no room.
+#[test]
+fn filters_by_record_leave_out() {
+    let world = World::new();
+    let store = world.open();
+    for number in 0..1_000 {
+        send(&store, "A", 0, &number.to_string());
+        if number == 500 {
+            store.keep_house(true).unwrap();
+        }
+    }
+    let get = |offset, count_max, ending: &str| {
+        let limits = GetLimits { count_max, ..GetLimits::default() };
+        let wants = |record: &[u8]| RecordView::parse(record).unwrap().body.ends_with(ending.as_bytes());
+        let result = store.get_wanted("A", 0, offset, &limits, &wants);
+        let bodies = result.records.iter().map(|record| RecordView::parse(record).unwrap().queue_offset);
+        assert_eq!(result.message_count, result.records.len());
+        assert_eq!(result.bytes, result.records.iter().map(|record| record.len()).sum::<usize>());
+        (result.status, bodies.collect::<Vec<_>>(), result.next_begin_offset)
+    };
+    assert_eq!(get(0, 3, "99"), (GetStatus::Found, vec![99, 199, 299], 399));
+    assert_eq!(get(399, 32, "99"), (GetStatus::Found, vec![399, 499, 599, 699, 799, 899, 999], 1_000));
+    assert_eq!(get(150, 32, "x"), (GetStatus::NoMatchedMessage, vec![], 950), "800 messages are looked at");
+    assert_eq!(get(950, 32, "x"), (GetStatus::NoMatchedMessage, vec![], 1_000));
+    assert_eq!(get(1_000, 32, "x"), (GetStatus::OffsetOverflowOne, vec![], 1_000));
+    assert_eq!(get(-1, 32, "9"), (GetStatus::OffsetTooSmall, vec![], 0));
+}
+
 /// A batch has consecutive offsets in one segment; a group is one write.
 #[test]
 fn batches_stay_together() {

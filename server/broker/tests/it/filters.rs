@@ -1,0 +1,213 @@
+//! SQL92 filters: who may use them, what a pull gets, who is woken.
+
+use std::time::{Duration, Instant};
+
+use ferrocket_protocol::body::group::CheckClientRequestBody;
+use ferrocket_protocol::body::heartbeat::SubscriptionData;
+use ferrocket_protocol::body::query::QueryConsumeQueueResponseBody;
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::pull::PullMessageHeader;
+use ferrocket_protocol::requests::query::QueryConsumeQueueHeader;
+use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, fastjson};
+
+use crate::support::{Peer, Rig, SUBSCRIPTION, SUSPEND, outcome, pull};
+
+const ON: (&str, &str) = ("enablePropertyFilter", "true");
+const NOT_SUPPORTED: &str = "The broker does not support consumer to filter message by SQL92";
+
+fn sql(topic: &str, expression: &str, version: i64) -> SubscriptionData {
+    SubscriptionData {
+        topic: topic.to_owned(),
+        sub_string: expression.to_owned(),
+        expression_type: "SQL92".to_owned(),
+        sub_version: version,
+        ..SubscriptionData::default()
+    }
+}
+
+/// A pull that brings an expression along.
+fn pull_by(topic: &str, offset: i64, expression: &str) -> PullMessageHeader {
+    PullMessageHeader {
+        subscription: Some(expression.into()),
+        expression_type: Some("SQL92".into()),
+        ..pull(topic, 0, offset)
+    }
+}
+
+/// A pull for the group's own subscription.
+fn pull_own(topic: &str, offset: i64, version: i64) -> PullMessageHeader {
+    PullMessageHeader { sys_flag: 0, sub_version: version, ..pull(topic, 0, offset) }
+}
+
+fn said(reply: &RemotingCommand) -> (i32, &str) {
+    (reply.code, reply.remark.as_deref().unwrap_or_default())
+}
+
+fn bodies(reply: RemotingCommand) -> Vec<String> {
+    let messages = MessageRecord::decode_all(reply.body).unwrap();
+    messages.iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect()
+}
+
+async fn store_three(peer: &Peer) {
+    peer.store("T", 0, "a\u{1}1\u{2}TAGS\u{1}A", "one").await;
+    peer.store("T", 0, "a\u{1}x", "not a number").await;
+    peer.store("T", 0, "a\u{1}3", "three").await;
+}
+
+/// The setting, the type and the expression are judged before a client subscribes.
+#[tokio::test]
+async fn clients_ask_first() {
+    let check = async |peer: &Peer, data: SubscriptionData| {
+        let body =
+            CheckClientRequestBody { subscription_data: Some(data), ..CheckClientRequestBody::default() };
+        let request = RemotingCommand::request(RequestCode::CheckClientConfig, &Empty);
+        peer.call(request.with_body(fastjson::to_vec(&body))).await
+    };
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    assert_eq!(said(&check(&peer, sql("T", "a = 1", 1)).await), (1, NOT_SUPPORTED));
+    let rig = Rig::start(&[ON]).await;
+    let peer = rig.peer().await;
+    assert_eq!(said(&check(&peer, sql("T", "a = 1", 1)).await), (0, ""));
+    let refused = check(&peer, sql("T", "a >", 1)).await;
+    assert_eq!(said(&refused), (23, "Invalid MessageSelector. a value expected, found End"));
+    let other = SubscriptionData { expression_type: "XPATH".to_owned(), ..sql("T", "a = 1", 1) };
+    assert_eq!(check(&peer, other).await.code, 23);
+}
+
+/// A pull with an expression of its own gets what matches, learns how far it has come, and hears that it is
+/// wrong.
+#[tokio::test]
+async fn pulls_bring_expressions() {
+    let rig = Rig::start(&[ON]).await;
+    let peer = rig.peer().await;
+    store_three(&peer).await;
+    let found = peer.pull(&pull_by("T", 0, "a BETWEEN 2 AND 5 OR TAGS = 'B'")).await;
+    assert_eq!(outcome(&found), (0, "3"));
+    assert_eq!(bodies(found), ["three"]);
+    let found = peer.pull(&pull_by("T", 0, "TAGS = 'A' OR a = 'x'")).await;
+    assert_eq!(bodies(found), ["one", "not a number"]);
+    let none = peer.pull(&pull_by("T", 0, "b IS NOT NULL")).await;
+    assert_eq!((outcome(&none), said(&none).1), ((20, "3"), "NO_MATCHED_MESSAGE"));
+    assert_eq!(outcome(&peer.pull(&pull_by("T", 3, "b IS NOT NULL")).await), (19, "3"));
+    assert_eq!(outcome(&peer.pull(&pull_by("T", 4, "b IS NOT NULL")).await), (21, "3"));
+    let wrong = peer.pull(&pull_by("T", 0, "a >")).await;
+    assert_eq!(said(&wrong), (23, "parse the consumer's subscription failed"));
+}
+
+/// Without the setting nobody filters by properties, whoever brings the expression; it can be set at runtime.
+#[tokio::test]
+async fn the_setting_counts() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    store_three(&peer).await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 3", 5)]).await;
+    assert_eq!(said(&peer.pull(&pull_own("T", 0, 5)).await), (1, NOT_SUPPORTED));
+    assert_eq!(said(&peer.pull(&pull_by("T", 0, "a = 3")).await), (1, NOT_SUPPORTED));
+    let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty);
+    assert_eq!(peer.call(update.with_body("enablePropertyFilter=true")).await.code, 0);
+    assert_eq!(bodies(peer.pull(&pull_by("T", 1, "a <> 'x'")).await), ["three"]);
+}
+
+/// The group's expression is the newest that its consumers sent; a wrong one is answered with 27 until they
+/// send a good one.
+#[tokio::test]
+async fn the_groups_expression_counts() {
+    let rig = Rig::start(&[ON]).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "a\u{1}1", "one").await;
+    peer.store("T", 0, "a\u{1}3", "three").await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 3", 5)]).await;
+    assert_eq!(bodies(peer.pull(&pull_own("T", 0, 5)).await), ["three"]);
+    let newer = peer.pull(&pull_own("T", 0, 6)).await;
+    assert_eq!(said(&newer), (25, "the consumer's subscription not latest"));
+    peer.subscribe("c1", "cg", vec![sql("T", "a =", 6)]).await;
+    let wrong = peer.pull(&pull_own("T", 0, 6)).await;
+    assert_eq!(
+        said(&wrong),
+        (27, "The broker's consumer filter data is not exist!Your expression may be wrong!")
+    );
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 1", 7)]).await;
+    assert_eq!(bodies(peer.pull(&pull_own("T", 0, 7)).await), ["one"]);
+
+    let header = QueryConsumeQueueHeader {
+        topic: Some("T".into()),
+        queue_id: Some(0),
+        index: Some(0),
+        count: Some(1),
+        consumer_group: Some("cg".into()),
+    };
+    let reply = peer.call(RemotingCommand::request(RequestCode::QueryConsumeQueue, &header)).await;
+    let shown: QueryConsumeQueueResponseBody = fastjson::from_slice(&reply.body).unwrap();
+    assert!(shown.filter_data.unwrap().contains("\"expression\":\"a = 1\""));
+}
+
+/// Filters outlive the Broker, under the version they came with.
+#[tokio::test]
+async fn filters_are_saved() {
+    let rig = Rig::start(&[ON]).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "a\u{1}1", "one").await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 1", 7)]).await;
+    let rig = rig.restart().await;
+    let peer = rig.peer().await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 2", 6)]).await;
+    assert_eq!(bodies(peer.pull(&pull_own("T", 0, 6)).await), ["one"], "the newer one is the saved one");
+    peer.subscribe("c1", "cg", vec![sql("T", "a = 2", 8)]).await;
+    assert_eq!(outcome(&peer.pull(&pull_own("T", 0, 8)).await), (20, "1"));
+}
+
+/// A held pull is woken by the message that matches, at once, and by others only to learn where to go on.
+#[tokio::test]
+async fn a_matching_message_wakes() {
+    let rig = Rig::start(&[ON]).await;
+    let (waiter, peer) = (rig.peer().await, rig.peer().await);
+    peer.store("T", 0, "a\u{1}1", "one").await;
+    for (properties, expected, at_once) in
+        [(["a\u{1}2", "a\u{1}3"], (0, "3"), true), (["a\u{1}4", "a\u{1}x"], (20, "5"), false)]
+    {
+        let from = if at_once { 1 } else { 3 };
+        let header = PullMessageHeader {
+            sys_flag: SUBSCRIPTION | SUSPEND,
+            suspend_timeout_millis: 20_000,
+            ..pull_by("T", from, "a = 3")
+        };
+        let probe = pull("T", 0, from);
+        let held = waiter.pull(&header);
+        tokio::pin!(held);
+        // The Broker handles a connection's requests in order: once the second is answered, the first is held.
+        tokio::select! {
+            biased;
+            reply = &mut held => panic!("{reply:?}"),
+            reply = waiter.pull(&probe) => assert_eq!(reply.code, 19),
+        }
+        let started = Instant::now();
+        for properties in properties {
+            peer.store("T", 0, properties, "x").await;
+        }
+        let reply = held.await;
+        assert_eq!(outcome(&reply), expected);
+        assert_eq!(started.elapsed() < Duration::from_secs(2), at_once, "{:?}", started.elapsed());
+    }
+}
+
+/// With `filterSupportRetry` a message that waits for its retry is judged once more, by the filter for the
+/// topic it comes from.
+#[tokio::test]
+async fn retries_are_judged() {
+    for (support, expected) in [("false", vec!["1", "2", "3"]), ("true", vec!["2", "3"])] {
+        let rig = Rig::start(&[ON, ("filterSupportRetry", support)]).await;
+        let peer = rig.peer().await;
+        let retry = SubscriptionData {
+            topic: "%RETRY%cg".to_owned(),
+            sub_string: "*".to_owned(),
+            sub_version: 5,
+            ..SubscriptionData::default()
+        };
+        peer.subscribe("c1", "cg", vec![sql("T", "a = 2", 5), retry]).await;
+        peer.store("%RETRY%cg", 0, "RETRY_TOPIC\u{1}T\u{2}a\u{1}1", "1").await;
+        peer.store("%RETRY%cg", 0, "RETRY_TOPIC\u{1}T\u{2}a\u{1}2", "2").await;
+        peer.store("%RETRY%cg", 0, "RETRY_TOPIC\u{1}U\u{2}a\u{1}1", "3").await;
+        assert_eq!(bodies(peer.pull(&pull_own("%RETRY%cg", 0, 5)).await), expected);
+    }
+}
