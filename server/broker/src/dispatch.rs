@@ -13,7 +13,7 @@ use ferrocket_remoting::{Connection, Handler};
 
 use crate::broker::Shared;
 use crate::handlers::send::{self, Outgoing};
-use crate::handlers::{Answer, client, config, group, lock, offset, pull, query, stats, topic};
+use crate::handlers::{Answer, client, config, group, lock, offset, pull, query, reply, stats, topic};
 use crate::refusal::Refusal;
 
 /// Handles the requests of all connections, on the main port and on the VIP port alike.
@@ -112,6 +112,7 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::SendMessage | Code::SendMessageV2 | Code::SendBatchMessage | Code::ConsumerSendMsgBack => {
             return send::plan(broker, connection, request).map(Step::Append);
         }
+        Code::SendReplyMessage | Code::SendReplyMessageV2 => reply::send_reply_message,
         Code::PullMessage | Code::LitePullMessage => pull::pull_message,
         Code::QueryMessage => query::query_message,
         Code::QueryConsumerOffset => offset::query_consumer_offset,
@@ -158,9 +159,15 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::QueryConsumeQueue => query::query_consume_queue,
         Code::GetAllProducerInfo => client::get_all_producer_info,
         Code::DeleteExpiredCommitlog => config::delete_expired_commitlog,
+        // What only 5.x clients and tools ask for.
+        Code::UpdateAndCreateTopicList => topic::update_and_create_topic_list,
+        Code::UpdateAndCreateSubscriptiongroupList => group::update_and_create_subscriptiongroup_list,
+        Code::QueryTopicsByConsumer => group::query_topics_by_consumer,
+        Code::QuerySubscriptionByConsumer => group::query_subscription_by_consumer,
+        Code::GetTopicConfig => topic::get_topic_config,
+        Code::GetSubscriptiongroupConfig => group::get_subscriptiongroup_config,
         // Other receivers' requests, other versions' and what is left out of this one.
         Code::QueryBrokerOffset
-        | Code::UpdateAndCreateTopicList
         | Code::GetTopicConfigList
         | Code::GetTopicNameList
         | Code::TriggerDeleteFiles
@@ -196,7 +203,6 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::ResetConsumerClientOffset
         | Code::GetConsumerStatusFromClient
         | Code::GetTopicsByCluster
-        | Code::UpdateAndCreateSubscriptiongroupList
         | Code::RegisterFilterServer
         | Code::RegisterMessageFilterClass
         | Code::GetSystemTopicListFromNs
@@ -207,14 +213,8 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::GetNamesrvConfig
         | Code::QueryDataVersion
         | Code::ResumeCheckHalfMessage
-        | Code::SendReplyMessage
-        | Code::SendReplyMessageV2
         | Code::PushReplyMessageToClient
         | Code::AddWritePermOfBroker
-        | Code::QueryTopicsByConsumer
-        | Code::QuerySubscriptionByConsumer
-        | Code::GetTopicConfig
-        | Code::GetSubscriptiongroupConfig
         | Code::UpdateAndGetGroupForbidden
         | Code::CheckRocksdbCqWriteProgress
         | Code::ExportRocksdbConfigToJson

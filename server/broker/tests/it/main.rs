@@ -8,5 +8,6 @@ mod life;
 mod offsets;
 mod pull;
 mod registration;
+mod reply;
 mod send;
 mod support;
