@@ -388,7 +388,9 @@ impl LiveSettings {
             return Err(io::Error::new(io::ErrorKind::InvalidFilename, path.display().to_string()));
         };
         let files = ConfigFiles::new(Arc::new(OsDisk), dir.to_owned());
-        let text = files.read(name)?.unwrap_or_default();
+        // As at start: a file that is no UTF-8 is Java's Latin-1.
+        let text = String::from_utf8(std::fs::read(&path)?)
+            .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect());
         let values: Vec<_> = keys.iter().map(|key| (*key, settings.get_str(key))).collect();
         let text = replace_values(&text, &values).map_err(io::Error::other)?;
         files.replace(name, &text)
