@@ -378,7 +378,8 @@ use client::{
 use config::GetBrokerConfigReply;
 use group::{
     DeleteSubscriptionGroupHeader, GetConsumeStatsHeader, GetConsumeStatsInBrokerHeader,
-    GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QueryTopicConsumeByWhoHeader,
+    GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QuerySubscriptionByConsumerHeader,
+    QueryTopicConsumeByWhoHeader, QueryTopicsByConsumerHeader,
 };
 use kv::{
     DeleteKVConfigHeader, GetKVConfigHeader, GetKVConfigReply, GetKVListByNamespaceHeader, PutKVConfigHeader,
@@ -411,7 +412,7 @@ requests! {
     14 QUERY_CONSUMER_OFFSET QueryConsumerOffset(QueryConsumerOffsetHeader) -> QueryConsumerOffsetReply, Broker, Offset, Sub;
     15 UPDATE_CONSUMER_OFFSET UpdateConsumerOffset(UpdateConsumerOffsetHeader) -> Empty, Broker, Offset, Sub;
     17 UPDATE_AND_CREATE_TOPIC UpdateAndCreateTopic(CreateTopicHeader) -> Empty, Broker, Admin, Admin;
-    18 UPDATE_AND_CREATE_TOPIC_LIST UpdateAndCreateTopicList(Untyped) -> Empty, Broker, Admin, Admin;
+    18 UPDATE_AND_CREATE_TOPIC_LIST UpdateAndCreateTopicList(Empty) -> Empty, Broker, Admin, Admin;
     21 GET_ALL_TOPIC_CONFIG GetAllTopicConfig(Empty) -> Empty, Broker, Admin, Broker;
     22 GET_TOPIC_CONFIG_LIST GetTopicConfigList(Empty) -> Empty, Nobody, Nowhere, Nobody;
     23 GET_TOPIC_NAME_LIST GetTopicNameList(Empty) -> Empty, Nobody, Nowhere, Nobody;
@@ -506,8 +507,8 @@ requests! {
     327 ADD_WRITE_PERM_OF_BROKER AddWritePermOfBroker(AddWritePermOfBrokerHeader) -> AddWritePermOfBrokerReply, NameServer, Admin, Admin;
     328 GET_ALL_PRODUCER_INFO GetAllProducerInfo(Empty) -> Empty, Broker, Admin, Admin;
     329 DELETE_EXPIRED_COMMITLOG DeleteExpiredCommitlog(Empty) -> Empty, Broker, Admin, Admin;
-    343 QUERY_TOPICS_BY_CONSUMER QueryTopicsByConsumer(Untyped) -> Empty, Broker, Admin, Admin;
-    345 QUERY_SUBSCRIPTION_BY_CONSUMER QuerySubscriptionByConsumer(Untyped) -> Empty, Broker, Admin, Admin;
+    343 QUERY_TOPICS_BY_CONSUMER QueryTopicsByConsumer(QueryTopicsByConsumerHeader) -> Empty, Broker, Admin, Admin;
+    345 QUERY_SUBSCRIPTION_BY_CONSUMER QuerySubscriptionByConsumer(QuerySubscriptionByConsumerHeader) -> Empty, Broker, Admin, Admin;
     351 GET_TOPIC_CONFIG GetTopicConfig(GetTopicConfigHeader) -> Empty, Broker, Admin, Admin;
     352 GET_SUBSCRIPTIONGROUP_CONFIG GetSubscriptiongroupConfig(GetSubscriptionGroupConfigHeader) -> Empty, Broker, Admin, Admin;
     353 UPDATE_AND_GET_GROUP_FORBIDDEN UpdateAndGetGroupForbidden(Untyped) -> Empty, Broker, Admin, Admin;

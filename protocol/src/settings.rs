@@ -15,7 +15,7 @@ mod java_only;
 mod properties;
 
 pub use java_only::JAVA_ONLY_KEYS;
-pub use properties::{TEXT_LEN_MAX, parse as parse_properties};
+pub use properties::{TEXT_LEN_MAX, parse as parse_properties, replace_values};
 
 /// What a value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -87,6 +87,26 @@ pub struct SubscriptionGroupWrapper {
     pub subscription_group_table: BTreeMap<String, SubscriptionGroupConfig>,
 }
 
+/// Body of `UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST`. Java: `SubscriptionGroupList`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SubscriptionGroupList {
+    /// The groups.
+    pub group_config_list: Vec<SubscriptionGroupConfig>,
+}
+
+/// Answer to `QUERY_SUBSCRIPTION_BY_CONSUMER`. Java: `QuerySubscriptionResponseBody`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct QuerySubscriptionBody {
+    /// The group asked for.
+    pub group: String,
+    /// What it subscribes to, if it does.
+    pub subscription_data: Option<SubscriptionData>,
+    /// The topic asked for.
+    pub topic: Option<String>,
+}
+
 /// Names of groups. Java: `GroupList`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

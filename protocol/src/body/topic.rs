@@ -168,6 +168,14 @@ pub struct TopicList {
     pub topic_list: BTreeSet<String>,
 }
 
+/// Body of `UPDATE_AND_CREATE_TOPIC_LIST`. Java: `CreateTopicListRequestBody`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CreateTopicListBody {
+    /// The topics.
+    pub topic_config_list: Vec<TopicConfig>,
+}
+
 /// Answer to `GET_TOPIC_STATS_INFO`. Java: `TopicStatsTable`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]

@@ -38,4 +38,15 @@ headers! {
     GetSubscriptionGroupConfigHeader {
         group: Text = "group" required,
     }
+
+    /// Header of `QUERY_TOPICS_BY_CONSUMER`. Java: `QueryTopicsByConsumerRequestHeader`.
+    QueryTopicsByConsumerHeader {
+        group: Text = "group" required,
+    }
+
+    /// Header of `QUERY_SUBSCRIPTION_BY_CONSUMER`. Java: `QuerySubscriptionByConsumerRequestHeader`.
+    QuerySubscriptionByConsumerHeader {
+        group: Text = "group" required,
+        topic: Text = "topic" optional,
+    }
 }

@@ -13,25 +13,84 @@ const SPACE: [char; 3] = [' ', '\t', '\u{c}'];
 /// `#` and `!` open comments; `=`, `:` or white space ends a key; a backslash at the end continues the line,
 /// and elsewhere it escapes (`\t`, `\n`, `\r`, `\f`, `\uXXXX`, or the character itself).
 pub fn parse(text: &str) -> Result<Vec<(String, String)>, SettingError> {
+    let entries = lines(text)?.into_iter().filter_map(|line| Some((line.number, line.logical?)));
+    entries
+        .map(|(number, logical)| {
+            entry(&logical).map_err(|fault| SettingError::Syntax { line: number, fault })
+        })
+        .collect()
+}
+
+/// `text` with other values for some keys. Comments, order and all other lines stay as they are; a key that
+/// has several lines keeps the first, one that has none gets one at the end.
+pub fn replace_values(text: &str, values: &[(&str, &str)]) -> Result<String, SettingError> {
+    let mut replaced = String::with_capacity(text.len());
+    let mut missing = values.to_vec();
+    let put = |text: &mut String, key: &str, value: &str| {
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text.extend([key, "=", &escape(value), "\n"]);
+    };
+    for line in lines(text)? {
+        let key = line.logical.and_then(|logical| entry(&logical).ok()).map(|(key, _)| key);
+        match key.filter(|key| values.iter().any(|(name, _)| name == key)) {
+            None => replaced.push_str(line.raw),
+            Some(key) => {
+                for (name, value) in missing.extract_if(.., |(name, _)| *name == key) {
+                    put(&mut replaced, name, value);
+                }
+            }
+        }
+    }
+    for (name, value) in missing {
+        put(&mut replaced, name, value);
+    }
+    Ok(replaced)
+}
+
+struct Line<'a> {
+    /// The first line's number, counted from 1.
+    number: usize,
+    /// As written, with those that continue it and the line's end.
+    raw: &'a str,
+    /// What it says, put together; `None` for a comment or nothing.
+    logical: Option<String>,
+}
+
+fn lines(text: &str) -> Result<Vec<Line<'_>>, SettingError> {
     if text.len() > TEXT_LEN_MAX {
         return Err(SettingError::Syntax { line: 1, fault: "the text is longer than 1 MiB" });
     }
-    let mut entries = Vec::new();
-    let mut lines = text.lines().enumerate();
-    while let Some((number, line)) = lines.next() {
-        let line = line.trim_start_matches(SPACE);
-        if line.is_empty() || line.starts_with(['#', '!']) {
-            continue;
-        }
-        let mut logical = line.to_owned();
-        while continues(&logical) {
-            logical.pop();
-            let Some((_, next)) = lines.next() else { break };
-            logical.push_str(next.trim_start_matches(SPACE));
-        }
-        entries.push(entry(&logical).map_err(|fault| SettingError::Syntax { line: number + 1, fault })?);
+    let mut found = Vec::new();
+    let (mut number, mut rest) = (0, text);
+    while !rest.is_empty() {
+        number += 1;
+        let (whole, first) = (rest, number);
+        let line = next_line(&mut rest).trim_start_matches(SPACE);
+        let logical = (!line.is_empty() && !line.starts_with(['#', '!'])).then(|| {
+            let mut logical = line.to_owned();
+            while continues(&logical) {
+                logical.pop();
+                if rest.is_empty() {
+                    break;
+                }
+                number += 1;
+                logical.push_str(next_line(&mut rest).trim_start_matches(SPACE));
+            }
+            logical
+        });
+        let raw = whole.get(..whole.len() - rest.len()).unwrap_or(whole);
+        found.push(Line { number: first, raw, logical });
     }
-    Ok(entries)
+    Ok(found)
+}
+
+/// Takes one line off `rest`, without its end.
+fn next_line<'a>(rest: &mut &'a str) -> &'a str {
+    let (line, left) = rest.split_once('\n').unwrap_or((*rest, ""));
+    *rest = left;
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 /// Whether an odd number of backslashes ends the line.
@@ -105,6 +164,18 @@ pub(super) fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file keeps its comments, its order and what it says otherwise when values are put into it.
+    #[test]
+    fn values_are_replaced_in_place() {
+        let text = "# mine\r\na = 1\n\nb=x\\\n  y\na=2\n! end";
+        assert_eq!(
+            replace_values(text, &[("b", " \\"), ("c", "new"), ("a", "3")]).unwrap(),
+            "# mine\r\na=3\n\nb=\\ \\\\\n! end\nc=new\n"
+        );
+        assert_eq!(replace_values("", &[("a", "1")]).unwrap(), "a=1\n");
+        assert_eq!(replace_values(text, &[]).unwrap(), text);
+    }
 
     /// The examples of Java's own documentation, and the corners.
     #[test]

@@ -51,6 +51,8 @@ pub(crate) async fn broker(args: ServerArgs) -> Result<(), String> {
     if let Some(file) = &args.config_file {
         let name = file.display();
         warn(settings.load(&read_config(file)?).map_err(|error| format!("{name}: {error}"))?);
+        let path = file.to_str().ok_or_else(|| format!("-c {name}: the path is not UTF-8"))?;
+        settings.set("brokerConfigPath", path).map_err(|error| error.to_string())?;
     }
     if let Some(addr) = &args.namesrv_addr {
         settings.set("namesrvAddr", addr).map_err(|error| error.to_string())?;

@@ -210,6 +210,8 @@ struct State {
     table: ClientTable,
     /// The connections that sent a heartbeat, by id.
     connections: HashMap<u64, Connection>,
+    /// The connection of each producer, by what it calls itself: where replies go.
+    producers: HashMap<Text, u64>,
 }
 
 impl State {
@@ -263,6 +265,7 @@ impl Clients {
         let mut state = self.lock();
         state.table.producer_heartbeat(channel, group)?;
         state.connections.insert(channel.connection_id, connection.clone());
+        state.producers.insert(channel.client_id.clone(), channel.connection_id);
         Ok(())
     }
 
@@ -286,6 +289,7 @@ impl Clients {
         if state.connections.remove(&connection.id()).is_none() {
             return;
         }
+        state.producers.retain(|_, id| *id != connection.id());
         let changed = state.table.closed(connection.id());
         drop(state);
         self.notify(&changed, notify);
@@ -369,6 +373,12 @@ impl Clients {
     pub(crate) fn producer_group(&self, group: &str) -> Option<Vec<(ClientChannel, Connection)>> {
         let state = self.lock();
         Some(state.with_connections(state.table.producers.get(group)?.values()))
+    }
+
+    /// The connection of the producer that calls itself `client_id`. Java: `ProducerManager.findChannel`.
+    pub(crate) fn producer(&self, client_id: &str) -> Option<Connection> {
+        let state = self.lock();
+        state.connections.get(state.producers.get(client_id)?).cloned()
     }
 
     /// All producer groups with their connections.

@@ -13,7 +13,9 @@ use ferrocket_remoting::{Connection, Handler};
 
 use crate::broker::Shared;
 use crate::handlers::send::{self, Outgoing};
-use crate::handlers::{Answer, client, config, group, lock, offset, pull, query, stats, topic, transaction};
+use crate::handlers::{
+    Answer, client, config, group, lock, offset, pull, query, reply, stats, topic, transaction,
+};
 use crate::refusal::Refusal;
 
 /// Handles the requests of all connections, on the main port and on the VIP port alike.
@@ -112,6 +114,7 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::SendMessage | Code::SendMessageV2 | Code::SendBatchMessage | Code::ConsumerSendMsgBack => {
             return send::plan(broker, connection, request).map(Step::Append);
         }
+        Code::SendReplyMessage | Code::SendReplyMessageV2 => reply::send_reply_message,
         Code::PullMessage | Code::LitePullMessage => pull::pull_message,
         Code::QueryMessage => query::query_message,
         Code::QueryConsumerOffset => offset::query_consumer_offset,
@@ -160,9 +163,15 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::GetAllProducerInfo => client::get_all_producer_info,
         Code::DeleteExpiredCommitlog => config::delete_expired_commitlog,
         Code::ResumeCheckHalfMessage => transaction::resume_check_half_message,
+        // What only 5.x clients and tools ask for.
+        Code::UpdateAndCreateTopicList => topic::update_and_create_topic_list,
+        Code::UpdateAndCreateSubscriptiongroupList => group::update_and_create_subscriptiongroup_list,
+        Code::QueryTopicsByConsumer => group::query_topics_by_consumer,
+        Code::QuerySubscriptionByConsumer => group::query_subscription_by_consumer,
+        Code::GetTopicConfig => topic::get_topic_config,
+        Code::GetSubscriptiongroupConfig => group::get_subscriptiongroup_config,
         // Other receivers' requests, other versions' and what is left out of this one.
         Code::QueryBrokerOffset
-        | Code::UpdateAndCreateTopicList
         | Code::GetTopicConfigList
         | Code::GetTopicNameList
         | Code::TriggerDeleteFiles
@@ -197,7 +206,6 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::ResetConsumerClientOffset
         | Code::GetConsumerStatusFromClient
         | Code::GetTopicsByCluster
-        | Code::UpdateAndCreateSubscriptiongroupList
         | Code::RegisterFilterServer
         | Code::RegisterMessageFilterClass
         | Code::GetSystemTopicListFromNs
@@ -207,14 +215,8 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::UpdateNamesrvConfig
         | Code::GetNamesrvConfig
         | Code::QueryDataVersion
-        | Code::SendReplyMessage
-        | Code::SendReplyMessageV2
         | Code::PushReplyMessageToClient
         | Code::AddWritePermOfBroker
-        | Code::QueryTopicsByConsumer
-        | Code::QuerySubscriptionByConsumer
-        | Code::GetTopicConfig
-        | Code::GetSubscriptiongroupConfig
         | Code::UpdateAndGetGroupForbidden
         | Code::CheckRocksdbCqWriteProgress
         | Code::ExportRocksdbConfigToJson

@@ -11,6 +11,7 @@ pub(crate) mod lock;
 pub(crate) mod offset;
 pub(crate) mod pull;
 pub(crate) mod query;
+pub(crate) mod reply;
 pub(crate) mod send;
 pub(crate) mod stats;
 pub(crate) mod topic;

@@ -100,7 +100,7 @@ pub(crate) fn plan_message(
     destination: Destination,
     dead_letter: Option<Text>,
 ) -> Result<Planned, Refusal> {
-    let queue_id = choose_queue(header.queue_id, destination)?;
+    let queue_id = choose_queue(header.queue_id, destination.write_queues, destination.turn)?;
     let sent = SentProperties::read(header.properties.as_deref().unwrap_or_default(), &rules.cluster)?;
     let flags = system_flag(header, destination);
     let transaction = flags & sys_flag::TRANSACTION_ROLLBACK;
@@ -153,7 +153,7 @@ pub(crate) fn plan_batch(
     sender: SocketAddr,
     destination: Destination,
 ) -> Result<Planned, Refusal> {
-    let queue_id = choose_queue(header.queue_id, destination)?;
+    let queue_id = choose_queue(header.queue_id, destination.write_queues, destination.turn)?;
     let flags = system_flag(header, destination);
     let of_batch = header.properties.as_deref().unwrap_or_default();
     let sent = SentProperties::read(of_batch, &rules.cluster)?;
@@ -290,10 +290,11 @@ pub(crate) fn illegal(body_len_max: usize) -> Refusal {
     )
 }
 
-fn choose_queue(asked: i32, destination: Destination) -> Result<i32, Refusal> {
+/// The queue asked for; for a negative one, the queues in turn.
+pub(crate) fn choose_queue(asked: i32, write_queues: i32, turn: u32) -> Result<i32, Refusal> {
     match asked {
         0.. => Ok(asked),
-        _ if destination.write_queues > 0 => Ok(in_turn(destination.turn, destination.write_queues)),
+        _ if write_queues > 0 => Ok(in_turn(turn, write_queues)),
         _ => Err(Refusal::system_error("the topic has no queue that is written to")),
     }
 }

@@ -1,23 +1,24 @@
 //! The Broker's settings: the table, the typed values that handlers read, and changes while it runs.
 //!
 //! [`BrokerSettings`] is what a start command fills; [`LiveSettings`] is what a running Broker has: a snapshot
-//! that is swapped whole. A runtime update changes what the table marks as hot and nothing else, and lasts
-//! until the next start (Java writes it into the file it was started with). Java counterparts:
+//! that is swapped whole. A runtime update changes what the table marks as hot and nothing else, and is written
+//! into the file that the Broker was started with (Java writes all settings there, and no comments). Without
+//! such a file it lasts until the next start. Java counterparts:
 //! `BrokerConfig`, `MessageStoreConfig`, `NettyServerConfig`, `Configuration`.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::settings::{
-    JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties,
+    JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties, replace_values,
 };
 use ferrocket_remoting::{ClientTls, ServerTls, TlsError};
-use ferrocket_store::{FlushDiskType, StoreConfig};
+use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 
 use crate::topics::TopicSettings;
 
@@ -238,6 +239,12 @@ pub(crate) struct Values {
     pub(crate) flush_consumer_offset_interval: Duration,
     /// `autoDeleteUnusedStats`.
     pub(crate) auto_delete_unused_stats: bool,
+    /// `storeReplyMessageEnable`.
+    pub(crate) store_reply: bool,
+    /// Whether `brokerRole` is SYNC_MASTER: sends hear that no slave has them.
+    pub(crate) sync_master: bool,
+    /// `slaveReadEnable`.
+    pub(crate) slave_read: bool,
     /// `maxMessageSize`.
     pub(crate) max_message_size: usize,
     /// `flushDelayOffsetInterval`.
@@ -273,8 +280,8 @@ impl Values {
             }
         }
         let role = settings.get_str("brokerRole");
-        if role != "ASYNC_MASTER" {
-            return refuse(format!("brokerRole={role}: this version has ASYNC_MASTER only"));
+        if role == "SLAVE" {
+            return refuse(format!("brokerRole={role}: this version has masters only"));
         }
         for key in ["brokerClusterName", "brokerName"] {
             let name = settings.get_str(key);
@@ -327,6 +334,9 @@ impl Values {
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
             flush_consumer_offset_interval: settings.get_millis("flushConsumerOffsetInterval"),
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
+            store_reply: flag("storeReplyMessageEnable"),
+            sync_master: role == "SYNC_MASTER",
+            slave_read: flag("slaveReadEnable"),
             max_message_size: settings.get_usize("maxMessageSize"),
             flush_delay_offset_interval: settings.get_millis("flushDelayOffsetInterval"),
             transaction_timeout_ms: settings.get_i64("transactionTimeOut"),
@@ -363,13 +373,16 @@ pub(crate) struct LiveSettings {
     values: Mutex<Arc<Values>>,
     /// Held for one change.
     settings: Mutex<(BrokerSettings, DataVersion)>,
+    /// Held while the file is replaced, so that an older text never replaces a newer one.
+    saving: Mutex<()>,
 }
 
 impl LiveSettings {
     /// The settings of a Broker that starts with these.
     pub(crate) fn new(settings: BrokerSettings, now_ms: i64) -> Result<Self, InvalidSettings> {
         let values = Mutex::new(Arc::new(settings.values()?));
-        Ok(Self { values, settings: Mutex::new((settings, DataVersion::new(now_ms))) })
+        let settings = Mutex::new((settings, DataVersion::new(now_ms)));
+        Ok(Self { values, settings, saving: Mutex::default() })
     }
 
     /// The values as they are now.
@@ -392,6 +405,29 @@ impl LiveSettings {
         current.1.advance(now_ms);
         *self.values.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(values);
         Ok(keys)
+    }
+
+    /// Whether there is a file that changes are written into.
+    pub(crate) fn has_file(&self) -> bool {
+        !self.lock().0.settings.get_str("brokerConfigPath").is_empty()
+    }
+
+    /// Writes these settings, as they are now, into the file that the Broker was started with. Blocks.
+    pub(crate) fn save(&self, keys: &[&'static str]) -> io::Result<()> {
+        let _writer = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let settings = self.lock().0.settings.clone();
+        // Where a link leads to is replaced, not the link.
+        let path = std::fs::canonicalize(settings.get_str("brokerConfigPath"))?;
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidFilename, path.display().to_string()));
+        };
+        let files = ConfigFiles::new(Arc::new(OsDisk), dir.to_owned());
+        // As at start: a file that is no UTF-8 is Java's Latin-1.
+        let text = String::from_utf8(std::fs::read(&path)?)
+            .unwrap_or_else(|error| error.as_bytes().iter().map(|byte| char::from(*byte)).collect());
+        let values: Vec<_> = keys.iter().map(|key| (*key, settings.get_str(key))).collect();
+        let text = replace_values(&text, &values).map_err(io::Error::other)?;
+        files.replace(name, &text)
     }
 
     /// Sets what is only known once the Broker has started: an address, a port.
@@ -486,7 +522,7 @@ mod tests {
     fn refuses_what_is_not_there() {
         for (key, value, words) in [
             ("aclEnable", "true", "aclEnable=true: this version does not have it"),
-            ("brokerRole", "SYNC_MASTER", "brokerRole=SYNC_MASTER: this version has ASYNC_MASTER only"),
+            ("brokerRole", "SLAVE", "brokerRole=SLAVE: this version has masters only"),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
         ] {

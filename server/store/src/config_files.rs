@@ -19,7 +19,8 @@ pub struct ConfigFiles {
 }
 
 impl ConfigFiles {
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
+    /// The files of `dir`, which is created with the first that is written.
+    pub fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
         Self { disk, dir, replacing: Mutex::new(()) }
     }
 

@@ -160,6 +160,29 @@ async fn namesrv_updates_its_file() {
     assert!(printed.contains(&"configStorePath=namesrv.properties".to_owned()), "{printed:#?}");
 }
 
+/// The same of the Broker, which leaves alone what else its file says, comments in Latin-1 included.
+#[tokio::test(flavor = "multi_thread")]
+async fn broker_updates_its_file() {
+    let home = Home::new();
+    let conf = home.broker_conf("traceOn = true");
+    let path = home.path(&conf);
+    let mut text = b"# caf\xe9\n".to_vec();
+    text.extend(std::fs::read(&path).unwrap());
+    std::fs::write(&path, text).unwrap();
+    let mut broker = Process::start(&mut home.command(&["broker", "-c", &conf]));
+    let addr = between_brackets(&broker.out_line());
+    let connection = dial(&addr, std::sync::Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
+    let update =
+        RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body("traceOn=false\n");
+    let reply = connection.call(update, PATIENCE).await.unwrap();
+    assert_eq!(reply.code, 0, "{reply:?}");
+    broker.stop(Signal::TERM);
+    let text = home.read(&conf);
+    assert!(text.starts_with("# caf\u{e9}\n") && text.contains("\ntraceOn=false\n"), "{text}");
+    let printed = printed(&mut home.linked("mqbroker", &["-c", &conf, "-p"]));
+    assert!(printed.contains(&"traceOn=false".to_owned()), "{printed:#?}");
+}
+
 /// The address that clients are given is said at start, with a warning when it is for this machine only.
 #[test]
 fn says_where_it_is_found() {

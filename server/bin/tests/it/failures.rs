@@ -15,7 +15,7 @@ fn wrong_values() {
         ("flushDiskType=NEVER", "flushDiskType=\"NEVER\" is refused, allowed is ASYNC_FLUSH or SYNC_FLUSH"),
         ("autoCreateTopicEnable=yes", "autoCreateTopicEnable=\"yes\" is refused, allowed is true or false"),
         ("brokerName=a b", "brokerName=\"a b\""),
-        ("brokerRole=SLAVE", "brokerRole=SLAVE: this version has ASYNC_MASTER only"),
+        ("brokerRole=SLAVE", "brokerRole=SLAVE: this version has masters only"),
         ("messageDelayLevel=1s 2x", "messageDelayLevel"),
         ("namesrvAddr=a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
         ("bindAddress=here", "bindAddress=\"here\" is not an IP address"),

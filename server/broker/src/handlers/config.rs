@@ -15,7 +15,8 @@ use crate::refusal::Refusal;
 use crate::registration::Registration;
 use crate::settings::UpdateError;
 
-/// 25: changes settings while the Broker runs: those the table allows, all that are named or none.
+/// 25: changes settings while the Broker runs: those the table allows, all that are named or none. Answered
+/// once the file is written.
 pub(crate) fn update_broker_config(
     broker: &Arc<Shared>,
     connection: &Connection,
@@ -25,12 +26,15 @@ pub(crate) fn update_broker_config(
         return Err(Refusal::system_error("UnsupportedEncodingException the body is not UTF-8"));
     };
     let now_ms = broker.clock.now_ms();
-    let changed = broker.settings.update(text, now_ms).map_err(|error| {
-        let code = match &error {
-            UpdateError::Setting(SettingError::NotHot { .. }) => ResponseCode::NO_PERMISSION,
-            _ => ResponseCode::SYSTEM_ERROR,
-        };
-        Refusal::new(code, error.to_string())
+    let changed = broker.settings.update(text, now_ms).map_err(|error| match &error {
+        // Java's list of what nobody may change, in its words.
+        UpdateError::Setting(SettingError::NotHot { key: "brokerConfigPath" }) => {
+            Refusal::new(ResponseCode::NO_PERMISSION, "Can not update config in black list.")
+        }
+        UpdateError::Setting(SettingError::NotHot { .. }) => {
+            Refusal::new(ResponseCode::NO_PERMISSION, error.to_string())
+        }
+        _ => Refusal::system_error(error.to_string()),
     })?;
     for key in &changed {
         tracing::info!(key, by = %connection.peer_addr(), "setting changed");
@@ -41,7 +45,16 @@ pub(crate) fn update_broker_config(
     if changed.contains(&"namesrvAddr") {
         Registration::set_servers(broker, &broker.settings.now().namesrv_addr);
     }
-    Ok(Some(request.reply(ResponseCode::SUCCESS)))
+    if changed.is_empty() || !broker.settings.has_file() {
+        return Ok(Some(request.reply(ResponseCode::SUCCESS)));
+    }
+    let (broker, asked) = (broker.clone(), request.clone());
+    late::answer_blocking(connection, request, move || {
+        broker.settings.save(&changed).map_err(|error| {
+            Refusal::system_error(format!("the change is in effect but not on disk: {error}"))
+        })?;
+        Ok(asked.reply(ResponseCode::SUCCESS))
+    })
 }
 
 /// 26: all settings, with the version that grows with every change.

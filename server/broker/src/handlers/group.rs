@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ferrocket_protocol::body::group::{
-    ConsumeStats, ConsumeStatsList, GroupList, OffsetWrapper, SubscriptionGroupConfig,
+    ConsumeStats, ConsumeStatsList, GroupList, OffsetWrapper, QuerySubscriptionBody, SubscriptionGroupConfig,
+    SubscriptionGroupList,
 };
 use ferrocket_protocol::body::offset::{QueryConsumeTimeSpanBody, QueueTimeSpan};
+use ferrocket_protocol::body::topic::TopicList;
 use ferrocket_protocol::requests::group::{
     DeleteSubscriptionGroupHeader, GetConsumeStatsHeader, GetConsumeStatsInBrokerHeader,
-    QueryConsumeTimeSpanHeader, QueryTopicConsumeByWhoHeader,
+    GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QuerySubscriptionByConsumerHeader,
+    QueryTopicConsumeByWhoHeader, QueryTopicsByConsumerHeader,
 };
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
@@ -29,10 +32,31 @@ pub(crate) fn update_and_create_subscriptiongroup(
     request: &RemotingCommand,
 ) -> Answer {
     let config: SubscriptionGroupConfig = lock::read(request)?;
-    if config.group_name.trim().is_empty() {
+    update(broker, connection, request, vec![config])
+}
+
+/// 225, of 5.x: the same for several groups.
+pub(crate) fn update_and_create_subscriptiongroup_list(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let SubscriptionGroupList { group_config_list: configs } = lock::read(request)?;
+    update(broker, connection, request, configs)
+}
+
+fn update(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+    configs: Vec<SubscriptionGroupConfig>,
+) -> Answer {
+    if configs.iter().any(|config| config.group_name.trim().is_empty()) {
         return Err(Refusal::system_error("the body names no group"));
     }
-    broker.groups.update(config, broker.clock.now_ms())?;
+    for config in configs {
+        broker.groups.update(config, broker.clock.now_ms())?;
+    }
     let (broker, asked) = (broker.clone(), request.clone());
     late::answer(connection, request, async move {
         saved(&broker, File::Groups).await?;
@@ -48,6 +72,50 @@ pub(crate) fn get_all_subscriptiongroup_config(
 ) -> Answer {
     let body = fastjson::to_vec(&broker.groups.to_wrapper());
     Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(body)))
+}
+
+/// 352, of 5.x: one group, created first if consumers may create groups.
+pub(crate) fn get_subscriptiongroup_config(
+    broker: &Arc<Shared>,
+    _: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let GetSubscriptionGroupConfigHeader { group } = Header::decode(&request.ext_fields)?;
+    let auto_create = broker.settings.now().auto_create_group;
+    match broker.groups.find(&group, auto_create, broker.clock.now_ms()) {
+        Some(config) => Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&*config)))),
+        None => Err(Refusal::new(ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST, "No group in this broker")),
+    }
+}
+
+/// 343, of 5.x: the topics that a group has offsets of.
+pub(crate) fn query_topics_by_consumer(
+    broker: &Arc<Shared>,
+    _: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let QueryTopicsByConsumerHeader { group } = Header::decode(&request.ext_fields)?;
+    let list = TopicList {
+        topic_list: broker.offsets.topics_of(&group),
+        broker_addr: Some(broker.registration.identity().addr.to_string()),
+    };
+    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&list))))
+}
+
+/// 345, of 5.x: what a connected group subscribes to of a topic.
+pub(crate) fn query_subscription_by_consumer(
+    broker: &Arc<Shared>,
+    _: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let QuerySubscriptionByConsumerHeader { group, topic } = Header::decode(&request.ext_fields)?;
+    let data = topic.as_ref().and_then(|topic| broker.clients.subscription(&group, topic));
+    let body = QuerySubscriptionBody {
+        group: group.to_string(),
+        subscription_data: data.map(|data| (*data).clone()),
+        topic: topic.map(|topic| topic.to_string()),
+    };
+    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&body))))
 }
 
 /// 207: deletes a group, on request with its offsets (4.9 calls that `removeOffset`, 5.x `cleanOffset`). An

@@ -2,8 +2,7 @@
 //!
 //! A pull that finds nothing and may wait is held (see [`crate::held_pulls`]) and answered when a message
 //! arrives or its time is up; then the whole request is judged again, as in Java, since subscriptions and
-//! permissions may have changed meanwhile. Left out: reading from slaves. Java counterpart:
-//! `PullMessageProcessor`.
+//! permissions may have changed meanwhile. Java counterpart: `PullMessageProcessor`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -287,7 +286,7 @@ fn look(
     };
     let code = code_of(found.status, header.queue_offset);
     let mut reply = request.reply_with(&PullMessageReply {
-        suggest_which_broker_id: 0,
+        suggest_which_broker_id: suggested(broker, header, found.suggest_pulling_from_slave),
         next_begin_offset: found.next_begin_offset,
         min_offset: found.min_offset,
         max_offset: found.max_offset,
@@ -316,6 +315,15 @@ fn look(
         _ => broker.stats.get_missed(),
     }
     reply
+}
+
+/// The broker id to pull from next: as the group's settings say, if slaves may be read from at all.
+fn suggested(broker: &Shared, header: &PullMessageHeader, is_slow: bool) -> i64 {
+    if !broker.settings.now().slave_read {
+        return 0;
+    }
+    let group = broker.groups.find(&header.consumer_group, false, broker.clock.now_ms());
+    group.map_or(0, |group| if is_slow { group.which_broker_when_consume_slowly } else { group.broker_id })
 }
 
 fn code_of(status: GetStatus, asked: i64) -> ResponseCode {

@@ -72,7 +72,8 @@ pub(crate) fn view_message_by_id(
     })
 }
 
-/// 321: entries of a ConsumeQueue from an offset on, and whether a group's subscription takes them.
+/// 321: entries of a ConsumeQueue from an offset on, and a group's subscription. Whether that takes an entry is
+/// said of extended entries only, as in Java, and there are none here.
 pub(crate) fn query_consume_queue(
     broker: &Arc<Shared>,
     connection: &Connection,
@@ -92,14 +93,12 @@ pub(crate) fn query_consume_queue(
         };
         let subscription =
             header.consumer_group.as_ref().and_then(|group| broker.clients.subscription(group, &topic));
-        if let Some(group) = header.consumer_group.as_ref().filter(|_| subscription.is_none()) {
-            body.filter_data = Some(format!("{group}@{topic} is not online!"));
-        }
-        if let (Some(group), Some(data)) = (&header.consumer_group, &subscription)
-            && !data.is_tag_type()
-        {
-            body.filter_data = Some(broker.filters.to_json(group, &topic));
-        }
+        body.filter_data = header.consumer_group.map(|group| match &subscription {
+            Some(data) if !data.is_tag_type() => broker.filters.to_json(&group, &topic),
+            // Java prints the SQL92 filter that is not there.
+            Some(_) => "null".to_owned(),
+            None => format!("{group}@{topic} is not online!"),
+        });
         let from = header.index.unwrap_or(0);
         let mut reply = asked.reply(ResponseCode::SUCCESS);
         if from < body.min_queue_index || from >= body.max_queue_index {
@@ -113,7 +112,6 @@ pub(crate) fn query_consume_queue(
                 physic_offset: entry.physical_offset,
                 physic_size: entry.size,
                 tags_code: entry.tags_code,
-                eval: subscription.as_ref().is_some_and(|data| data.matches_tags_code(entry.tags_code)),
                 ..ConsumeQueueData::default()
             });
         }

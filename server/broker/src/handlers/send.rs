@@ -4,7 +4,7 @@
 //! Two steps: [`plan`] decides what a request becomes, [`append`] stores everything that was planned in one
 //! round as one group and answers. Whether a send is a batch is decided by its field, not by its code. With
 //! ASYNC_FLUSH the answers go out in the round's own write; with SYNC_FLUSH one task per round waits for the
-//! disk. Left out: waiting for slaves. Java counterparts:
+//! disk. Left out: slaves; a SYNC_MASTER says that it has none. Java counterparts:
 //! `SendMessageProcessor`, `AbstractSendMessageProcessor`.
 
 use std::sync::Arc;
@@ -61,12 +61,12 @@ pub(crate) fn plan(
     }
 }
 
-fn plan_send(
+/// Whether this may be sent: the topic it goes to, which is created if need be. Java: `msgCheck`.
+pub(super) fn admit(
     broker: &Shared,
     connection: &Connection,
-    request: &RemotingCommand,
     header: &SendMessageHeader,
-) -> Result<Outgoing, Refusal> {
+) -> Result<Arc<TopicConfig>, Refusal> {
     let settings = broker.settings.now();
     let now_ms = broker.clock.now_ms();
     if now_ms < settings.start_accept_send_ms {
@@ -113,6 +113,18 @@ fn plan_send(
             connection.peer_addr()
         )));
     }
+    Ok(topic)
+}
+
+fn plan_send(
+    broker: &Shared,
+    connection: &Connection,
+    request: &RemotingCommand,
+    header: &SendMessageHeader,
+) -> Result<Outgoing, Refusal> {
+    let topic = admit(broker, connection, header)?;
+    let settings = broker.settings.now();
+    let now_ms = broker.clock.now_ms();
     let sender = connection.peer_addr();
     let destination = Destination {
         write_queues: topic.write_queue_nums,
@@ -268,7 +280,11 @@ pub(crate) fn append(
     for ((request, wait, kind, topic), appended) in sends.into_iter().zip(broker.store.append(group)) {
         match appended {
             Ok(appended) => {
-                let answer = stored(broker, &settings, &request, &kind, &topic, &appended);
+                let mut answer = stored(broker, &settings, &request, &kind, &topic, &appended);
+                if settings.sync_master && wait {
+                    // There are no slaves. Stored, and readable: a success that says so, as in Java.
+                    answer.code = ResponseCode::SLAVE_NOT_AVAILABLE.0;
+                }
                 if sync && wait && !request.is_oneway() {
                     end_offset = end_offset.max(appended.end_offset);
                     waiting.push(answer);
@@ -307,7 +323,8 @@ async fn answer_durable(
     for mut answer in waiting {
         match &outcome {
             Ok(Ok(())) => {}
-            // Stored, and readable: a success that says so, as in Java.
+            // Also a success that says so; that there is no slave weighs more.
+            Err(_) if answer.code != ResponseCode::SUCCESS.0 => {}
             Err(_) => answer.code = ResponseCode::FLUSH_DISK_TIMEOUT.0,
             // What was written may be gone after a restart: not a success of any kind.
             Ok(Err(error)) => {
@@ -391,7 +408,7 @@ pub(crate) fn refused(broker: &Shared, request: &RemotingCommand, refusal: Refus
 }
 
 /// Tells the client which region this is and whether to trace.
-fn trace_fields(settings: &Values, answer: &mut RemotingCommand) {
+pub(super) fn trace_fields(settings: &Values, answer: &mut RemotingCommand) {
     answer.ext_fields.push(names::MSG_REGION, settings.region_id.clone());
     answer.ext_fields.push(names::TRACE_SWITCH, if settings.trace_on { "true" } else { "false" });
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::topic::{
-    TopicConfig, TopicFilterType, TopicList, TopicOffset, TopicStatsTable,
+    CreateTopicListBody, TopicConfig, TopicFilterType, TopicList, TopicOffset, TopicStatsTable,
 };
-use ferrocket_protocol::requests::topic::{CreateTopicHeader, DeleteTopicHeader, GetTopicStatsInfoHeader};
+use ferrocket_protocol::requests::topic::{
+    CreateTopicHeader, DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader,
+};
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
-use super::Answer;
+use super::{Answer, lock};
 use crate::broker::Shared;
 use crate::refusal::Refusal;
 use crate::saving::{self, File};
@@ -45,6 +47,36 @@ pub(crate) fn update_and_create_topic(
         ..TopicConfig::new(&*header.topic, header.read_queue_nums, header.write_queue_nums, header.perm)
     };
     let counter = broker.topics.update(config, broker.clock.now_ms())?;
+    answer_known(broker, connection, request, counter)
+}
+
+/// 18, of 5.x: the same for several topics. All names are looked at before the first is created. Attributes
+/// mean nothing here and are left out.
+pub(crate) fn update_and_create_topic_list(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Answer {
+    let CreateTopicListBody { topic_config_list: topics } = lock::read(request)?;
+    for TopicConfig { topic_name: name, .. } in &topics {
+        topics::validate(name)
+            .and_then(|()| broker.topics.refuse_system(name))
+            .map_err(|refusal| Refusal { code: ResponseCode::INVALID_PARAMETER, ..refusal })?;
+    }
+    let mut counter = 0;
+    for topic in topics {
+        counter = broker.topics.update(TopicConfig { attributes: None, ..topic }, broker.clock.now_ms())?;
+    }
+    answer_known(broker, connection, request, counter)
+}
+
+/// Answers once the file is written and the NameServers know this version of the topics.
+fn answer_known(
+    broker: &Arc<Shared>,
+    connection: &Connection,
+    request: &RemotingCommand,
+    counter: i64,
+) -> Answer {
     let (broker, asked) = (broker.clone(), request.clone());
     late::answer(connection, request, async move {
         saved(&broker, File::Topics).await?;
@@ -135,6 +167,18 @@ pub(crate) fn get_topic_stats_info(
 pub(super) fn existing(broker: &Shared, topic: &str) -> Result<Arc<TopicConfig>, Refusal> {
     let missing = || Refusal::new(ResponseCode::TOPIC_NOT_EXIST, format!("topic[{topic}] not exist"));
     broker.topics.get(topic).ok_or_else(missing)
+}
+
+/// 351, of 5.x: one topic.
+pub(crate) fn get_topic_config(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
+    let GetTopicConfigHeader { topic } = GetTopicConfigHeader::decode(&request.ext_fields)?;
+    match broker.topics.get(&topic) {
+        Some(config) => Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&*config)))),
+        None => {
+            let remark = format!("No topic in this broker. topic: {topic}");
+            Err(Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark))
+        }
+    }
 }
 
 /// 305: the names that belong to the broker itself.

@@ -22,13 +22,18 @@ const OWN: &[Setting] = &[
         "brokerRole",
         "ASYNC_MASTER",
         &["ASYNC_MASTER", "SYNC_MASTER", "SLAVE"],
-        "Only ASYNC_MASTER is possible in this version.",
+        "A SYNC_MASTER tells each send that no slave has it; SLAVE is refused: there are none in this version.",
     )
     .important(),
     Setting::text("regionId", "DefaultRegion", "The region told to producers for their traces."),
     Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
+    Setting::text(
+        "brokerConfigPath",
+        "",
+        "The file that runtime updates are written into, the one of -c; empty keeps them until the next start.",
+    ),
     Setting::int("filterServerNums", "0", 0, INT_MAX, "Kept for Java's tools."),
-    Setting::boolean("slaveReadEnable", false, "Kept for Java's tools: there are no slaves in this version."),
+    Setting::boolean("slaveReadEnable", false, "Whether slow consumers are told to read from a slave.").hot(),
     Setting::boolean(
         "useTLS",
         false,
@@ -285,7 +290,7 @@ pub(super) const NOT_HERE: &str = "
     allowRecallWhenBrokerNotWriteable appendAckAsync appendCkAsync asyncLearner asyncSendEnable
     autoMessageVersionOnTopicLen bitMapLengthConsumeQueueExt
     bottomMostCompressionTypeForConsumeQueueStore broadcastOffsetExpireMaxSecond
-    broadcastOffsetExpireSecond brokerConfigPath brokerElectionPriority brokerFastFailureEnable
+    broadcastOffsetExpireSecond brokerElectionPriority brokerFastFailureEnable
     brokerHeartbeatInterval brokerNotActiveTimeoutMillis cgColdReadThreshold channelExpiredTimeout
     checkSyncStateSetPeriod cleanOfflineBrokerInterval cleanRocksDBDirtyCQIntervalMin
     cleanSwapedMapInterval clearRetryTopicWhenDeleteTopic coldCtrStrategyEnable

@@ -1,23 +1,27 @@
 //! What admin tools ask for: topics, groups, settings, counters, messages by key and id.
 
 use ferrocket_protocol::body::group::{
-    ConsumeStats, ConsumeStatsList, GroupList, SubscriptionGroupConfig, SubscriptionGroupWrapper,
+    ConsumeStats, ConsumeStatsList, GroupList, QuerySubscriptionBody, SubscriptionGroupConfig,
+    SubscriptionGroupWrapper,
 };
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::query::QueryConsumeQueueResponseBody;
 use ferrocket_protocol::body::register::KVTable;
 use ferrocket_protocol::body::stats::BrokerStatsData;
-use ferrocket_protocol::body::topic::{TopicConfigSerializeWrapper, TopicList, TopicStatsTable};
+use ferrocket_protocol::body::topic::{TopicConfig, TopicConfigSerializeWrapper, TopicList, TopicStatsTable};
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::group::{
     DeleteSubscriptionGroupHeader, GetConsumeStatsHeader, GetConsumeStatsInBrokerHeader,
-    QueryConsumeTimeSpanHeader, QueryTopicConsumeByWhoHeader,
+    GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QuerySubscriptionByConsumerHeader,
+    QueryTopicConsumeByWhoHeader, QueryTopicsByConsumerHeader,
 };
 use ferrocket_protocol::requests::offset::{GetMaxOffsetHeader, UpdateConsumerOffsetHeader};
 use ferrocket_protocol::requests::query::{QueryConsumeQueueHeader, QueryMessageHeader, ViewMessageHeader};
 use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
-use ferrocket_protocol::requests::topic::{CreateTopicHeader, DeleteTopicHeader, GetTopicStatsInfoHeader};
+use ferrocket_protocol::requests::topic::{
+    CreateTopicHeader, DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader,
+};
 use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
 
 use crate::support::{Peer, Rig, field};
@@ -228,6 +232,92 @@ async fn settings_at_runtime() {
         peer.send(&crate::support::message("new", 0, ""), "x").await.response_code(),
         ResponseCode::TOPIC_NOT_EXIST
     );
+}
+
+/// What changes at runtime is written into the Broker's file, which keeps what else it says.
+#[tokio::test]
+async fn settings_outlast_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("broker.conf");
+    std::fs::write(&file, "# ours\nautoCreateTopicEnable = true\nsomethingElse=1\n").unwrap();
+    let rig = Rig::start(&[("brokerConfigPath", file.to_str().unwrap())]).await;
+    let peer = rig.peer().await;
+    let update = async |text: &'static str| {
+        peer.call(RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text)).await
+    };
+    let text = || std::fs::read_to_string(&file).unwrap();
+    assert_eq!(update("autoCreateTopicEnable=false\ndefaultQueryMaxNum=16\n").await.code, 0);
+    assert_eq!(text(), "# ours\nautoCreateTopicEnable=false\nsomethingElse=1\ndefaultQueryMaxNum=16\n");
+    let former = std::fs::read_to_string(dir.path().join("broker.conf.bak")).unwrap();
+    assert!(former.contains("autoCreateTopicEnable = true"));
+    let reply = update("brokerConfigPath=/tmp/x\n").await;
+    assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION);
+    assert_eq!(reply.remark.as_deref(), Some("Can not update config in black list."));
+    // In effect, but not on disk: that is no success.
+    std::fs::remove_dir_all(dir.path()).unwrap();
+    let reply = update("traceOn=false\n").await;
+    assert_eq!(reply.code, 1);
+    assert!(reply.remark.unwrap().starts_with("the change is in effect but not on disk: "));
+}
+
+/// What only 5.x asks for is answered as 5.3.3 does.
+#[tokio::test]
+async fn requests_of_5() {
+    let rig = Rig::start(&[("autoCreateSubscriptionGroup", "false")]).await;
+    let peer = rig.peer().await;
+    let list = async |code, body: &'static str| {
+        peer.call(RemotingCommand::request(code, &Empty).with_body(body)).await
+    };
+    let code = RequestCode::UpdateAndCreateTopicList;
+    let reply = list(
+        code,
+        r#"{"topicConfigList":[{"topicName":"T1","readQueueNums":2,"writeQueueNums":3,"perm":4,"attributes":{"+message.type":"NORMAL"}},{"topicName":"T2"}]}"#,
+    )
+    .await;
+    assert_eq!((reply.code, reply.remark.as_deref()), (0, Some("not set any response code")));
+    let reply = list(code, r#"{"topicConfigList":[{"topicName":"T3"},{"topicName":"TBW102"}]}"#).await;
+    assert_eq!(reply.response_code(), ResponseCode::INVALID_PARAMETER);
+    assert_eq!(reply.remark.as_deref(), Some("The topic[TBW102] is conflict with system topic."));
+
+    let code = RequestCode::GetTopicConfig;
+    let topic = |topic: &'static str| GetTopicConfigHeader { topic: topic.into() };
+    let config: TopicConfig = fastjson::from_slice(&ask(&peer, code, &topic("T1")).await.body).unwrap();
+    assert_eq!((config.read_queue_nums, config.write_queue_nums, config.perm), (2, 3, 4));
+    let reply = ask(&peer, code, &topic("T3")).await;
+    assert_eq!(reply.response_code(), ResponseCode::TOPIC_NOT_EXIST);
+    assert_eq!(reply.remark.as_deref(), Some("No topic in this broker. topic: T3"));
+
+    let code = RequestCode::UpdateAndCreateSubscriptiongroupList;
+    let body = r#"{"groupConfigList":[{"groupName":"g1","retryMaxTimes":3},{"groupName":"g2"}]}"#;
+    let reply = list(code, body).await;
+    assert_eq!((reply.code, reply.remark), (0, None));
+    let code = RequestCode::GetSubscriptiongroupConfig;
+    let group = |group: &'static str| GetSubscriptionGroupConfigHeader { group: group.into() };
+    let config: SubscriptionGroupConfig =
+        fastjson::from_slice(&ask(&peer, code, &group("g1")).await.body).unwrap();
+    assert_eq!((&*config.group_name, config.retry_max_times), ("g1", 3));
+    let reply = ask(&peer, code, &group("g3")).await;
+    assert_eq!(reply.response_code(), ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST);
+    assert_eq!(reply.remark.as_deref(), Some("No group in this broker"));
+
+    commit(&peer, "g1", "T1", 0, 0).await;
+    peer.heartbeat("c@1", "g1", 7, &[("T2", "A")]).await;
+    let header = QueryTopicsByConsumerHeader { group: "g1".into() };
+    let reply = ask(&peer, RequestCode::QueryTopicsByConsumer, &header).await;
+    let topics: TopicList = fastjson::from_slice(&reply.body).unwrap();
+    assert_eq!(topics.broker_addr, Some(rig.broker.advertised_addr()));
+    assert_eq!(topics.topic_list, ["T1".to_owned()].into());
+    let subscription = |topic: &str| QuerySubscriptionByConsumerHeader {
+        group: "g1".into(),
+        topic: Some(topic.to_owned().into()),
+    };
+    let code = RequestCode::QuerySubscriptionByConsumer;
+    let reply = ask(&peer, code, &subscription("T2")).await;
+    let body: QuerySubscriptionBody = fastjson::from_slice(&reply.body).unwrap();
+    assert_eq!(body.subscription_data.unwrap().sub_string, "A");
+    let reply = ask(&peer, code, &subscription("T1")).await;
+    let body: QuerySubscriptionBody = fastjson::from_slice(&reply.body).unwrap();
+    assert_eq!((body.subscription_data, body.topic.as_deref()), (None, Some("T1")));
 }
 
 /// The runtime table has every key that tools read without asking, in the form they split.

@@ -9,6 +9,7 @@ mod life;
 mod offsets;
 mod pull;
 mod registration;
+mod reply;
 mod send;
 mod support;
 mod transaction;

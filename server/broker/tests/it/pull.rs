@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode};
 
@@ -308,4 +309,23 @@ async fn everything_arrives_with_async_flush() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everything_arrives_with_sync_flush() {
     everything_arrives(&[("flushDiskType", "SYNC_FLUSH")], 8, 50).await;
+}
+
+/// With `slaveReadEnable` a group's settings say where to read next.
+#[tokio::test]
+async fn where_to_read_next() {
+    let group = r#"{"groupName":"cg","brokerId":7,"whichBrokerWhenConsumeSlowly":3}"#;
+    // Nothing counts as in memory when the ratio is 0: whoever is one message behind is slow.
+    for (memory, enabled, expected) in [("40", "false", "0"), ("40", "true", "7"), ("0", "true", "3")] {
+        let settings = [("slaveReadEnable", enabled), ("accessMessageInMemoryMaxRatio", memory)];
+        let rig = Rig::start(&settings).await;
+        let peer = rig.peer().await;
+        let code = RequestCode::UpdateAndCreateSubscriptiongroup;
+        assert_eq!(peer.call(RemotingCommand::request(code, &Empty).with_body(group)).await.code, 0);
+        for body in ["a", "b"] {
+            peer.store("T", 0, "", body).await;
+        }
+        let header = PullMessageHeader { max_msg_nums: 1, ..pull("T", 0, 0) };
+        assert_eq!(field(&peer.pull(&header).await, "suggestWhichBrokerId"), expected, "{settings:?}");
+    }
 }

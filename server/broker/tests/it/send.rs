@@ -258,3 +258,17 @@ async fn refused_messages_leave_no_gap() {
     let pulled = peer.pull(&pull("T", 0, 0)).await;
     assert_eq!(MessageRecord::decode_all(pulled.body).unwrap().len(), 2);
 }
+
+/// A SYNC_MASTER starts without slaves, and tells each send that waits that none has the message.
+#[tokio::test]
+async fn a_sync_master_without_slaves() {
+    for flush in ["ASYNC_FLUSH", "SYNC_FLUSH"] {
+        let rig = Rig::start(&[("brokerRole", "SYNC_MASTER"), ("flushDiskType", flush)]).await;
+        let peer = rig.peer().await;
+        let reply = peer.send(&message("T", 0, ""), "x").await;
+        assert_eq!((reply.response_code(), reply.remark), (ResponseCode::SLAVE_NOT_AVAILABLE, None));
+        let reply = peer.send(&message("T", 0, "WAIT\u{1}false"), "y").await;
+        assert_eq!((reply.code, field(&reply, "queueOffset")), (0, "1"));
+        assert_eq!(peer.messages("T", 0, 0).await.len(), 2);
+    }
+}
