@@ -80,7 +80,7 @@ impl Cluster {
              namesrvAddr=127.0.0.1:{namesrv_port}\nlistenPort={broker_port}\nstorePathRootDir={store}\n\
              storePathCommitLog={store}/commitlog\nmappedFileSizeCommitLog=67108864\n\
              autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\nflushDiskType=ASYNC_FLUSH\n\
-             waitTimeMillsInSendQueue=5000\n\
+             waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\n\
              messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n",
             store = store.display(),
         );

@@ -81,6 +81,9 @@ impl Client {
                  the whole batch as one message",
             ),
             (Self::Node, Oneway | Batch) => Some("the library has neither oneway nor batch sends"),
+            (Self::Ours | Self::Go | Self::Cpp | Self::Node, Sql) => {
+                Some("SQL92 filters are played with the Java clients only")
+            }
             (Self::Node, AutoCreate) => Some("the library gives up on code 17 and never uses TBW102"),
             _ => None,
         }

@@ -172,7 +172,7 @@ mod tests {
         let failed = vec![(Scenario::Retry, "1 lost: r-3".to_owned())];
         let passed: Vec<_> = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Retry).collect();
         let text = table(&[Outcome { cell, passed, failed }]);
-        assert!(text.contains("| ours / Java 4.9.7 | n.a. | n.a. | n.a. | FAIL 1/12 | n.a. | n.a. |"));
+        assert!(text.contains("| ours / Java 4.9.7 | n.a. | n.a. | n.a. | FAIL 1/13 | n.a. | n.a. |"));
         assert!(text.contains("- FAIL ours / Java 4.9.7 / Go 2.1.2: retry: 1 lost: r-3"));
     }
 }

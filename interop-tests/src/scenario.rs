@@ -24,6 +24,8 @@ pub enum Scenario {
     Broadcast,
     /// `TagA || TagC` out of three tags.
     Tags,
+    /// An SQL92 expression that takes two tags out of three.
+    Sql,
     /// Two failures, then success.
     Retry,
     /// More failures than allowed.
@@ -38,7 +40,7 @@ pub enum Scenario {
 
 impl Scenario {
     /// All, in table order. [`Scenario::Restart`] is last: it disturbs the others.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Sync,
         Self::Async,
         Self::Oneway,
@@ -46,6 +48,7 @@ impl Scenario {
         Self::Ordered,
         Self::Broadcast,
         Self::Tags,
+        Self::Sql,
         Self::Retry,
         Self::DeadLetter,
         Self::JoinLeave,
@@ -63,6 +66,7 @@ impl Scenario {
             Self::Ordered => "ordered",
             Self::Broadcast => "broadcast",
             Self::Tags => "tags",
+            Self::Sql => "sql",
             Self::Retry => "retry",
             Self::DeadLetter => "dead-letter",
             Self::JoinLeave => "join-leave",
@@ -81,6 +85,7 @@ impl Scenario {
             Self::Ordered => "four keys, each to one queue, consumed in order: every key's sequence is kept",
             Self::Broadcast => "two broadcasting consumers: each gets everything once",
             Self::Tags => "`TagA || TagC` out of three tags: nothing else arrives",
+            Self::Sql => "the same by an SQL92 expression on the message's properties",
             Self::Retry => {
                 "each consumption fails twice: deliveries with reconsumeTimes 0, 1, 2 and no other"
             }
@@ -104,7 +109,8 @@ impl Scenario {
             Self::Batch => plain(play, &names, "batch"),
             Self::Ordered => ordered(play, &names),
             Self::Broadcast => broadcast(play, &names),
-            Self::Tags => tags(play, &names),
+            Self::Tags => tags(play, &names, ("expression", "TagA || TagC")),
+            Self::Sql => tags(play, &names, ("sql", "TAGS IN ('TagA', 'TagC') AND TAGS <> 'TagB'")),
             Self::Retry => retry(play, &names),
             Self::DeadLetter => dead_letter(play, &names),
             Self::JoinLeave => join_leave(play, &names),
@@ -190,13 +196,13 @@ fn broadcast(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     verdict(faults)
 }
 
-fn tags(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+fn tags(mut play: Play<'_>, names: &Names, subscription: (&str, &str)) -> Result<(), String> {
     play.prepare_topic(&names.topic)?;
     for tag in ["TagA", "TagB", "TagC"] {
         play.send_tagged(&names.topic, "sync", tag, 16, Some(tag))?;
     }
     let wanted = |body: &str| !body.starts_with("TagB");
-    let consumer = play.start_consumer(&names.topic, &names.group, &[("expression", "TagA || TagC")])?;
+    let consumer = play.start_consumer(&names.topic, &names.group, &[subscription])?;
     play.pump("all matching received", |play| play.ledger.missing(None, wanted).is_empty())?;
     // Sent after everything else: when these are here, the pulls have passed every TagB.
     play.send_tagged(&names.topic, "sync", "TagA-late", 16, Some("TagA"))?;

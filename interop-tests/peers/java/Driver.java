@@ -11,6 +11,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -198,7 +199,11 @@ public class Driver {
         if (mode.equals("broadcast")) {
             setBroadcasting(consumer);
         }
-        consumer.subscribe(options.get("--topic"), options.getOrDefault("--expression", "*"));
+        if (options.containsKey("--sql")) {
+            consumer.subscribe(options.get("--topic"), MessageSelector.bySql(options.get("--sql")));
+        } else {
+            consumer.subscribe(options.get("--topic"), options.getOrDefault("--expression", "*"));
+        }
         int failTimes = Integer.parseInt(options.getOrDefault("--fail-times", "0"));
         Map<String, Integer> deliveries = new ConcurrentHashMap<>();
         if (mode.equals("orderly")) {
