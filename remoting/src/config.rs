@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use ferrocket_protocol::acl::Credentials;
+
 /// Limits and times of connections, dialled or accepted. [`Default`] is what servers and clients run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemotingConfig {
@@ -46,6 +48,8 @@ pub struct RemotingConfig {
     pub send_buffer: Option<usize>,
     /// The system's receive buffer in bytes, `None` for its own choice (the default).
     pub receive_buffer: Option<usize>,
+    /// The account that signs every request sent on a connection; answers are never signed. Default: none.
+    pub credentials: Option<Credentials>,
 }
 
 impl RemotingConfig {
@@ -75,6 +79,7 @@ impl Default for RemotingConfig {
             keepalive: Duration::from_secs(60),
             send_buffer: None,
             receive_buffer: None,
+            credentials: None,
         }
     }
 }
