@@ -20,7 +20,8 @@ pub(super) const TABLE: &[Setting] = &[
     )
     .important(),
     Setting::text("regionId", "DefaultRegion", "The region told to producers for their traces."),
-    Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
+    Setting::text("rocketmqHome", "", "RocketMQ's folder; only conf/plain_acl.yml is looked for there.")
+        .important(),
     Setting::int("filterServerNums", "0", 0, INT_MAX, "Kept for Java's tools."),
     Setting::boolean("slaveReadEnable", false, "Kept for Java's tools: there are no slaves in this version."),
     Setting::boolean("useTLS", false, "Not possible in this version: true is refused."),
@@ -99,7 +100,18 @@ pub(super) const TABLE: &[Setting] = &[
         "Kept for Java's files: there are no SQL92 filters in this version.",
     )
     .important(),
-    Setting::boolean("aclEnable", false, "Access control is not possible in this version: true is refused."),
+    Setting::boolean("aclEnable", false, "Whether requests need an account (ACL 1.0).").important(),
+    Setting::text(
+        "aclFile",
+        "",
+        "Ferrocket's own: the accounts; empty takes conf/plain_acl.yml in rocketmqHome.",
+    ),
+    Setting::text(
+        "accessKey",
+        "",
+        "Ferrocket's own: the account that signs registrations; empty signs none.",
+    ),
+    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools."),
     Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
     Setting::int(
         "startAcceptSendRequestTimeStamp",
