@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use ferrocket_protocol::acl::Credentials;
 use ferrocket_protocol::{LanguageCode, SerializeType};
 use ferrocket_remoting::RemotingConfig;
 #[cfg(feature = "tls")]
@@ -84,6 +85,12 @@ impl ClientBuilder {
     /// Brokers tell clients apart by their id: two clients of one group must not share it.
     pub fn instance_name(mut self, name: impl Into<String>) -> Self {
         self.config.instance_name = Some(name.into());
+        self
+    }
+
+    /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
+    pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        self.config.remoting.credentials = Some(Credentials::new(access_key.into(), secret_key.into()));
         self
     }
 

@@ -4,6 +4,7 @@
 //! requests, [`body`] holds the JSON bodies and [`message`] the stored record. [`settings`] is the vocabulary of
 //! a process's settings.
 
+pub mod acl;
 pub mod batch;
 pub mod body;
 pub mod command;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::tls::{ClientTls, ServerTls};
+use ferrocket_protocol::acl::Credentials;
 
 /// Limits and times of connections, dialled or accepted. [`Default`] is what servers and clients run with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct RemotingConfig {
     pub server_tls: Option<ServerTls>,
     /// How TLS is dialled. Default `None`: plain text.
     pub client_tls: Option<ClientTls>,
+    /// The account that signs every request sent on a connection; answers are never signed. Default: none.
+    pub credentials: Option<Credentials>,
 }
 
 impl RemotingConfig {
@@ -83,6 +86,7 @@ impl Default for RemotingConfig {
             receive_buffer: None,
             server_tls: None,
             client_tls: None,
+            credentials: None,
         }
     }
 }

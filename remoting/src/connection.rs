@@ -214,7 +214,7 @@ impl Connection {
     }
 
     async fn answer(&self, mut request: RemotingCommand) -> Result<RemotingCommand, CallError> {
-        self.fits(&request)?;
+        self.sign(&mut request)?;
         self.room().await?;
         let (waiter, answer) = oneshot::channel();
         let opaque = lock(&self.link.calls).enter(waiter).map_err(|refused| match refused {
@@ -235,7 +235,7 @@ impl Connection {
     /// # Errors
     /// [`CallError::Closed`] and [`CallError::TooLarge`]. Success means queued, not arrived.
     pub async fn oneway(&self, mut request: RemotingCommand) -> Result<(), CallError> {
-        self.fits(&request)?;
+        self.sign(&mut request)?;
         self.room().await?;
         request.opaque = lock(&self.link.calls).number();
         request.set_oneway();
@@ -246,7 +246,7 @@ impl Connection {
     ///
     /// Returns false, and sends nothing, when too many bytes wait to be written or the connection is closed.
     pub fn oneway_ready(&self, mut request: RemotingCommand) -> bool {
-        if self.is_full() || self.fits(&request).is_err() {
+        if self.is_full() || self.sign(&mut request).is_err() {
             return false;
         }
         request.opaque = lock(&self.link.calls).number();
@@ -319,7 +319,11 @@ impl Connection {
         CallError::Closed { addr: self.link.name.clone() }
     }
 
-    fn fits(&self, request: &RemotingCommand) -> Result<(), CallError> {
+    /// Signs a request if there is an account, and checks that it fits a frame.
+    fn sign(&self, request: &mut RemotingCommand) -> Result<(), CallError> {
+        if let Some(credentials) = &self.link.config.credentials {
+            credentials.sign(request);
+        }
         match too_large(request) {
             Some(len) => Err(CallError::TooLarge { addr: self.link.name.clone(), len }),
             None => Ok(()),

@@ -10,6 +10,7 @@ const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_500),
     ("remoting", 2_200),
     ("client", 7_000),
+    ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 950),
     ("server/broker", 9_000),

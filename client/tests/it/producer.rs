@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ferrocket::{ErrorKind, Message, Producer, SendStatus};
+use ferrocket_protocol::acl::is_signed;
 use ferrocket_protocol::{RequestCode, ResponseCode, batch, compression, properties};
 
 use crate::cluster::{Server, Take, builder, is_send, name_server_for, send_header, stored};
@@ -289,4 +290,23 @@ async fn shutdown_is_orderly() {
     let error = producer.send(Message::new("T", "m")).await.unwrap_err();
     assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Closed, 1));
     assert_eq!(client.producer("h").start().await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+/// With an account every request is signed, to NameServers and brokers, oneway or not; without, none.
+#[tokio::test]
+async fn requests_are_signed() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names).acl("RocketMQ", "12345678").build().unwrap();
+    assert!(!format!("{:?}", client).contains("1234"));
+    let producer = client.producer("g").start().await.unwrap();
+    let _sent = producer.send(Message::new("T", "m")).await.unwrap();
+    producer.send_oneway(Message::new("T", "m")).await.unwrap();
+    let mut requests = broker.wait_for(SENDS, 2).await;
+    requests.extend(broker.wait_for(RequestCode::HeartBeat, 1).await);
+    requests.extend(names.seen(RequestCode::GetRouteinfoByTopic));
+    for request in requests {
+        assert!(is_signed(&request, "12345678"), "{request:?}");
+        assert_eq!(request.ext_fields.get("AccessKey").map(|key| &**key), Some("RocketMQ"));
+    }
 }

@@ -33,6 +33,6 @@ headers! {
     /// Header of `UPDATE_GLOBAL_WHITE_ADDRS_CONFIG`. Java: `UpdateGlobalWhiteAddrsConfigRequestHeader`.
     UpdateGlobalWhiteAddrsConfigHeader {
         global_white_addrs: Text = "globalWhiteAddrs" required,
-        acl_file_full_path: Text = "aclFileFullPath" required,
+        acl_file_full_path: Text = "aclFileFullPath" optional,
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Start: bind the port, open the store (which recovers), read the tables, serve, register, look after what
 //! goes by time. Stop: unregister, answer who still waits, close connections, save, close the store. Left
-//! out: slaves, access control. Java counterparts: `BrokerController`, `BrokerStartup`.
+//! out: slaves. Java counterparts: `BrokerController`, `BrokerStartup`.
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use std::{fmt, io};
 
-use ferrocket_protocol::Text;
+use ferrocket_acl::Access;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::DelayOffsetTable;
 use ferrocket_protocol::message::RecordView;
+use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
 use ferrocket_store::{Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock};
 use tokio::sync::watch;
@@ -29,6 +30,7 @@ use crate::handlers::pull::{self, ParkedPull};
 use crate::held_pulls::HeldPulls;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
+use crate::refusal::Refusal;
 use crate::registration::{Identity, Registration};
 use crate::saving::{self, Saving};
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
@@ -40,6 +42,8 @@ use crate::transactions;
 const TICK: Duration = Duration::from_secs(1);
 /// Between two scans for silent clients, in ticks. Java: `ClientHousekeepingService`.
 const CLIENT_SCAN_TICKS: u64 = 10;
+/// Between two looks for changed files of accounts, in ticks. Java: `AclFileWatchService`.
+const ACL_LOOK_TICKS: u64 = 5;
 /// How far below the main port the same is served again, for old clients (Java's VIP channel).
 const VIP_PORT_BELOW: u16 = 2;
 
@@ -69,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     /// The NameServers.
     pub(crate) registration: Registration,
+    /// Who may ask for what; none without `aclEnable`.
+    pub(crate) access: Option<Arc<Access>>,
     /// Orders the writers of the files under `config/`.
     pub(crate) saving: Saving,
     /// Delayed messages and `delayOffset.json`.
@@ -97,6 +103,16 @@ impl Shared {
     /// The progress of delay levels, as slaves ask for it.
     pub(crate) fn delay_offsets(&self) -> DelayOffsetTable {
         self.delay.to_table()
+    }
+
+    /// Whether the sender of this request may have it served.
+    pub(crate) fn admit(&self, connection: &Connection, request: &RemotingCommand) -> Result<(), Refusal> {
+        let Some(access) = &self.access else { return Ok(()) };
+        let checked = access.check(request, connection.peer_addr().ip());
+        checked.map_err(|denied| {
+            tracing::debug!(?connection, code = request.code, %denied, "denied");
+            Refusal::system_error(denied.to_string())
+        })
     }
 
     /// A connection is gone, with every client on it.
@@ -197,6 +213,10 @@ impl Broker {
         if let Some(warning) = &advertised.warning {
             tracing::warn!("{warning}");
         }
+        let access = {
+            let settings = settings.clone();
+            blocking(move || settings.access().map_err(StartError::Config)).await?.map(Arc::new)
+        };
         let store_host = advertised.socket;
         let store_config = settings.store_config(store_host).map_err(StartError::Settings)?;
         let delays_ms = store_config.delay_levels().map_err(StartError::Levels)?;
@@ -247,8 +267,13 @@ impl Broker {
             saving: Saving::default(),
             registration: Registration::new(
                 identity,
-                RemotingConfig { client_tls, ..RemotingConfig::default() },
+                RemotingConfig {
+                    client_tls,
+                    credentials: values.credentials.clone(),
+                    ..RemotingConfig::default()
+                },
             ),
+            access,
             delay,
             turn: AtomicU32::new(0),
             broker_ip: advertised.host.into(),
@@ -328,7 +353,7 @@ impl fmt::Debug for Broker {
     }
 }
 
-/// Once a second: pulls whose time is up, rates, and every tenth time clients that are silent.
+/// Once a second: pulls whose time is up, rates, and more rarely changed accounts and clients that are silent.
 async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -341,6 +366,9 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         let due = broker.held_pulls().tick(now_ms, |held| held.connection.is_closed());
         pull::answer_held(&broker, due);
         broker.stats.tick(now_ms, local_day(now_ms));
+        if let Some(access) = broker.access.clone().filter(|_| ticks % ACL_LOOK_TICKS == 0) {
+            tokio::task::spawn_blocking(move || access.look());
+        }
         if ticks % CLIENT_SCAN_TICKS == 0 {
             let settings = broker.settings.now();
             broker.clients.scan(now_ms, settings.notify_consumer_ids_changed);

@@ -14,7 +14,7 @@ use ferrocket_remoting::{Connection, Handler};
 use crate::broker::Shared;
 use crate::handlers::send::{self, Outgoing};
 use crate::handlers::{
-    Answer, client, config, group, lock, offset, pull, query, reply, stats, topic, transaction,
+    Answer, acl, client, config, group, lock, offset, pull, query, reply, stats, topic, transaction,
 };
 use crate::refusal::Refusal;
 
@@ -53,14 +53,16 @@ impl Handler for Dispatch {
         let mut outgoing = Vec::new();
         let mut round_bytes = connection.write_pending();
         for request in requests.drain(..) {
-            let step = match request.request_code() {
+            // Nothing is served, refused or even known to be unknown before this.
+            let admitted = self.broker.admit(connection, &request);
+            let step = admitted.and_then(|()| match request.request_code() {
                 Some(RequestCode::PullMessage | RequestCode::LitePullMessage)
                     if round_bytes > ROUND_BYTES_MAX =>
                 {
                     pull::put_off(&self.broker, &request).map(Step::Done)
                 }
                 _ => step(&self.broker, connection, &request),
-            };
+            });
             if !matches!(step, Ok(Step::Append(_))) {
                 // What was sent before must be visible to this request.
                 send::append(&self.broker, connection, &mut outgoing, replies);
@@ -138,6 +140,11 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         Code::GetAllConsumerOffset => offset::get_all_consumer_offset,
         Code::GetAllDelayOffset => offset::get_all_delay_offset,
         Code::CheckClientConfig => client::check_client_config,
+        Code::UpdateAndCreateAclConfig => acl::update_and_create_acl_config,
+        Code::DeleteAclConfig => acl::delete_acl_config,
+        Code::GetBrokerClusterAclInfo => acl::get_broker_cluster_acl_info,
+        Code::UpdateGlobalWhiteAddrsConfig => acl::update_global_white_addrs_config,
+        Code::GetBrokerClusterAclConfig => acl::get_broker_cluster_acl_config,
         Code::UpdateAndCreateSubscriptiongroup => group::update_and_create_subscriptiongroup,
         Code::GetAllSubscriptiongroupConfig => group::get_all_subscriptiongroup_config,
         Code::GetTopicStatsInfo => topic::get_topic_stats_info,
@@ -178,11 +185,6 @@ fn step(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand
         | Code::CheckTransactionState
         | Code::NotifyConsumerIdsChanged
         | Code::GetClientConfig
-        | Code::UpdateAndCreateAclConfig
-        | Code::DeleteAclConfig
-        | Code::GetBrokerClusterAclInfo
-        | Code::UpdateGlobalWhiteAddrsConfig
-        | Code::GetBrokerClusterAclConfig
         | Code::GetTimerCheckPoint
         | Code::GetTimerMetrics
         | Code::PutKvConfig

@@ -4,6 +4,7 @@ use ferrocket_protocol::RemotingCommand;
 
 use crate::refusal::Refusal;
 
+pub(crate) mod acl;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod group;

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
+use ferrocket_acl::Access;
 use ferrocket_protocol::Text;
+use ferrocket_protocol::acl::Credentials;
 use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::settings::{
     JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties, replace_values,
@@ -23,6 +25,9 @@ use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 use crate::topics::TopicSettings;
 
 mod table;
+
+/// The setting whose value is shown to nobody.
+const SECRET: &str = "secretKey";
 
 /// Settings of a Broker that is about to start: Java's keys and defaults.
 #[derive(Clone, Debug)]
@@ -86,12 +91,28 @@ impl BrokerSettings {
 
     /// `key=value` lines of all settings, `mqbroker -p`.
     pub fn print_all(&self) -> String {
-        self.settings.print_all()
+        self.shown().print_all()
     }
 
     /// `key=value` lines of the important settings, `mqbroker -m`.
     pub fn print_important(&self) -> String {
         self.settings.print_important()
+    }
+
+    /// The settings without the secret.
+    fn shown(&self) -> Settings {
+        let mut shown = self.settings.clone();
+        if !shown.get_str(SECRET).is_empty() {
+            // The row takes any text.
+            let _ = shown.set(SECRET, "******");
+        }
+        shown
+    }
+
+    /// The accounts that requests need, if the settings ask for some. Blocks.
+    pub(crate) fn access(&self) -> Result<Option<Access>, String> {
+        let text = |key| self.settings.get_str(key);
+        Access::for_settings(self.settings.get_bool("aclEnable"), text("aclFile"), text("rocketmqHome"))
     }
 
     /// The typed values, if they fit together.
@@ -201,6 +222,8 @@ pub(crate) struct Values {
     pub(crate) region_id: Text,
     /// `namesrvAddr`.
     pub(crate) namesrv_addr: String,
+    /// `accessKey` and `secretKey`.
+    pub(crate) credentials: Option<Credentials>,
     /// `bindAddress` and `listenPort`.
     pub(crate) listen_addr: SocketAddr,
     /// `serverChannelMaxIdleTimeSeconds`.
@@ -274,10 +297,8 @@ pub(crate) struct Values {
 impl Values {
     fn new(settings: &Settings) -> Result<Self, InvalidSettings> {
         let refuse = |words: String| Err(InvalidSettings(words));
-        for key in ["aclEnable", "enableDLegerCommitLog"] {
-            if settings.get_bool(key) {
-                return refuse(format!("{key}=true: this version does not have it"));
-            }
+        if settings.get_bool("enableDLegerCommitLog") {
+            return refuse("enableDLegerCommitLog=true: this version does not have it".to_owned());
         }
         let role = settings.get_str("brokerRole");
         if role == "SLAVE" {
@@ -301,6 +322,11 @@ impl Values {
                 return refuse(format!("namesrvAddr={namesrv_addr:?}: {addr:?} is not host:port"));
             }
         }
+        let credentials = match (settings.get_str("accessKey"), settings.get_str(SECRET)) {
+            ("", "") => None,
+            ("", _) | (_, "") => return refuse("accessKey and secretKey: one without the other".to_owned()),
+            (access_key, secret_key) => Some(Credentials::new(access_key, secret_key)),
+        };
         let bind = settings.get_str("bindAddress");
         let Ok(bind) = bind.trim_matches(['[', ']']).parse::<IpAddr>() else {
             return refuse(format!("bindAddress={bind:?} is not an IP address"));
@@ -315,6 +341,7 @@ impl Values {
             broker_ip2: text("brokerIP2"),
             region_id: text("regionId").into(),
             namesrv_addr: namesrv_addr.to_owned(),
+            credentials,
             listen_addr: SocketAddr::new(bind, port),
             idle_timeout: Duration::from_secs(settings.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
             compressed_register: flag("compressedRegister"),
@@ -438,7 +465,7 @@ impl LiveSettings {
     /// All settings as a properties file, and their version.
     pub(crate) fn text(&self) -> (String, DataVersion) {
         let current = self.lock();
-        (current.0.settings.properties_text(), current.1)
+        (current.0.shown().properties_text(), current.1)
     }
 }
 
@@ -521,7 +548,7 @@ mod tests {
     #[test]
     fn refuses_what_is_not_there() {
         for (key, value, words) in [
-            ("aclEnable", "true", "aclEnable=true: this version does not have it"),
+            ("accessKey", "broker-account", "accessKey and secretKey: one without the other"),
             ("brokerRole", "SLAVE", "brokerRole=SLAVE: this version has masters only"),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),

@@ -98,6 +98,10 @@ fn answer(
     request: &RemotingCommand,
 ) -> Result<Answer, Refusal> {
     use RequestCode::*;
+    if let Some(access) = &shared.access {
+        let checked = access.check(request, connection.peer_addr().ip());
+        checked.map_err(|denied| Refusal::new(ResponseCode::SYSTEM_ERROR, denied.to_string()))?;
+    }
     let reply = match request.request_code() {
         Some(PutKvConfig) => return kv::put_kv_config(shared, request).map(Answer::Later),
         Some(GetKvConfig) => kv::get_kv_config(shared, request)?,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
+use ferrocket_acl::Access;
 use ferrocket_remoting::Listener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     /// Held only to look up, to list and to change entries.
     routes: Mutex<RouteTable>,
     pub(crate) kv: KvConfig,
+    /// Who may ask for what; none without `aclEnable`.
+    pub(crate) access: Option<Arc<Access>>,
     /// Requests whose answers wait for a file to be written.
     pub(crate) writing: AtomicUsize,
     /// Time zero of the route table: what counts there is how long a broker is silent, which setting the
@@ -83,6 +86,7 @@ impl NameServer {
         let path = settings.path("kvConfigPath");
         let failed_path = failed(format!("kvConfigPath {}", path.display()));
         let kv = KvConfig::load(path).map_err(failed_path)?;
+        let access = settings.access().map_err(StartError)?.map(Arc::new);
         let remoting = settings.remoting().map_err(|error| StartError(error.to_string()))?;
         let listening = Listener::bind(addr, remoting).await;
         let listener = listening.map_err(failed(format!("cannot listen on {addr}")))?;
@@ -92,6 +96,7 @@ impl NameServer {
             saving: Mutex::default(),
             routes: Mutex::default(),
             kv,
+            access,
             writing: AtomicUsize::new(0),
             started: Instant::now(),
         });
@@ -124,11 +129,14 @@ impl NameServer {
     }
 }
 
-/// Forgets silent brokers, for ever.
+/// Forgets silent brokers and looks for changed accounts, for ever.
 async fn expire(shared: &Shared) {
     let mut tick = tokio::time::interval(EXPIRE_EVERY);
     loop {
         tick.tick().await;
+        if let Some(access) = shared.access.clone() {
+            tokio::task::spawn_blocking(move || access.look());
+        }
         shared.routes().expire(shared.now_ms());
     }
 }

@@ -6,18 +6,26 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ferrocket_acl::Access;
 use ferrocket_protocol::settings::{Setting, SettingError, Settings, joined};
 use ferrocket_remoting::{RemotingConfig, SERVER_TLS_SETTINGS, ServerTls, TlsError};
 
 /// Keys that a runtime update may not even name. Java: `DefaultRequestProcessor.initConfigBlackList`.
-const NEVER_UPDATED: [&str; 4] = ["configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
+const NEVER_UPDATED: [&str; 6] =
+    ["aclEnable", "aclFile", "configBlackList", "configStorePath", "kvConfigPath", "rocketmqHome"];
 
 const TABLE: &[Setting] = &joined::<{ OWN.len() + SERVER_TLS_SETTINGS.len() }>(&[OWN, SERVER_TLS_SETTINGS]);
 
 const OWN: &[Setting] = &[
     Setting::text("bindAddress", "0.0.0.0", "The address to listen on.").important(),
     Setting::int("listenPort", "9876", 0, 65_535, "The port to listen on; 0 takes any free one.").important(),
-    Setting::text("rocketmqHome", "", "RocketMQ's folder; nothing here needs it."),
+    Setting::text("rocketmqHome", "", "RocketMQ's folder; only conf/plain_acl.yml is looked for there."),
+    Setting::boolean("aclEnable", false, "Ferrocket's own: whether requests need an account.").important(),
+    Setting::text(
+        "aclFile",
+        "",
+        "Ferrocket's own: the accounts; empty takes conf/plain_acl.yml in rocketmqHome.",
+    ),
     Setting::text("kvConfigPath", "", "The key-value table; default ~/namesrv/kvConfig.json.").important(),
     Setting::text("configStorePath", "", "Where updates are saved; default ~/namesrv/namesrv.properties."),
     Setting::text("productEnvName", "center", "The environment's name; only told to who asks."),
@@ -104,6 +112,12 @@ impl NamesrvSettings {
 
     pub(crate) fn path(&self, key: &str) -> std::path::PathBuf {
         self.0.get_str(key).into()
+    }
+
+    /// The accounts, if the settings ask for some. Blocks.
+    pub(crate) fn access(&self) -> Result<Option<Access>, String> {
+        let text = |key| self.0.get_str(key);
+        Access::for_settings(self.0.get_bool("aclEnable"), text("aclFile"), text("rocketmqHome"))
     }
 
     pub(crate) fn listen_addr(&self) -> io::Result<SocketAddr> {

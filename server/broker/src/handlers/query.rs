@@ -11,7 +11,7 @@ use ferrocket_protocol::requests::query::{
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
-use super::Answer;
+use super::{Answer, acl};
 use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
@@ -65,9 +65,12 @@ pub(crate) fn view_message_by_id(
     request: &RemotingCommand,
 ) -> Answer {
     let ViewMessageHeader { offset, .. } = Header::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
+    let (broker, asked, peer) = (broker.clone(), request.clone(), connection.peer_addr().ip());
     late::answer_blocking(connection, request, move || match broker.store.record_at(offset) {
-        Some(record) => Ok(asked.reply(ResponseCode::SUCCESS).with_body(record)),
+        Some(record) => {
+            acl::admit_reading(&broker, &asked, peer, &record)?;
+            Ok(asked.reply(ResponseCode::SUCCESS).with_body(record))
+        }
         None => Err(Refusal::system_error(format!("can not find message by the offset, {offset}"))),
     })
 }

@@ -26,7 +26,8 @@ const OWN: &[Setting] = &[
     )
     .important(),
     Setting::text("regionId", "DefaultRegion", "The region told to producers for their traces."),
-    Setting::text("rocketmqHome", "", "Kept for Java's tools; nothing depends on it.").important(),
+    Setting::text("rocketmqHome", "", "RocketMQ's folder; only conf/plain_acl.yml is looked for there.")
+        .important(),
     Setting::text(
         "brokerConfigPath",
         "",
@@ -157,7 +158,18 @@ const OWN: &[Setting] = &[
         "How long the filters of a group are kept when nobody of it is connected, ms.",
     )
     .hot(),
-    Setting::boolean("aclEnable", false, "Access control is not possible in this version: true is refused."),
+    Setting::boolean("aclEnable", false, "Whether requests need an account (ACL 1.0).").important(),
+    Setting::text(
+        "aclFile",
+        "",
+        "Ferrocket's own: the accounts; empty takes conf/plain_acl.yml in rocketmqHome.",
+    ),
+    Setting::text(
+        "accessKey",
+        "",
+        "Ferrocket's own: the account that signs registrations; empty signs none.",
+    ),
+    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools."),
     Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
     Setting::int(
         "startAcceptSendRequestTimeStamp",

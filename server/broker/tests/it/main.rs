@@ -1,5 +1,6 @@
 //! The Broker through real sockets, as peers see it.
 
+mod acl;
 mod admin;
 mod clients;
 mod consume;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ferrocket_protocol::acl::is_signed;
 use ferrocket_protocol::body::register::RegisterBrokerBody;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::route::{
@@ -183,4 +184,18 @@ async fn another_list_of_servers() {
     let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text);
     assert_eq!(peer.call(update).await.response_code(), ResponseCode::SUCCESS);
     assert!(topics(server.registration().await.1).len() > 2);
+}
+
+/// With an account of its own, whatever the Broker asks of a NameServer is signed.
+#[tokio::test]
+async fn registrations_are_signed() {
+    let mut server = NameServer::start("127.0.0.1:0", "").await;
+    let account = [("accessKey", "broker-account"), ("secretKey", "12345678")];
+    let list = server.addr.to_string();
+    let rig = Rig::start(&[account[0], account[1], ("namesrvAddr", &list)]).await;
+    rig.broker.shutdown().await.unwrap();
+    for code in [RequestCode::RegisterBroker, RequestCode::UnregisterBroker] {
+        let request = server.next().await;
+        assert!(request.code == code.code() && is_signed(&request, "12345678"), "{request:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use ferrocket_protocol::batch::{self, BatchMessage};
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, properties};
 
@@ -269,6 +270,9 @@ async fn a_sync_master_without_slaves() {
         assert_eq!((reply.response_code(), reply.remark), (ResponseCode::SLAVE_NOT_AVAILABLE, None));
         let reply = peer.send(&message("T", 0, "WAIT\u{1}false"), "y").await;
         assert_eq!((reply.code, field(&reply, "queueOffset")), (0, "1"));
+        // It was not waited for, so it may be seen a little later.
+        let held = PullMessageHeader { sys_flag: 2 | 4, suspend_timeout_millis: 20_000, ..pull("T", 0, 1) };
+        assert_eq!(peer.pull(&held).await.code, 0);
         assert_eq!(peer.messages("T", 0, 0).await.len(), 2);
     }
 }

@@ -1,5 +1,6 @@
 //! The NameServer over a socket: every request it serves.
 
+mod acl;
 mod config;
 mod kv;
 mod peer;
