@@ -140,7 +140,7 @@ impl Driver {
         self.opened = true;
         self.handler.opened(&self.connection);
         let end = self.serve(&mut stream).await;
-        poll_fn(|cx| Poll::Ready(stream.end(cx))).await;
+        poll_fn(|cx| stream.poll_end(cx)).await;
         let peer = &self.connection.link.name;
         match end {
             End::Closed => tracing::debug!(peer, "connection closed"),
