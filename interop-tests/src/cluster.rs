@@ -71,7 +71,10 @@ impl Cluster {
             write(&home.join("conf").join(name), LOGBACK)?;
         }
         let (namesrv_port, broker_port) = (free_port(), free_port());
-        write(&folder.join("namesrv.conf"), &format!("listenPort={namesrv_port}\n"))?;
+        // Java servers are told of TLS on their command line, and ignore these rows.
+        let tls = workshop.tls_config.as_deref().map(|path| format!("tls.config.file={}\n", path.display()));
+        let tls = tls.unwrap_or_default();
+        write(&folder.join("namesrv.conf"), &format!("listenPort={namesrv_port}\n{tls}"))?;
         // Short delay levels: consumption is retried after seconds, not after half a minute. A Java
         // broker refuses sends that waited 200 ms, which on two cores they do.
         let store = folder.join("store");
@@ -81,7 +84,9 @@ impl Cluster {
              storePathCommitLog={store}/commitlog\nmappedFileSizeCommitLog=67108864\n\
              autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\nflushDiskType=ASYNC_FLUSH\n\
              waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\n\
-             messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n",
+             messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n{tls}\
+             useTLS={}\n",
+            workshop.tls_config.is_some(),
             store = store.display(),
         );
         write(&folder.join("broker.conf"), &config)?;
@@ -189,6 +194,7 @@ fn java_command(workshop: &Workshop, server: Server, folder: &Path, class: &str)
     let mut command = Command::new("java");
     command
         .args(JVM_FLAGS)
+        .args(workshop.java_tls())
         .arg(format!("-Duser.home={}", home.display()))
         .arg(format!("-Drocketmq.client.logRoot={}", home.display()))
         .args(["-cp", &workshop.class_path(&format!("servers-{version}"))?, class])

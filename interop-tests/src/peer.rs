@@ -151,6 +151,7 @@ impl Peer {
                 let class_path = workshop.class_path(&format!("client-{version}"))?;
                 let mut java = Command::new("java");
                 java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
+                    .args(workshop.java_tls())
                     .arg(format!("-Duser.home={}", home.display()))
                     .arg(format!("-Drocketmq.client.logRoot={}", home.display()))
                     .arg("-cp")

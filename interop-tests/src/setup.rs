@@ -16,6 +16,8 @@ pub struct Workshop {
     pub peers: PathBuf,
     /// `target/interop`.
     pub made: PathBuf,
+    /// A `tls.properties`: with it servers and Java clients run with TLS on.
+    pub tls_config: Option<PathBuf>,
 }
 
 impl Workshop {
@@ -25,7 +27,7 @@ impl Workshop {
         let root = here.ancestors().find(|dir| dir.join("interop-tests/peers").is_dir());
         let root = root.ok_or("run this inside the repository: no interop-tests/peers above here")?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        Ok(Self { peers: root.join("interop-tests/peers"), made: target.join("interop") })
+        Ok(Self { peers: root.join("interop-tests/peers"), made: target.join("interop"), tls_config: None })
     }
 
     /// A class path file's content: `servers-4.9.7`, `client-5.3.3`, …
@@ -33,6 +35,14 @@ impl Workshop {
         let file = self.made.join(format!("java/{name}.classpath"));
         let text = fs::read_to_string(&file);
         text.map_err(|_| "not set up: run `ferrocket-interop-tests setup` first".to_owned())
+    }
+
+    /// What a JVM is told about TLS.
+    pub(crate) fn java_tls(&self) -> Vec<String> {
+        let told = |path: &PathBuf| {
+            ["-Dtls.enable=true".to_owned(), format!("-Dtls.config.file={}", path.display())].into()
+        };
+        self.tls_config.as_ref().map(told).unwrap_or_default()
     }
 
     /// Our server program: `$FERROCKET_BIN`, else the newest build under the target folder.

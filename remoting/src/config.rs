@@ -9,7 +9,7 @@ use crate::tls::{ClientTls, ServerTls};
 use ferrocket_protocol::acl::Credentials;
 
 /// Limits and times of connections, dialled or accepted. [`Default`] is what servers and clients run with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RemotingConfig {
     /// How long a dial may take, name resolution included. Default 3 s.
     pub connect_timeout: Duration,

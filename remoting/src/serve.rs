@@ -140,11 +140,7 @@ impl Driver {
         self.opened = true;
         self.handler.opened(&self.connection);
         let end = self.serve(&mut stream).await;
-        poll_fn(|cx| {
-            stream.end(cx);
-            Poll::Ready(())
-        })
-        .await;
+        poll_fn(|cx| stream.poll_end(cx)).await;
         let peer = &self.connection.link.name;
         match end {
             End::Closed => tracing::debug!(peer, "connection closed"),

@@ -58,8 +58,8 @@ impl Stream {
         }
     }
 
-    /// Tells a TLS peer that nothing was cut off, as far as the system takes it right now.
-    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
+    /// Tells a TLS peer that nothing was cut off, as far as the system takes it right now: always ready.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Plain(_) => {
                 let _ = cx;
@@ -69,6 +69,7 @@ impl Stream {
                 let _ = tokio::io::AsyncWrite::poll_shutdown(Pin::new(tls), cx);
             }
         }
+        Poll::Ready(())
     }
 }
 

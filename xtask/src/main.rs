@@ -86,6 +86,11 @@ fn test() -> Result<(), Failure> {
         Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "store_both_ways"])
             .run()
     })?;
+    step("interop: TLS", || {
+        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "tls"])
+            .env("FERROCKET_BIN", binary())
+            .run()
+    })?;
     step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())

@@ -11,7 +11,7 @@ use crate::stream::Stream;
 const WORDS: &str = "this build has no TLS: tls.server.mode=enforcing and tls.enable=true are not possible";
 
 /// Cannot be made in a build without the feature `tls`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServerTls(Infallible);
 
 impl ServerTls {
@@ -33,7 +33,7 @@ impl ServerTls {
 }
 
 /// Cannot be made in a build without the feature `tls`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ClientTls(Infallible);
 
 impl ClientTls {

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 use super::certificates::{self, IdentityFiles};
-use super::verifiers::{AnyHostName, Anyone};
+use super::verifiers::LenientWithServer;
 use super::{TlsError, TlsOptions, Trust};
 use crate::stream::Stream;
 
@@ -36,17 +36,18 @@ impl ClientTls {
     /// Names setting (as Java calls it) and file.
     pub fn open(options: &TlsOptions) -> Result<Self, TlsError> {
         let provider = certificates::provider();
+        let algorithms = provider.signature_verification_algorithms;
         let verifier: Arc<dyn ServerCertVerifier> = match &options.trust {
-            Trust::Anyone => {
-                let algorithms = provider.signature_verification_algorithms;
-                Arc::new(Anyone { algorithms, required: false })
-            }
+            Trust::Anyone => Arc::new(LenientWithServer { algorithms, trusted: None }),
             Trust::IssuedBy { trust_cert_path: path, any_host_name } => {
                 let roots = certificates::roots(TRUST, path, &certificates::read(TRUST, path)?)?;
-                let strict = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+                let trusted = WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                     .build()
                     .map_err(|error| TlsError::new(TRUST, path, error))?;
-                if *any_host_name { Arc::new(AnyHostName(strict)) } else { strict }
+                match any_host_name {
+                    true => Arc::new(LenientWithServer { algorithms, trusted: Some(trusted) }),
+                    false => trusted,
+                }
             }
         };
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -80,14 +81,7 @@ impl ClientTls {
     }
 }
 
-impl PartialEq for ClientTls {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.config, &other.config)
-    }
-}
-
-impl Eq for ClientTls {}
-
+// By hand: nothing of the keys is shown.
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
 use super::certificates::{self, IdentityFiles};
-use super::verifiers::Anyone;
+use super::verifiers::LenientWithClient;
 use super::{ClientAuth, ServerTlsOptions, TlsError, self_signed};
 use crate::stream::Stream;
 
@@ -36,7 +36,7 @@ const KEY: &str = "tls.server.keyPath";
 const TRUST: &str = "tls.server.trustCertPath";
 
 /// Takes TLS on a listener's port. Cheap to clone; clones share certificates and limits.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ServerTls {
     shared: Arc<Shared>,
 }
@@ -102,7 +102,7 @@ impl Files {
             ClientAuth::None => Ok(Arc::new(NoClientAuth)),
             ClientAuth::Certificate { required, trust_cert_path: None } => {
                 let algorithms = provider.signature_verification_algorithms;
-                Ok(Arc::new(Anyone { algorithms, required: *required }))
+                Ok(Arc::new(LenientWithClient { algorithms, required: *required }))
             }
             ClientAuth::Certificate { required, trust_cert_path: Some(path) } => {
                 let roots = certificates::roots(TRUST, path, &self.trust)?;
@@ -206,16 +206,9 @@ impl ServerTls {
     }
 }
 
-impl PartialEq for ServerTls {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.shared, &other.shared)
-    }
-}
-
-impl Eq for ServerTls {}
-
-impl fmt::Debug for ServerTls {
+// By hand: nothing of the keys is shown.
+impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ServerTls").field(&self.shared.options).finish()
+        self.options.fmt(f)
     }
 }

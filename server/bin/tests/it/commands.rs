@@ -39,6 +39,32 @@ async fn java_commands() {
     assert_eq!(namesrv.stop(Signal::INT).out.len(), 1);
 }
 
+/// Two settings make both servers speak TLS alone, among themselves too.
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn enforced_tls() {
+    let home = Home::new();
+    let only = "tls.server.mode=enforcing\n";
+    let conf = home.file("namesrv.properties", format!("listenPort=0\nbindAddress=127.0.0.1\n{only}"));
+    let mut namesrv = Process::start(&mut home.linked("mqnamesrv", &["-c", &conf]));
+    let line = namesrv.err_line("the NameServer listens");
+    let addr = line.split("local_addr=").nth(1).unwrap().trim().to_owned();
+    let conf = home.broker_conf(only);
+    let mut broker = Process::start(&mut home.linked("mqbroker", &["-n", &addr, "-c", &conf]));
+    broker.err_line("registered");
+
+    let builder = ferrocket::Client::builder(&addr);
+    let client = builder.tls(ferrocket::TlsOptions::trusting_anyone()).build().unwrap();
+    let producer = client.producer("p").start().await.unwrap();
+    let sent = producer.send(ferrocket::Message::new("T", "secret")).await.unwrap();
+    assert!(sent.to_string().contains("SEND_OK"), "{sent}");
+    client.shutdown().await.unwrap();
+    let plain = ferrocket::Client::builder(&addr).build().unwrap();
+    assert!(plain.fetch_queues("T").await.is_err());
+    broker.stop(Signal::TERM);
+    namesrv.stop(Signal::TERM);
+}
+
 /// A Broker that knows no NameServer says nothing of one.
 #[test]
 fn a_broker_alone() {

@@ -23,6 +23,9 @@ fn wrong_values() {
         ("brokerIP1=no.such.host.invalid", "brokerIP1=no.such.host.invalid"),
         ("deleteWhen=25", "deleteWhen=25: \"25\" is not an hour; allowed are 00 to 23"),
         ("brokerName=\\u12", "hexadecimal"),
+        ("tls.server.mode=on", "tls.server.mode=\"on\" is refused"),
+        ("tls.config.file=/nowhere/tls", "tls.config.file=/nowhere/tls: No such file"),
+        ("tls.test.mode.enable=false", "tls.server.certPath is missing"),
     ] {
         let said = refused(&mut home.command(&["broker", "-c", &home.broker_conf(line)]));
         assert!(said.contains(words), "{line}: {said}");
@@ -36,6 +39,7 @@ fn wrong_values() {
     for (line, words) in [
         ("listenPort=-1", "listenPort=\"-1\" is refused, allowed is a number from 0 to 65535"),
         ("bindAddress=here", "bindAddress=\"here\" is not an IP address"),
+        ("tls.test.mode.enable=false", "tls.server.certPath is missing"),
         ("orderMessageEnable=2", "orderMessageEnable=\"2\" is refused, allowed is true or false"),
     ] {
         let conf = home.file("namesrv.properties", line);
