@@ -12,6 +12,7 @@ use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
 use super::Answer;
+use super::topic::NOT_SET;
 use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
@@ -94,9 +95,12 @@ pub(crate) fn query_consume_queue(
             header.consumer_group.as_ref().and_then(|group| broker.clients.subscription(group, &topic));
         if let Some(group) = header.consumer_group.filter(|_| subscription.is_none()) {
             body.filter_data = Some(format!("{group}@{topic} is not online!"));
+        } else if subscription.is_some() {
+            // The JSON of Java's filter data, of which an expression of tags has none.
+            body.filter_data = Some("null".to_owned());
         }
         let from = header.index.unwrap_or(0);
-        let mut reply = asked.reply(ResponseCode::SUCCESS);
+        let mut reply = asked.reply_error(ResponseCode::SUCCESS, NOT_SET);
         if from < body.min_queue_index || from >= body.max_queue_index {
             reply.remark = Some(format!("Index {from} of {queue_id}@{topic} is not exist!").into());
             return Ok(reply);
@@ -108,7 +112,6 @@ pub(crate) fn query_consume_queue(
                 physic_offset: entry.physical_offset,
                 physic_size: entry.size,
                 tags_code: entry.tags_code,
-                eval: subscription.as_ref().is_some_and(|data| data.matches_tags_code(entry.tags_code)),
                 ..ConsumeQueueData::default()
             });
         }
