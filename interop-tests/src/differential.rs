@@ -48,7 +48,7 @@ pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, 
 }
 
 /// Waits until a broker has put all messages of its log into their queues, which Java does behind the answers.
-fn settle(broker: &mut Wire) -> std::io::Result<()> {
+pub fn settle(broker: &mut Wire) -> std::io::Result<()> {
     loop {
         let question = RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo, &Empty);
         if let Outcome::Answered(answer) = broker.ask(question)?

@@ -80,6 +80,7 @@ fn test() -> Result<(), Failure> {
     step("interop: setup", || interop_command(&["setup"]))?;
     step("store, Java's and ours in turn", || interop_test("store_both_ways"))?;
     step("differential test", || interop_test("differential"))?;
+    step("mqadmin", || interop_test("mqadmin"))?;
     step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())

@@ -200,7 +200,7 @@ fn text(body: &[u8]) -> String {
     }
 }
 
-/// JSON with sorted names and arrays, without numbers of data versions and of passing time.
+/// JSON with sorted names and arrays, without numbers of data versions, of passing time and of rates.
 fn write(value: &Value, out: &mut String) {
     match value {
         Value::Object(entries) => {
@@ -216,7 +216,9 @@ fn write(value: &Value, out: &mut String) {
                 out.push_str(&name);
                 out.push(':');
                 match &*name {
-                    "counter" | "stateVersion" | "delayTime" => out.push_str("<number>"),
+                    "counter" | "stateVersion" | "delayTime" | "sum" | "tps" | "avgpt" | "consumeTps" => {
+                        out.push_str("<number>")
+                    }
                     _ => write(value, out),
                 }
                 out.push(' ');
