@@ -166,7 +166,8 @@ fn start_namesrv(workshop: &Workshop, server: Server, folder: &Path) -> Result<P
     let mut command = match server {
         Server::Ours => {
             let mut command = Command::new(workshop.our_server()?);
-            command.arg("namesrv");
+            // Some files have their place in the home folder, as Java's have.
+            command.arg("namesrv").env("HOME", folder.join("home"));
             command
         }
         java => java_command(workshop, java, folder, "org.apache.rocketmq.namesrv.NamesrvStartup")?,
@@ -179,7 +180,7 @@ fn start_broker(workshop: &Workshop, server: Server, folder: &Path, namesrv: u16
     let mut command = match server {
         Server::Ours => {
             let mut command = Command::new(workshop.our_server()?);
-            command.arg("broker");
+            command.arg("broker").env("HOME", folder.join("home"));
             command
         }
         java => java_command(workshop, java, folder, "org.apache.rocketmq.broker.BrokerStartup")?,

@@ -9,6 +9,7 @@
 //! It leaves out what one process can test: wire bytes live in `protocol`, the store in `store`.
 
 pub mod cluster;
+pub mod differential;
 pub mod ledger;
 pub mod matrix;
 pub mod peer;

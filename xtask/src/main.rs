@@ -76,24 +76,22 @@ fn test() -> Result<(), Failure> {
     step("documentation", docs)?;
     step("release build", dist)?;
     step("quickstart", quickstart)?;
-    step("crash test", || {
-        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "crash"])
-            .env("FERROCKET_BIN", binary())
-            .run()
-    })?;
+    step("crash test", || interop_test("crash"))?;
     step("interop: setup", || interop_command(&["setup"]))?;
-    step("store, Java's and ours in turn", || {
-        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "store_both_ways"])
-            .run()
-    })?;
-    step("interop: TLS", || {
-        Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", "tls"])
-            .env("FERROCKET_BIN", binary())
-            .run()
-    })?;
+    step("store, Java's and ours in turn", || interop_test("store_both_ways"))?;
+    step("interop: TLS", || interop_test("tls"))?;
+    step("differential test", || interop_test("differential"))?;
+    step("mqadmin", || interop_test("mqadmin"))?;
     step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())
+}
+
+/// A test that runs real servers, ours among them.
+fn interop_test(name: &str) -> Result<(), Failure> {
+    Cmd::cargo(["test", "--release", "--package", "ferrocket-interop-tests", "--test", name])
+        .env("FERROCKET_BIN", binary())
+        .run()
 }
 
 fn quick() -> Result<(), Failure> {

@@ -156,10 +156,14 @@ pub(crate) fn plan_batch(
     let queue_id = choose_queue(header.queue_id, destination.write_queues, destination.turn)?;
     let flags = system_flag(header, destination);
     let of_batch = header.properties.as_deref().unwrap_or_default();
-    let sent = SentProperties::read(of_batch, &rules.cluster)?;
+    let mut sent = SentProperties::read(of_batch, &rules.cluster)?;
     if body.len() > rules.body_len_max || flags & sys_flag::TRANSACTION_ROLLBACK != 0 || sent.delay_level > 0
     {
         return Err(illegal(rules.body_len_max));
+    }
+    // Java 4.9 stores it with the messages of a batch, though not with single ones.
+    if let Some(wait) = properties::get(of_batch, names::WAIT_STORE_MSG_OK) {
+        sent.push(names::WAIT_STORE_MSG_OK, wait);
     }
     let messages = batch::decode(body).map_err(|error| {
         Refusal::new(ResponseCode::MESSAGE_ILLEGAL, format!("the batch cannot be read: {error}"))
@@ -547,8 +551,8 @@ mod tests {
         let planned = plan_batch(&rules(), &header("WAIT\u{1}true"), body, sender(), destination()).unwrap();
         assert_eq!(planned.records.len(), 2);
         let [first, second] = &planned.records[..] else { panic!() };
-        assert_eq!(&*first.properties, "TAGS\u{1}A\u{2}CLUSTER\u{1}DefaultCluster");
-        assert_eq!(&*second.properties, "CLUSTER\u{1}DefaultCluster");
+        assert_eq!(&*first.properties, "TAGS\u{1}A\u{2}CLUSTER\u{1}DefaultCluster\u{2}WAIT\u{1}true");
+        assert_eq!(&*second.properties, "CLUSTER\u{1}DefaultCluster\u{2}WAIT\u{1}true");
         assert_eq!((first.queue_id, second.queue_id, first.flag, &first.body[..]), (3, 3, 7, &b"1"[..]));
         for bad in [Bytes::new(), Bytes::from_static(b"xyz")] {
             let refusal = plan_batch(&rules(), &header(""), bad, sender(), destination()).unwrap_err();

@@ -19,7 +19,7 @@ use ferrocket_protocol::{Header, LanguageCode, RemotingCommand, RequestCode, Res
 use ferrocket_remoting::Connection;
 
 use super::Answer;
-use super::topic::queue;
+use super::topic::{NOT_SET, queue};
 use crate::broker::Shared;
 use crate::clients::ClientChannel;
 use crate::late;
@@ -269,7 +269,7 @@ pub(crate) fn invoke_broker_to_get_consumer_status(
                 }
             }
         }
-        Ok(asked.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&status)))
+        Ok(asked.reply_error(ResponseCode::SUCCESS, NOT_SET).with_body(fastjson::to_vec(&status)))
     })
 }
 

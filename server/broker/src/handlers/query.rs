@@ -11,6 +11,7 @@ use ferrocket_protocol::requests::query::{
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
+use super::topic::NOT_SET;
 use super::{Answer, acl};
 use crate::broker::Shared;
 use crate::late;
@@ -103,7 +104,7 @@ pub(crate) fn query_consume_queue(
             None => format!("{group}@{topic} is not online!"),
         });
         let from = header.index.unwrap_or(0);
-        let mut reply = asked.reply(ResponseCode::SUCCESS);
+        let mut reply = asked.reply_error(ResponseCode::SUCCESS, NOT_SET);
         if from < body.min_queue_index || from >= body.max_queue_index {
             reply.remark = Some(format!("Index {from} of {queue_id}@{topic} is not exist!").into());
             return Ok(reply);

@@ -20,7 +20,7 @@ use crate::saving::{self, File};
 use crate::{late, topics};
 
 /// What Java's `RemotingCommand` carries when a processor sets only the code; tools print it.
-const NOT_SET: &str = "not set any response code";
+pub(super) const NOT_SET: &str = "not set any response code";
 
 /// A queue of this broker.
 pub(super) fn queue(broker: &Shared, topic: &str, queue_id: i32) -> MessageQueue {

@@ -468,6 +468,8 @@ async fn messages_by_id() {
     let reply = ask(&peer, RequestCode::QueryConsumeQueue, &header).await;
     let queue: QueryConsumeQueueResponseBody = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!((queue.max_queue_index, queue.queue_data[0].tags_code), (1, 65));
+    // Java sets no remark, and its tools see that.
+    assert_eq!(reply.remark.as_deref(), Some("not set any response code"));
     assert_eq!(queue.filter_data.as_deref(), Some("g@T is not online!"));
     let unknown = QueryConsumeQueueHeader { queue_id: Some(9), ..header };
     let reply = ask(&peer, RequestCode::QueryConsumeQueue, &unknown).await;

@@ -1,0 +1,62 @@
+//! The same request bytes to Java's servers and to ours, and what each answers, made comparable.
+//!
+//! [`cases`] says what is asked, [`wire`] asks it over a raw socket, [`answer`] takes out of an answer what no
+//! two servers have in common, and [`deviations`] reads which differences are kept on purpose.
+
+pub mod answer;
+pub mod cases;
+pub mod deviations;
+pub mod wire;
+
+use std::collections::BTreeMap;
+
+use ferrocket_protocol::body::register::KVTable;
+use ferrocket_protocol::requests::{Empty, Receiver};
+use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson};
+
+use crate::cluster::Cluster;
+use crate::process::POLL;
+use answer::Answer;
+use cases::Case;
+use wire::{Outcome, Wire};
+
+/// Asks a cluster all `cases` in order. At the end of what it answers stands what it pushed to the client.
+pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, String> {
+    let fault = |e: std::io::Error| format!("connection: {e}");
+    let mut namesrv = Wire::connect(&cluster.namesrv_address()).map_err(fault)?;
+    let mut broker = Wire::connect(&cluster.broker_address()).map_err(fault)?;
+    let mut client = Wire::connect(&cluster.broker_address()).map_err(fault)?;
+    let mut kept = BTreeMap::new();
+    let mut answers = Vec::new();
+    for case in cases {
+        let wire = match case.request.receiver() {
+            Receiver::NameServer => &mut namesrv,
+            _ if case.from_client => &mut client,
+            _ => &mut broker,
+        };
+        if case.settled {
+            settle(wire).map_err(fault)?;
+        }
+        let outcome = wire.ask(case.command(&kept)).map_err(|e| format!("{}: {e}", case.name))?;
+        if let Some(name) = case.keep {
+            kept.insert(name, answer::kept(&outcome).ok_or_else(|| format!("{}: {outcome:?}", case.name))?);
+        }
+        answers.push((case.name.clone(), Answer::of(case, &outcome)));
+    }
+    answers.push(("pushed to the client".to_owned(), Answer::of_pushes(&client.pushed())));
+    Ok(answers)
+}
+
+/// Waits until a broker has put all messages of its log into their queues, which Java does behind the answers.
+pub fn settle(broker: &mut Wire) -> std::io::Result<()> {
+    loop {
+        let question = RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo, &Empty);
+        if let Outcome::Answered(answer) = broker.ask(question)?
+            && let Ok(info) = fastjson::from_slice::<KVTable>(&answer.body)
+            && info.table.get("dispatchBehindBytes").is_none_or(|behind| behind == "0")
+        {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+}
