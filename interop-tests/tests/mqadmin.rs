@@ -168,7 +168,6 @@ fn play(
         "topicList -c",
         "getBrokerConfig -b BROKER_ADDRESS",
         "updateBrokerConfig -b BROKER_ADDRESS -k longPollingEnable -v true",
-        "updateBrokerConfig -b BROKER_ADDRESS -k brokerConfigPath -v /elsewhere",
         &format!("wipeWritePerm -b {BROKER_NAME}"),
         &format!("topicRoute -t {topic}"),
         &format!("addWritePerm -b {BROKER_NAME}"),
