@@ -109,6 +109,11 @@ impl ExtFields {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Takes room for so many more fields at once.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.0.reserve(count);
+    }
+
     /// All fields in written order.
     pub fn iter(&self) -> impl Iterator<Item = (&Text, &Text)> + Clone {
         self.0.iter().map(|(key, value)| (key, value))

@@ -124,9 +124,26 @@ impl FieldValue for bool {
     }
 }
 
+/// A field's name, and its text if the field is there.
+type Found<'a> = (&'static str, Option<&'a Text>);
+
+/// The fields of these names, of those with the same name the last. Peers write fields mostly in the order of
+/// the names: each is looked for behind the one before, so that one pass over them does.
+fn find<'a, const N: usize>(fields: &'a ExtFields, names: [&'static str; N]) -> [Found<'a>; N] {
+    let mut found = names.map(|name| (name, None));
+    let mut next = 0;
+    for (name, text) in fields.iter() {
+        if let Some(at) = (next..N).chain(0..next).find(|at| names[*at] == &**name) {
+            found[at].1 = Some(text);
+            next = at + 1;
+        }
+    }
+    found
+}
+
 /// Reads one optional field.
-fn read<T: FieldValue>(fields: &ExtFields, field: &'static str) -> Result<Option<T>, HeaderError> {
-    let Some(text) = fields.get(field) else { return Ok(None) };
+fn read<T: FieldValue>((field, text): Found<'_>) -> Result<Option<T>, HeaderError> {
+    let Some(text) = text else { return Ok(None) };
     match T::from_text(text) {
         Some(value) => Ok(Some(value)),
         None => Err(HeaderError { field, value: Some(text.clone()), expected: T::KIND }),
@@ -152,16 +169,24 @@ macro_rules! headers {
             }
 
             impl $name {
-                /// Reads the fields under these names instead of the usual ones (in declaration order).
-                #[allow(unused_assignments, unused_mut)]
+                /// Reads the fields under these names (in declaration order).
                 pub(crate) fn decode_named(
                     fields: &$crate::command::ExtFields,
-                    names: &[&'static str],
+                    names: [&'static str; <Self as super::Header>::FIELDS.len()],
                 ) -> Result<Self, super::HeaderError> {
-                    let mut names = names.iter().copied();
-                    Ok(Self {
-                        $($field: headers!(@read $mode $type, fields, names.next().unwrap_or($wire)),)*
-                    })
+                    let [$($field),*] = super::find(fields, names);
+                    Ok(Self { $($field: headers!(@read $mode $type, $field),)* })
+                }
+
+                /// Appends the fields that have a value under these names (in declaration order).
+                pub(crate) fn encode_named(
+                    &self,
+                    fields: &mut $crate::command::ExtFields,
+                    names: [&'static str; <Self as super::Header>::FIELDS.len()],
+                ) {
+                    fields.reserve(names.len());
+                    let [$($field),*] = names;
+                    $(headers!(@write $mode self.$field, fields, $field);)*
                 }
             }
 
@@ -175,34 +200,31 @@ macro_rules! headers {
                 ];
 
                 fn decode(fields: &$crate::command::ExtFields) -> Result<Self, super::HeaderError> {
-                    Self::decode_named(fields, &[])
+                    Self::decode_named(fields, [$($wire),*])
                 }
 
                 fn encode(&self, fields: &mut $crate::command::ExtFields) {
-                    $(headers!(@write $mode self.$field, fields, $wire);)*
+                    self.encode_named(fields, [$($wire),*]);
                 }
             }
         )*
     };
     (@type optional $type:ty) => { Option<$type> };
     (@type $mode:ident $type:ty) => { $type };
-    (@read required $type:ty, $fields:ident, $wire:expr) => {{
-        let name = $wire;
-        super::read::<$type>($fields, name)?.ok_or_else(|| super::missing::<$type>(name))?
-    }};
-    (@read default $type:ty, $fields:ident, $wire:expr) => {
-        super::read::<$type>($fields, $wire)?.unwrap_or_default()
+    (@read required $type:ty, $found:ident) => {
+        super::read::<$type>($found)?.ok_or_else(|| super::missing::<$type>($found.0))?
     };
-    (@read optional $type:ty, $fields:ident, $wire:expr) => { super::read::<$type>($fields, $wire)? };
+    (@read default $type:ty, $found:ident) => { super::read::<$type>($found)?.unwrap_or_default() };
+    (@read optional $type:ty, $found:ident) => { super::read::<$type>($found)? };
     (@required required) => { true };
     (@required $mode:ident) => { false };
-    (@write optional $value:expr, $fields:ident, $wire:expr) => {
+    (@write optional $value:expr, $fields:ident, $name:ident) => {
         if let Some(value) = &$value {
-            $fields.push($crate::command::Text::from_static($wire), super::FieldValue::to_text(value));
+            $fields.push($crate::command::Text::from_static($name), super::FieldValue::to_text(value));
         }
     };
-    (@write $mode:ident $value:expr, $fields:ident, $wire:expr) => {
-        $fields.push($crate::command::Text::from_static($wire), super::FieldValue::to_text(&$value));
+    (@write $mode:ident $value:expr, $fields:ident, $name:ident) => {
+        $fields.push($crate::command::Text::from_static($name), super::FieldValue::to_text(&$value));
     };
 }
 use headers;
@@ -583,6 +605,21 @@ mod tests {
             assert_eq!(RequestCode::from_code(row.code()), Some(*row));
         }
         assert_eq!(RequestCode::from_code(-1), None);
+    }
+
+    /// Fields are found in any order, among others; of two with one name the last counts.
+    #[test]
+    fn fields_come_in_any_order() {
+        let written = [
+            ("queueId", "1"),
+            ("x", "y"),
+            ("topic", "old"),
+            ("committed", "true"),
+            ("topic", "T"),
+            ("queueId", "2"),
+        ];
+        let header = GetMaxOffsetHeader::decode(&ExtFields::from_iter(written)).unwrap();
+        assert_eq!(header, GetMaxOffsetHeader { topic: "T".into(), queue_id: 2, committed: Some(true) });
     }
 
     /// A bad field is named with its value; a missing one is named too.

@@ -1,6 +1,6 @@
 //! Sending: messages, send-backs and replies.
 
-use super::{Header, HeaderError, headers};
+use super::{HeaderError, headers};
 use crate::command::{ExtFields, Text};
 
 headers! {
@@ -67,18 +67,11 @@ const SHORT_NAMES: [&str; 13] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j
 impl SendMessageHeader {
     /// Reads the short form (310, 320, 325). Java: `SendMessageRequestHeaderV2`.
     pub fn decode_v2(fields: &ExtFields) -> Result<Self, HeaderError> {
-        Self::decode_named(fields, &SHORT_NAMES)
+        Self::decode_named(fields, SHORT_NAMES)
     }
 
     /// The short form, as fields.
     pub fn encode_v2(&self, fields: &mut ExtFields) {
-        let mut long = ExtFields::new();
-        self.encode(&mut long);
-        for (name, value) in long.iter() {
-            let at = Self::FIELDS.iter().position(|field| *field.name == **name);
-            if let Some(short) = at.and_then(|at| SHORT_NAMES.get(at)) {
-                fields.push(Text::from_static(short), value.clone());
-            }
-        }
+        self.encode_named(fields, SHORT_NAMES);
     }
 }
