@@ -42,10 +42,11 @@ impl OffsetMessageId {
 
 impl std::fmt::Display for OffsetMessageId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut bytes = ip_bytes(self.host.ip());
-        bytes.extend_from_slice(&u32::from(self.host.port()).to_be_bytes());
-        bytes.extend_from_slice(&self.physical_offset.to_be_bytes());
-        f.write_str(&to_hex(&bytes))
+        let place = u128::from(self.host.port()) << 64 | u128::from(self.physical_offset as u64);
+        match self.host.ip() {
+            IpAddr::V4(ip) => write!(f, "{:032X}", u128::from(ip.to_bits()) << 96 | place),
+            IpAddr::V6(ip) => write!(f, "{:032X}{place:024X}", ip.to_bits()),
+        }
     }
 }
 
@@ -61,10 +62,12 @@ impl UniqueKeys {
     /// Ids of this process: its address, process id, a number that tells instances in one process apart, and
     /// the start of the current month in local time (ms since 1970), from which the time part counts.
     pub fn new(ip: IpAddr, pid: u32, instance: u32, month_start_ms: i64) -> Self {
-        let mut bytes = ip_bytes(ip);
-        bytes.extend_from_slice(&(pid as u16).to_be_bytes());
-        bytes.extend_from_slice(&instance.to_be_bytes());
-        Self { prefix: to_hex(&bytes), month_start_ms, counter: AtomicU32::new(0) }
+        let ip = match ip {
+            IpAddr::V4(ip) => format!("{:08X}", ip.to_bits()),
+            IpAddr::V6(ip) => format!("{:032X}", ip.to_bits()),
+        };
+        let prefix = format!("{ip}{:04X}{instance:08X}", pid as u16);
+        Self { prefix, month_start_ms, counter: AtomicU32::new(0) }
     }
 
     /// The next id. Two ids of a process differ as long as fewer than 65,536 are made in a millisecond.
@@ -77,22 +80,6 @@ impl UniqueKeys {
         let _ = write!(id, "{since:08X}{:04X}", count as u16);
         id
     }
-}
-
-fn ip_bytes(ip: IpAddr) -> Vec<u8> {
-    match ip {
-        IpAddr::V4(ip) => ip.octets().to_vec(),
-        IpAddr::V6(ip) => ip.octets().to_vec(),
-    }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| DIGITS[usize::from(digit)] as char)
-        .collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
