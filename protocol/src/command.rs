@@ -17,8 +17,6 @@ pub type Text = ByteString;
 pub const VERSION_4_9_8: i32 = 409;
 /// `MQVersion.V4_9_4`: from here on a NameServer answers route queries in strict JSON.
 pub const VERSION_4_9_4: i32 = 401;
-/// `MQVersion.V5_0_0`: from here on registrations carry topic queue mappings.
-pub const VERSION_5_0_0: i32 = 413;
 /// `MQVersion.V3_4_9`: from here on a send-back carries the client's own `maxReconsumeTimes`.
 pub const VERSION_3_4_9: i32 = 121;
 

@@ -1,7 +1,7 @@
 //! The table of all requests: one row per request code of 4.9 and 5.3.
 //!
-//! A row makes the code, its Java name, the typed header and reply, who receives it, the lane on which it
-//! is admitted and the right it needs. To find request `GET_MAX_OFFSET`: its row is here, its header in
+//! A row makes the code, its Java name, the typed header and reply, who receives it, its lane and the right
+//! it needs. To find request `GET_MAX_OFFSET`: its row is here, its header in
 //! `requests/offset.rs`, its handler is `fn get_max_offset` in the receiver's `handlers/offset.rs`.
 //!
 //! Java counterparts: `RequestCode` and the classes in `protocol/header`.
@@ -241,21 +241,8 @@ impl Header for Empty {
     fn encode(&self, _: &mut ExtFields) {}
 }
 
-/// Fields that this build passes through without knowing them: requests of 5.x that nothing here handles.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Untyped(pub ExtFields);
-
-impl Header for Untyped {
-    const FIELDS: &'static [Field] = &[];
-    fn decode(fields: &ExtFields) -> Result<Self, HeaderError> {
-        Ok(Self(fields.clone()))
-    }
-    fn encode(&self, fields: &mut ExtFields) {
-        for (name, value) in self.0.iter() {
-            fields.push(name.clone(), value.clone());
-        }
-    }
-}
+/// Fields that nothing here reads: of requests of 5.x that nothing here handles, or by name alone.
+pub type Untyped = Empty;
 
 /// Who a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -274,7 +261,7 @@ pub enum Receiver {
     Nobody,
 }
 
-/// The kind of work a request is, by which servers admit it.
+/// The kind of work a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Lane {
@@ -351,7 +338,7 @@ macro_rules! requests {
                 }
             }
 
-            /// The lane on which it is admitted.
+            /// The kind of work it is.
             pub const fn lane(self) -> Lane {
                 match self {
                     $(Self::$name => Lane::$lane,)*
