@@ -104,6 +104,10 @@ impl ExtFields {
 
     /// Appends a field without looking for an older one of the same name.
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
+        // A send that is read has thirteen: room for all at once, not for four, eight and sixteen.
+        if self.is_empty() {
+            self.reserve(16);
+        }
         self.0.push((name.into(), value.into()));
     }
 
