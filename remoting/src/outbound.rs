@@ -18,6 +18,8 @@ const COPY_MAX: usize = 16 * 1024;
 pub(crate) const SLICES_MAX: usize = 32;
 /// The fixed part of a JSON header is shorter than this.
 const HEADER_FIXED_MAX: usize = 256;
+/// Room for the head of most frames.
+const HEAD_LEN_USUAL: usize = 512;
 /// What one byte of text at most becomes in a JSON header (`\u0001`).
 const ESCAPED_MAX: usize = 6;
 
@@ -53,15 +55,17 @@ impl Outbound {
     /// Appends a frame and returns its length. The command is not [`too_large`].
     pub(crate) fn push(&mut self, command: &RemotingCommand) -> usize {
         let before = self.tail.len();
+        let copied = command.body.len() <= COPY_MAX;
+        // At once: a head is many small writes, each of which may find the buffer full.
+        self.tail.reserve(HEAD_LEN_USUAL + if copied { command.body.len() } else { 0 });
         frame::encode_head(command, &mut self.tail);
-        let mut added = self.tail.len() - before;
-        if command.body.len() <= COPY_MAX {
+        let added = self.tail.len() - before + command.body.len();
+        if copied {
             self.tail.extend_from_slice(&command.body);
         } else {
             self.parts.push_back(self.tail.split().freeze());
             self.parts.push_back(command.body.clone());
         }
-        added += command.body.len();
         self.len += added;
         added
     }
