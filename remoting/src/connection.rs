@@ -147,7 +147,7 @@ impl Link {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Both tables are valid after every single operation, so a panic elsewhere does not spoil them.
+    // What this crate locks is valid after every single operation, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

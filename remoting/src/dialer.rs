@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferrocket_protocol::command::RemotingCommand;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use crate::config::RemotingConfig;
-use crate::connection::{Connection, Handler};
+use crate::connection::{Connection, Handler, lock};
 use crate::error::CallError;
 use crate::serve::Driver;
 use crate::stream::Stream;
@@ -114,7 +114,7 @@ impl Dialer {
 
     /// The live connection or the dial under way; begins a dial if there is neither.
     fn look_up(&self, addr: &str) -> Peer {
-        let mut peers = self.peers();
+        let mut peers = lock(&self.peers);
         match peers.get(addr) {
             Some(Peer::Connected(connection)) if connection.is_closed() => {}
             Some(peer) => return peer.clone(),
@@ -130,7 +130,7 @@ impl Dialer {
 
     async fn dial(self, addr: String, dialled: watch::Sender<Dialled>) {
         let result = open(&addr, self.handler.clone(), self.config.clone()).await;
-        let mut peers = self.peers();
+        let mut peers = lock(&self.peers);
         let ours =
             matches!(peers.get(&addr), Some(Peer::Dialling(dial)) if dial.same_channel(&dialled.subscribe()));
         match result {
@@ -179,7 +179,7 @@ impl Dialer {
 
     /// The connection to `addr` if there is a live one.
     pub fn existing(&self, addr: &str) -> Option<Connection> {
-        match self.peers().get(addr) {
+        match lock(&self.peers).get(addr) {
             Some(Peer::Connected(connection)) if !connection.is_closed() => Some(connection.clone()),
             _ => None,
         }
@@ -187,21 +187,17 @@ impl Dialer {
 
     /// Closes the connection to `addr`, or gives up its dial.
     pub fn forget(&self, addr: &str) {
-        if let Some(Peer::Connected(connection)) = self.peers().remove(addr) {
+        if let Some(Peer::Connected(connection)) = lock(&self.peers).remove(addr) {
             connection.close();
         }
     }
 
     /// Closes all connections and gives up all dials. The dialer can be used again.
     pub fn close_all(&self) {
-        for (_, peer) in self.peers().drain() {
+        for (_, peer) in lock(&self.peers).drain() {
             if let Peer::Connected(connection) = peer {
                 connection.close();
             }
         }
-    }
-
-    fn peers(&self) -> MutexGuard<'_, HashMap<String, Peer>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

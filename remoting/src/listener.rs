@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::config::RemotingConfig;
-use crate::connection::{Connection, Handler, Totals};
+use crate::connection::{Connection, Handler, Totals, lock};
 use crate::dialer::prepare;
 use crate::serve::Driver;
 use crate::tls::ServerTls;
@@ -89,7 +89,7 @@ impl Listener {
             }
         }
         drop(self.socket);
-        let connections: Vec<Connection> = roster.seats().connections.values().cloned().collect();
+        let connections: Vec<Connection> = lock(&roster.seats).connections.values().cloned().collect();
         for connection in &connections {
             connection.close();
         }
@@ -106,7 +106,7 @@ impl Listener {
         let Ok(driver) = driver else { return };
         let connection = driver.connection();
         let seat = TakenSeat { id: connection.id(), seat };
-        seat.seat.roster.seats().connections.insert(connection.id(), connection.clone());
+        lock(&seat.seat.roster.seats).connections.insert(connection.id(), connection.clone());
         match self.reactors.for_connection(connection.id()) {
             None => {
                 tokio::spawn(async move {
@@ -175,13 +175,9 @@ struct Seats {
 }
 
 impl Roster {
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A place for one more connection from `ip`, within the limits.
     fn admit(self: &Arc<Self>, ip: IpAddr, config: &RemotingConfig) -> Option<Seat> {
-        let mut seats = self.seats();
+        let mut seats = lock(&self.seats);
         if seats.taken >= config.connections_max {
             return None;
         }
@@ -196,7 +192,7 @@ impl Roster {
 
     /// Closes those who have been silent for too long, or have sent no frame since they came.
     fn sweep(&self, config: &RemotingConfig) {
-        for connection in self.seats().connections.values() {
+        for connection in lock(&self.seats).connections.values() {
             if connection.idle() >= config.idle_timeout {
                 tracing::info!(?connection, "closing an idle connection");
                 connection.close();
@@ -216,7 +212,7 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut seats = self.roster.seats();
+        let mut seats = lock(&self.roster.seats);
         seats.taken -= 1;
         if let Some(from_ip) = seats.taken_per_ip.get_mut(&self.ip) {
             *from_ip -= 1;
@@ -235,7 +231,7 @@ struct TakenSeat {
 
 impl Drop for TakenSeat {
     fn drop(&mut self) {
-        self.seat.roster.seats().connections.remove(&self.id);
+        lock(&self.seat.roster.seats).connections.remove(&self.id);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use tokio_rustls::rustls::sign::SingleCertAndKey;
 use super::certificates::{self, IdentityFiles};
 use super::verifiers::LenientWithClient;
 use super::{ClientAuth, ServerTlsOptions, TlsError, self_signed};
+use crate::connection::lock;
 use crate::stream::Stream;
 
 /// The first byte of a TLS handshake. A frame that began with it would have 369 MB.
@@ -145,10 +146,6 @@ impl ServerTls {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    fn current(&self) -> MutexGuard<'_, Arc<ServerConfig>> {
-        self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Looks at the files: when they changed and are good, new connections get what they hold now. What is
     /// not good changes nothing. Reads files, so not for a runtime's thread.
     ///
@@ -160,12 +157,12 @@ impl ServerTls {
         let shared = &*self.shared;
         let files = Files::read(&shared.options);
         let digest = digest(&files);
-        let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = lock(&shared.seen);
         if std::mem::replace(&mut *seen, digest) == digest {
             return Ok(false);
         }
         let config = files?.config(&shared.options, &shared.provider)?;
-        *self.current() = Arc::new(config);
+        *lock(&shared.current) = Arc::new(config);
         Ok(true)
     }
 
@@ -199,7 +196,7 @@ impl ServerTls {
         let Ok(_handshake) = self.shared.handshakes.try_acquire() else {
             return Err(io::Error::other("too many handshakes are under way"));
         };
-        let config = self.current().clone();
+        let config = lock(&self.shared.current).clone();
         // Boxed: only those who use it pay for its size.
         let tls = Box::pin(TlsAcceptor::from(config).accept(tcp)).await?;
         Ok(Stream::Tls(Box::new(tls.into())))
