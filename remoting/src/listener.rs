@@ -115,11 +115,11 @@ impl Listener {
                 });
             }
             Some(reactor) => {
-                let Ok(stream) = stream.into_std() else { return };
                 reactor.spawn(async move {
                     let _seat = seat;
-                    if let Ok(stream) = TcpStream::from_std(stream) {
-                        driver.run_accepted(stream).await;
+                    match stream.into_std().and_then(TcpStream::from_std) {
+                        Ok(stream) => driver.run_accepted(stream).await,
+                        Err(error) => tracing::warn!(%error, "cannot serve an accepted connection"),
                     }
                 });
             }
