@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ferrocket_protocol::settings::{Setting, SettingError, Settings, parse_properties};
+use ferrocket_protocol::settings::{Setting, Settings, parse_properties};
 
 #[cfg(not(feature = "tls"))]
 mod absent;
@@ -94,8 +94,8 @@ impl TlsError {
         Self(format!("{key}={}: {reason}", path.display()))
     }
 
-    pub(crate) fn words(words: impl Into<String>) -> Self {
-        Self(words.into())
+    pub(crate) fn words(words: impl fmt::Display) -> Self {
+        Self(words.to_string())
     }
 }
 
@@ -106,12 +106,6 @@ impl fmt::Display for TlsError {
 }
 
 impl std::error::Error for TlsError {}
-
-impl From<SettingError> for TlsError {
-    fn from(error: SettingError) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// How a listening side takes TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,7 +201,7 @@ impl ServerTls {
             return Ok(None);
         }
         let settings = &with_file(settings)?;
-        let path = |key| Some(settings.get_str(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let path = |key| path(settings, key);
         let (cert, key) = (path("tls.server.certPath"), path("tls.server.keyPath"));
         if settings.get_bool("tls.test.mode.enable") {
             if cert.is_some() || key.is_some() {
@@ -260,7 +254,7 @@ impl ClientTls {
             return Ok(None);
         }
         let settings = &with_file(settings)?;
-        let path = |key| Some(settings.get_str(key)).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let path = |key| path(settings, key);
         if settings.get_bool("tls.test.mode.enable") {
             return Self::open(&TlsOptions::trusting_anyone()).map(Some);
         }
@@ -278,6 +272,11 @@ impl ClientTls {
         }
         Self::open(&options).map(Some)
     }
+}
+
+/// The file a setting names, if it does.
+fn path(settings: &Settings, key: &str) -> Option<PathBuf> {
+    Some(settings.get_str(key)).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 fn missing(key: &str, because: &str) -> TlsError {

@@ -47,40 +47,36 @@ pub(super) fn roots(key: &str, path: &Path, pem: &[u8]) -> Result<Arc<RootCertSt
     Ok(Arc::new(roots))
 }
 
-/// Files of an identity, with the settings that name them.
-pub(super) struct IdentityFiles<'a> {
-    pub(super) cert: (&'static str, &'a Path, &'a [u8]),
-    pub(super) key: (&'static str, &'a Path, &'a [u8]),
-}
+/// The setting that names a file, its path, and what it holds.
+type PemFile<'a> = (&'static str, &'a Path, &'a [u8]);
 
-impl IdentityFiles<'_> {
-    /// Certificate chain and key, if they belong together.
-    pub(super) fn certified_key(&self, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-        let (setting, path, pem) = self.cert;
-        let chain = certificates(setting, path, pem)?;
-        let (key_setting, key_path, key_pem) = self.key;
-        let refuse_key = |reason: String| TlsError::new(key_setting, key_path, reason);
-        if contains(key_pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(key_pem, b"Proc-Type: 4,ENCRYPTED") {
-            let command = "openssl pkcs8 -topk8 -nocrypt -in ENCRYPTED -out PLAIN";
-            return Err(refuse_key(format!("encrypted keys are not supported; decrypt it with: {command}")));
+/// Certificate chain and key, if they belong together.
+pub(super) fn certified_key(
+    provider: &CryptoProvider,
+    (setting, path, pem): PemFile<'_>,
+    (key_setting, key_path, key_pem): PemFile<'_>,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(setting, path, pem)?;
+    let refuse_key = |reason: String| TlsError::new(key_setting, key_path, reason);
+    if contains(key_pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(key_pem, b"Proc-Type: 4,ENCRYPTED") {
+        let command = "openssl pkcs8 -topk8 -nocrypt -in ENCRYPTED -out PLAIN";
+        return Err(refuse_key(format!("encrypted keys are not supported; decrypt it with: {command}")));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key_pem)
+        .map_err(|error| refuse_key(format!("no private key in PEM: {error:?}")))?;
+    let key = provider.key_provider.load_private_key(key).map_err(|error| refuse_key(error.to_string()))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Ok(()) => Ok(certified),
+        // A form that rustls does not read, such as version 1, which the peers may still accept.
+        Err(Error::InvalidCertificate(CertificateError::Other(error))) => {
+            tracing::warn!("{setting}={}: {error}; not compared with its key", path.display());
+            Ok(certified)
         }
-        let key = PrivateKeyDer::from_pem_slice(key_pem)
-            .map_err(|error| refuse_key(format!("no private key in PEM: {error:?}")))?;
-        let key =
-            provider.key_provider.load_private_key(key).map_err(|error| refuse_key(error.to_string()))?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            Ok(()) => Ok(certified),
-            // A form that rustls does not read, such as version 1, which the peers may still accept.
-            Err(Error::InvalidCertificate(CertificateError::Other(error))) => {
-                tracing::warn!("{setting}={}: {error}; not compared with its key", path.display());
-                Ok(certified)
-            }
-            Err(Error::InconsistentKeys(_)) => {
-                Err(refuse_key(format!("not the key of {setting}={}", path.display())))
-            }
-            Err(error) => Err(TlsError::new(setting, path, error)),
+        Err(Error::InconsistentKeys(_)) => {
+            Err(refuse_key(format!("not the key of {setting}={}", path.display())))
         }
+        Err(error) => Err(TlsError::new(setting, path, error)),
     }
 }
 

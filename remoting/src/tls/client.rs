@@ -14,7 +14,7 @@ use tokio_rustls::rustls::client::danger::ServerCertVerifier;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
-use super::certificates::{self, IdentityFiles};
+use super::certificates;
 use super::verifiers::LenientWithServer;
 use super::{TlsError, TlsOptions, Trust};
 use crate::stream::Stream;
@@ -52,7 +52,7 @@ impl ClientTls {
         };
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::words(error.to_string()))?
+            .map_err(TlsError::words)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let config = match &options.identity {
@@ -60,11 +60,8 @@ impl ClientTls {
             Some(identity) => {
                 let cert = certificates::read(CERT, &identity.cert_path)?;
                 let key = certificates::read(KEY, &identity.key_path)?;
-                let files = IdentityFiles {
-                    cert: (CERT, &identity.cert_path, &cert),
-                    key: (KEY, &identity.key_path, &key),
-                };
-                let certified = files.certified_key(&provider)?;
+                let (cert, key) = ((CERT, &*identity.cert_path, &*cert), (KEY, &*identity.key_path, &*key));
+                let certified = certificates::certified_key(&provider, cert, key)?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
         };

@@ -39,8 +39,8 @@ pub(super) fn certified_key(provider: &CryptoProvider) -> Result<CertifiedKey, T
     let failed = |_| TlsError::words("the self-signed certificate of tls.test.mode.enable cannot be made");
     let random = SystemRandom::new();
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).map_err(failed)?;
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref())
-        .map_err(|error| TlsError::words(error.to_string()))?;
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref()).map_err(TlsError::words)?;
     let mut serial = [0; 16];
     fill(&mut serial).map_err(failed)?;
     // Positive, and as long as it says.
@@ -59,10 +59,9 @@ pub(super) fn certified_key(provider: &CryptoProvider) -> Result<CertifiedKey, T
     let certificate = der(SEQUENCE, &[&tbs, &algorithm, &der(BIT_STRING, &[&[0], signature.as_ref()])]);
 
     let key = PrivatePkcs8KeyDer::from(pkcs8.as_ref().to_vec()).into();
-    let key =
-        provider.key_provider.load_private_key(key).map_err(|error| TlsError::words(error.to_string()))?;
+    let key = provider.key_provider.load_private_key(key).map_err(TlsError::words)?;
     let certified = CertifiedKey::new(vec![CertificateDer::from(certificate)], Arc::clone(&key));
-    certified.keys_match().map_err(|error| TlsError::words(error.to_string()))?;
+    certified.keys_match().map_err(TlsError::words)?;
     Ok(certified)
 }
 

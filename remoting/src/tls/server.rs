@@ -18,7 +18,7 @@ use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::SingleCertAndKey;
 
-use super::certificates::{self, IdentityFiles};
+use super::certificates;
 use super::verifiers::LenientWithClient;
 use super::{ClientAuth, ServerTlsOptions, TlsError, self_signed};
 use crate::connection::lock;
@@ -83,12 +83,12 @@ impl Files {
             Some(identity) => {
                 let cert = (CERT, &*identity.cert_path, &*self.cert);
                 let key = (KEY, &*identity.key_path, &*self.key);
-                IdentityFiles { cert, key }.certified_key(provider)?
+                certificates::certified_key(provider, cert, key)?
             }
         };
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::words(error.to_string()))?;
+            .map_err(TlsError::words)?;
         Ok(builder
             .with_client_cert_verifier(self.client_verifier(options, provider)?)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified))))
