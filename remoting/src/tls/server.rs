@@ -166,8 +166,13 @@ impl ServerTls {
         Ok(true)
     }
 
-    /// Reloads for ever, whenever the files change.
+    /// Reloads for ever, whenever the files change. Without files, as in test mode, there is nothing to do.
     pub(crate) async fn keep_current(&self) {
+        let ServerTlsOptions { identity, client_auth, .. } = &self.shared.options;
+        let trusts_a_file = matches!(client_auth, ClientAuth::Certificate { trust_cert_path: Some(_), .. });
+        if identity.is_none() && !trusts_a_file {
+            return std::future::pending().await;
+        }
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
