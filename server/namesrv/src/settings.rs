@@ -52,8 +52,7 @@ impl Default for NamesrvSettings {
         let mut settings = Self(Settings::from_table(TABLE));
         let home = std::env::var("HOME").unwrap_or_else(|_| ".".to_owned());
         for (key, name) in [("kvConfigPath", "kvConfig.json"), ("configStorePath", "namesrv.properties")] {
-            // Both rows take any text.
-            let _ = settings.0.set(key, &format!("{home}/namesrv/{name}"));
+            settings.0.set(key, &format!("{home}/namesrv/{name}")).expect("both rows take any text");
         }
         settings
     }
