@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ferrocket_protocol::settings::{Setting, Settings, parse_properties};
+use ferrocket_protocol::settings::{Setting, SettingError, Settings, parse_properties};
 
 #[cfg(not(feature = "tls"))]
 mod absent;
@@ -106,6 +106,12 @@ impl fmt::Display for TlsError {
 }
 
 impl std::error::Error for TlsError {}
+
+impl From<SettingError> for TlsError {
+    fn from(error: SettingError) -> Self {
+        Self::words(error)
+    }
+}
 
 /// How a listening side takes TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
