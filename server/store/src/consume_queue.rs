@@ -250,43 +250,46 @@ impl ConsumeQueue {
         QueueEntry::read(&self.read(number, 1))
     }
 
-    /// Up to `count` entries from `number` on, as bytes. Fewer at the end or at the end of a file.
+    /// Up to `count` entries from `number` on, as bytes. Fewer at the end or at the end of a file; none if the
+    /// disk fails.
     pub(crate) fn read(&self, number: i64, count: usize) -> Vec<u8> {
-        let (written, end) = {
+        self.try_read(number, count).unwrap_or_else(|error| {
+            tracing::error!(topic = %self.topic, queue_id = self.queue_id, number, %error, "ConsumeQueue read");
+            Vec::new()
+        })
+    }
+
+    fn try_read(&self, number: i64, count: usize) -> io::Result<Vec<u8>> {
+        let written = {
             let state = self.state();
-            if number < state.written {
-                (state.written, state.end())
-            } else {
+            // Asked for by consumers, so any number may come.
+            if !(0..state.end()).contains(&number) {
+                return Ok(Vec::new());
+            }
+            if number >= state.written {
                 let from = (number - state.written) as usize * UNIT_LEN;
                 let all = state.writing.iter().chain(&state.pending);
-                return match from.checked_sub(state.writing.len()) {
+                return Ok(match from.checked_sub(state.writing.len()) {
                     // The usual case, at memcpy speed.
                     Some(from) => {
-                        let pending = state.pending.get(from..).unwrap_or_default();
+                        let pending = &state.pending[from..];
                         pending.get(..count * UNIT_LEN).unwrap_or(pending).to_vec()
                     }
                     None => all.skip(from).take(count * UNIT_LEN).copied().collect(),
-                };
+                });
             }
+            state.written
         };
-        if number < 0 || number >= end {
-            return Vec::new();
-        }
         let mut files = self.files();
         files.used = true;
-        let Ok(Some((start, file))) = files.segments.file_of(number * UNIT) else { return Vec::new() };
+        let Some((start, file)) = files.segments.file_of(number * UNIT)? else { return Ok(Vec::new()) };
         let file_end = (start + files.segments.file_len()) / UNIT;
         files.segments.close_if_crowded();
         drop(files);
         let count = (count as i64).min(file_end.min(written) - number);
         let mut bytes = vec![0; count as usize * UNIT_LEN];
-        match read_full(&*file, &mut bytes, (number * UNIT - start) as u64) {
-            Ok(()) => bytes,
-            Err(error) => {
-                tracing::error!(topic = %self.topic, queue_id = self.queue_id, number, %error, "ConsumeQueue read");
-                Vec::new()
-            }
-        }
+        read_full(&*file, &mut bytes, (number * UNIT - start) as u64)?;
+        Ok(bytes)
     }
 
     /// Writes out what is in memory. Nothing is synced, except new files.
