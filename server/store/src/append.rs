@@ -142,9 +142,8 @@ impl Store {
         let Placed { answers, arrivals, keys, runs } =
             self.assign(tail.end, store_timestamp, parts, &mut bytes);
         let bytes = Bytes::from(bytes);
-        if let Err(error) = self.write_runs(&mut tail, &runs, &bytes) {
-            return Err(AppendError::Failed(self.fail(&format!("writing the CommitLog: {error}"))));
-        }
+        let written = self.write_runs(&mut tail, &runs, &bytes);
+        written.map_err(|error| self.failed("writing the CommitLog", &error))?;
         let mut crowded = false;
         for arrival in &arrivals {
             crowded |= arrival.queue.push(arrival.entry) >= PENDING_BYTES_MAX;

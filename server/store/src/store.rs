@@ -276,8 +276,7 @@ impl Store {
     /// Why nothing is accepted, if so.
     pub(crate) fn admits(&self) -> Result<(), AppendError> {
         match self.durability.ended() {
-            Some(StoreError::Failed(why)) => Err(AppendError::Failed(why)),
-            Some(StoreError::Closed) => Err(AppendError::Closed),
+            Some(why) => Err(why.into()),
             None if self.closed.load(Ordering::Acquire) => Err(AppendError::Closed),
             None if self.disk_full.load(Ordering::Relaxed) => Err(AppendError::DiskFull),
             None => Ok(()),
@@ -335,14 +334,10 @@ impl Store {
     }
 
     /// Ends the store for good, before it acknowledges what it may have lost. Returns the first reason.
-    pub(crate) fn fail(&self, why: &str) -> String {
-        tracing::error!(why, "the store takes nothing more until it is reopened");
-        self.durability.end(StoreError::Failed(why.to_owned()));
-        self.durability.ended().map_or_else(|| why.to_owned(), |ended| ended.to_string())
-    }
-
     pub(crate) fn failed(&self, doing: &str, error: &std::io::Error) -> StoreError {
-        StoreError::Failed(self.fail(&format!("{doing}: {error}")))
+        let why = format!("{doing}: {error}");
+        tracing::error!(why, "the store takes nothing more until it is reopened");
+        self.durability.end(StoreError::Failed(why))
     }
 
     /// Keeps messages until they are durable. Returns whether too many are waiting.

@@ -19,6 +19,10 @@ async fn a_failed_sync_ends_the_store() {
     assert!(matches!(store.flush(), Err(StoreError::Failed(_))), "a second sync proves nothing");
     assert_eq!(store.wait_durable(durable.end_offset).await, Ok(()));
     assert!(matches!(store.wait_durable(lost.end_offset).await, Err(StoreError::Failed(_))));
+    assert_eq!(
+        store.flush().unwrap_err().to_string(),
+        "the message store failed: syncing the CommitLog: other error"
+    );
     assert!(matches!(try_send(&store, message("A", 0, "more")), Err(AppendError::Failed(_))));
     assert!(!store.is_writable());
     assert_eq!(bodies(&store, "A", 0), ["durable"]);
