@@ -15,7 +15,7 @@ use ferrocket_protocol::message::{
 
 use crate::commit_log::Tail;
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
-use crate::error::AppendError;
+use crate::error::{AppendError, StoreError};
 use crate::index::IndexKey;
 use crate::queues::is_folder_name;
 use crate::record::{self, BLANK_LEN, StoreProperties};
@@ -158,9 +158,10 @@ impl Store {
             crowded |= self.index.put(index, &keys, now_ms);
         }
         drop(index);
-        if crowded_arrivals {
-            // More unflushed messages than may wait: the appender pays for the flush.
-            let _ = self.flush();
+        // More unflushed messages than may wait: the appender pays for the flush. If the store was closed
+        // meanwhile, closing has flushed them.
+        if crowded_arrivals && let Err(why @ StoreError::Failed(_)) = self.flush() {
+            return Err(why.into());
         }
         if !sync {
             self.announce(&arrivals);

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use ferrocket_store::{AppendError, Call, Fault, StoreError};
 
-use crate::world::{World, bodies, message, send, try_send};
+use crate::world::{World, bodies, message, send, singles, try_send};
 
 /// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
 #[tokio::test]
@@ -31,6 +31,21 @@ async fn a_failed_sync_ends_the_store() {
     let store = world.open();
     assert_eq!(bodies(&store, "A", 0)[0], "durable");
     send(&store, "A", 0, "again");
+}
+
+/// Where an appender flushes because too many messages wait for it, it is told that this failed.
+#[test]
+fn a_flush_for_too_many_waiting_messages_may_fail() {
+    let mut world = World::new().sync_flush();
+    world.config.mapped_file_size_commit_log = 1 << 27;
+    world.config.message_index_enable = false;
+    let store = world.open();
+    send(&store, "A", 0, "makes the segment");
+    store.flush().unwrap();
+    world.disk.inject(Call::Sync, 1, Fault::Fail(ErrorKind::Other));
+    let answers = store.append(singles(vec![message("A", 0, ""); (1 << 18) + 1]));
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(AppendError::Failed(_)))).count();
+    assert_eq!(refused, answers.len());
 }
 
 /// A failed write refuses its group; a short one is finished.
