@@ -341,9 +341,9 @@ impl Store {
     }
 
     /// Keeps messages until they are durable. Returns whether too many are waiting.
-    pub(crate) fn park_arrivals(&self, arrivals: &[Arrival]) -> bool {
+    pub(crate) fn park_arrivals(&self, arrivals: Vec<Arrival>) -> bool {
         let mut parked = self.parked.lock().expect("parked arrivals");
-        parked.extend(arrivals.iter().map(Arrival::again));
+        parked.extend(arrivals);
         parked.len() > PARKED_MAX
     }
 
@@ -363,12 +363,6 @@ impl Store {
         for Arrival { queue, entry, queue_offset, store_timestamp } in arrivals {
             listener.arrived(&queue.topic, queue.queue_id, *queue_offset, entry.tags_code, *store_timestamp);
         }
-    }
-}
-
-impl Arrival {
-    fn again(&self) -> Self {
-        Self { queue: self.queue.clone(), ..*self }
     }
 }
 
