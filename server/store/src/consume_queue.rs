@@ -29,7 +29,7 @@ const SECTOR_LEN: i64 = 512;
 const SCAN_CHUNK: usize = 64 * 1024;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
 const RECENT_FILES: usize = 3;
-/// Bytes of entries that recovery keeps in memory before it writes them out.
+/// Bytes of entries in memory at which recovery writes them out and an append asks the keeper to.
 pub(crate) const PENDING_BYTES_MAX: usize = 1 << 20;
 
 /// One entry of a ConsumeQueue.
@@ -104,7 +104,7 @@ pub(crate) struct ConsumeQueue {
     /// The queue offset of the next message. Only touched under the lock of the log's tail, so that both
     /// offsets of a message are assigned together.
     pub(crate) next: AtomicI64,
-    /// Whether the queue is listed as having something to write out or to sync.
+    /// Whether the queue is listed as having something to write out.
     pub(crate) listed: AtomicBool,
     files: Mutex<Files>,
     state: Mutex<State>,
@@ -334,7 +334,7 @@ impl ConsumeQueue {
         Ok(())
     }
 
-    /// Puts on the disk what has been written out.
+    /// Puts on the disk what has been written out. Does nothing if it is there.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let unsynced = std::mem::take(&mut self.files().unsynced);
         for start in unsynced {

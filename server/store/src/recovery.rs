@@ -117,7 +117,6 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
-            parts.queues.list_dirty(&queue);
         }
     }
     finish(parts, from, &end)

@@ -76,8 +76,6 @@ pub struct Store {
     /// Delays of levels 1, 2, … in milliseconds.
     pub(crate) delay_levels: Vec<i64>,
     pub(crate) checkpoint: Mutex<Checkpoint>,
-    /// Queues that were written out but not synced.
-    pub(crate) unsynced: Mutex<Vec<Arc<ConsumeQueue>>>,
     /// Store time of the newest flushed message.
     pub(crate) flushed_timestamp: AtomicI64,
     /// Percent of the disk in use, and whether that is too much.
@@ -164,7 +162,6 @@ impl Store {
             config_files: ConfigFiles::new(disk.clone(), root.join("config")),
             store_host: RwLock::new(config.store_host),
             checkpoint: Mutex::new(checkpoint),
-            unsynced: Mutex::new(Vec::new()),
             flushed_timestamp: AtomicI64::new(newest),
             disk_used_percent: AtomicI64::new(0),
             disk_full: AtomicBool::new(false),
