@@ -16,10 +16,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use ferrocket_protocol::Text;
-use ferrocket_protocol::message::java_hash;
 
 use crate::config::UNIT_LEN;
 use crate::disk::{read_full, write_full};
+use crate::record;
 use crate::segments::Segments;
 
 const UNIT: i64 = UNIT_LEN as i64;
@@ -164,7 +164,7 @@ impl State {
 
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
-        let key_hash = java_hash(&topic).wrapping_mul(31).wrapping_add(i32::from(b'#'));
+        let key_hash = record::topic_hash(&topic);
         let files = Files { segments, clean_tail: false, unsynced: BTreeSet::new(), used: false };
         Self {
             topic,
@@ -475,20 +475,26 @@ impl ConsumeQueue {
         Ok(true)
     }
 
-    /// Finds the first entry whose record starts at or behind `min_physical`. Java counterpart:
-    /// `correctMinOffset`, which gives up after the first file.
-    pub(crate) fn correct_min(&self, min_physical: i64) {
+    /// The number of the first entry whose record starts at or behind `physical`.
+    pub(crate) fn first_behind(&self, physical: i64) -> i64 {
         let (mut low, mut high) = (self.first(), self.end());
         while low < high {
             let middle = low + (high - low) / 2;
             match self.entry(middle) {
-                Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= min_physical => {
-                    high = middle;
+                Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= physical => {
+                    high = middle
                 }
                 _ => low = middle + 1,
             }
         }
-        self.state().min = low;
+        low
+    }
+
+    /// Sets the first entry that can be read, when the log begins at `min_physical`. Java counterpart:
+    /// `correctMinOffset`, which gives up after the first file.
+    pub(crate) fn correct_min(&self, min_physical: i64) {
+        let min = self.first_behind(min_physical);
+        self.state().min = min;
     }
 
     /// Removes the files whose last entry lies before `min_physical`, never the last file. Returns how many.
