@@ -127,7 +127,7 @@ impl Store {
             let status = if one { GetStatus::OffsetOverflowOne } else { GetStatus::OffsetOverflowBadly };
             return empty(status, max);
         }
-        let log_end = self.log.written();
+        let (log_min, log_end) = (self.log.min(), self.log.written());
         let memory = self.config.memory_bytes / 100 * self.config.access_message_in_memory_max_ratio;
         let mut result = empty(GetStatus::NoMatchedMessage, offset);
         let mut picked = Picked::default();
@@ -150,7 +150,8 @@ impl Store {
                     result.next_begin_offset += 1;
                     continue;
                 }
-                let in_disk = log_end - entry.physical_offset > memory;
+                // An entry is the disk's word: it may say anything.
+                let in_disk = log_end.saturating_sub(entry.physical_offset) > memory;
                 if self.is_full(picked.entries.len(), picked.bytes, entry.size as usize, limits, in_disk) {
                     break 'scan;
                 }
@@ -158,7 +159,7 @@ impl Store {
                 if !matches(entry.tags_code) {
                     continue;
                 }
-                if !entry.is_message() || entry.physical_offset < self.log.min() {
+                if !entry.is_message() || entry.physical_offset < log_min {
                     if picked.entries.is_empty() {
                         result.status = GetStatus::MessageWasRemoving;
                     }
@@ -171,7 +172,7 @@ impl Store {
                 picked.entries.push((entry, result.next_begin_offset));
             }
         }
-        result.suggest_pulling_from_slave = log_end - newest > memory;
+        result.suggest_pulling_from_slave = log_end.saturating_sub(newest) > memory;
         self.fetch(&picked, &mut result);
         result
     }
