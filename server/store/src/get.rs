@@ -139,8 +139,9 @@ impl Store {
             let units = queue.read(result.next_begin_offset, (left as usize).min(CHUNK));
             if units.is_empty() {
                 if result.next_begin_offset == offset {
-                    let file = self.config.consume_queue_file_len() / UNIT_LEN as i64;
-                    return empty(GetStatus::OffsetFoundNull, offset + file - offset % file);
+                    // Java sends the reader on to the next file. But the disk may only have failed this once;
+                    // and if the file has expired, the next get says where the queue begins.
+                    return empty(GetStatus::OffsetFoundNull, offset);
                 }
                 break;
             }
@@ -235,7 +236,8 @@ impl Store {
             && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
     }
 
-    /// Reads the chosen records. What cannot be read ends the answer, so that the reader comes back for it.
+    /// Reads the chosen records. What cannot be read ends the answer. If it comes first the reader goes on behind
+    /// it, as in Java: it has expired, or it would stop the queue for good.
     fn fetch(&self, picked: &Picked, result: &mut GetResult) {
         let mut span: Option<(i64, Bytes)> = None;
         for (at, (entry, next)) in picked.entries.iter().enumerate() {

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use ferrocket_store::{AppendError, Call, Fault, StoreError};
+use ferrocket_store::{AppendError, Call, Fault, GetStatus, StoreError};
 
-use crate::world::{World, bodies, message, send, singles, try_send};
+use crate::world::{World, bodies, get, message, send, singles, try_send};
 
 /// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
 #[tokio::test]
@@ -93,6 +93,19 @@ fn any_failing_call_is_survived() {
             assert!(found >= durable as usize, "{call:?} {nth}: {found} of {durable}");
         }
     }
+}
+
+/// A queue's file that cannot be read once costs no message: the reader is sent to the same place again.
+#[test]
+fn a_failed_read_of_a_queue_skips_nothing() {
+    let world = World::new();
+    let store = world.open();
+    (0..25).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    store.keep_house(true).unwrap();
+    world.disk.inject(Call::Read, 1, Fault::Fail(ErrorKind::Other));
+    let failed = get(&store, "A", 0, 3);
+    assert_eq!((failed.status, failed.next_begin_offset), (GetStatus::OffsetFoundNull, 3));
+    assert_eq!(get(&store, "A", 0, 3).message_count, 22);
 }
 
 /// Single flipped bits of the log are found at the next start, or do not matter: no message is altered.
