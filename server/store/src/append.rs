@@ -15,7 +15,7 @@ use ferrocket_protocol::message::{
 
 use crate::commit_log::Tail;
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
-use crate::error::AppendError;
+use crate::error::{AppendError, StoreError};
 use crate::index::IndexKey;
 use crate::queues::is_folder_name;
 use crate::record::{self, BLANK_LEN, StoreProperties};
@@ -44,21 +44,32 @@ pub struct Appended {
     pub physical_offsets: Vec<i64>,
 }
 
-type Answer = Result<Appended, AppendError>;
+/// The accepted appends of a group, with all that can be known of them before they have offsets.
+#[derive(Default)]
+struct Group<'a> {
+    parts: Vec<Part>,
+    /// The records of all parts.
+    records: Vec<Encoded<'a>>,
+    bytes: Vec<u8>,
+}
 
 /// An append that was accepted, encoded into its place of the group's buffer.
-struct Part<'a> {
-    /// Which append of the group this is.
-    number: usize,
-    records: &'a [MessageRecord],
+struct Part {
+    records: usize,
     bytes: Range<usize>,
     queue: Arc<ConsumeQueue>,
+}
+
+struct Encoded<'a> {
+    len: usize,
+    flags: i32,
+    properties: StoreProperties<'a>,
 }
 
 /// What readers shall see of a group once it is written.
 #[derive(Default)]
 struct Placed {
-    answers: Vec<(usize, Appended)>,
+    answers: Vec<Appended>,
     arrivals: Vec<Arrival>,
     keys: Vec<IndexKey>,
     /// Physical offsets, and which bytes of the group's buffer go there. More than one if a segment ends.
@@ -74,44 +85,41 @@ impl Store {
     pub fn append(&self, mut group: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
         let store_host = self.store_host();
         let mut len = 0;
-        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(group.len());
-        for append in &mut group {
-            for record in &mut append.records {
-                record.store_host = store_host;
-            }
-            let checked = self.check(append);
-            len += checked.as_ref().copied().unwrap_or(0);
-            answers.push(checked.err().map(Err));
+        for record in group.iter_mut().flat_map(|append| &mut append.records) {
+            record.store_host = store_host;
+            len += record.encoded_len();
         }
-        let mut bytes = Vec::with_capacity(len);
-        let mut parts = Vec::with_capacity(group.len());
-        for (number, (append, answer)) in group.iter().zip(&answers).enumerate() {
-            let Some(first) = append.records.first().filter(|_| answer.is_none()) else { continue };
-            let from = bytes.len();
-            for record in &append.records {
-                record.encode(&mut bytes);
-            }
-            let queue = self.queues.get_or_create(&first.topic, first.queue_id);
-            parts.push(Part { number, records: &append.records, bytes: from..bytes.len(), queue });
-        }
-        let placed = if parts.is_empty() { Ok(Vec::new()) } else { self.place(&parts, bytes) };
-        match placed {
-            Ok(placed) => {
-                for (number, appended) in placed {
-                    if let Some(answer) = answers.get_mut(number) {
-                        *answer = Some(Ok(appended));
-                    }
-                }
-                answers.into_iter().map(|answer| answer.unwrap_or(Err(AppendError::Closed))).collect()
-            }
-            Err(refusal) => {
-                answers.into_iter().map(|answer| answer.unwrap_or(Err(refusal.clone()))).collect()
-            }
-        }
+        let mut accepted = Group { bytes: Vec::with_capacity(len), ..Group::default() };
+        let refusals: Vec<Option<AppendError>> =
+            group.iter().map(|append| self.encode(append, &mut accepted).err()).collect();
+        let mut placed = self.place(accepted).map(Vec::into_iter);
+        let answer = |refusal| match (refusal, &mut placed) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Ok(placed)) => Ok(placed.next().expect("every part was placed")),
+            (None, Err(refusal)) => Err(refusal.clone()),
+        };
+        refusals.into_iter().map(answer).collect()
     }
 
-    /// Whether the append can be stored at all, and how many bytes it takes.
-    fn check(&self, append: &Append) -> Result<usize, AppendError> {
+    /// Adds an append to its group if it can be stored.
+    fn encode<'a>(&self, append: &'a Append, group: &mut Group<'a>) -> Result<(), AppendError> {
+        let first = self.check(append)?;
+        let from = group.bytes.len();
+        for record in &append.records {
+            record.encode(&mut group.bytes);
+            group.records.push(Encoded {
+                len: record.encoded_len(),
+                flags: record.wire_sys_flag(),
+                properties: StoreProperties::read(&record.properties),
+            });
+        }
+        let queue = self.queues.get_or_create(&first.topic, first.queue_id);
+        group.parts.push(Part { records: append.records.len(), bytes: from..group.bytes.len(), queue });
+        Ok(())
+    }
+
+    /// Whether the append can be stored at all. Returns its first record.
+    fn check<'a>(&self, append: &'a Append) -> Result<&'a MessageRecord, AppendError> {
         let first = append.records.first().ok_or(AppendError::Batch)?;
         let mut len = 0;
         for record in &append.records {
@@ -130,28 +138,28 @@ impl Store {
             len += record.encoded_len();
         }
         let max = (self.log.segment_len() - BLANK_LEN) as usize;
-        if len > max { Err(AppendError::Size { len, max }) } else { Ok(len) }
+        if len > max { Err(AppendError::Size { len, max }) } else { Ok(first) }
     }
 
     /// Gives a group its offsets, writes it and shows it to readers.
-    fn place(&self, parts: &[Part<'_>], mut bytes: Vec<u8>) -> Result<Vec<(usize, Appended)>, AppendError> {
+    fn place(&self, mut group: Group<'_>) -> Result<Vec<Appended>, AppendError> {
+        if group.parts.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut tail = self.log.tail();
         self.admits()?;
         let now_ms = self.clock.now_ms();
         let store_timestamp = tail.stamp(now_ms);
-        let Placed { answers, arrivals, keys, runs } =
-            self.assign(tail.end, store_timestamp, parts, &mut bytes);
-        let bytes = Bytes::from(bytes);
-        if let Err(error) = self.write_runs(&mut tail, &runs, &bytes) {
-            return Err(AppendError::Failed(self.fail(&format!("writing the CommitLog: {error}"))));
-        }
+        let Placed { answers, mut arrivals, keys, runs } = self.assign(tail.end, store_timestamp, &mut group);
+        let bytes = Bytes::from(group.bytes);
+        let written = self.write_runs(&mut tail, &runs, &bytes);
+        written.map_err(|error| self.failed("writing the CommitLog", &error))?;
         let mut crowded = false;
         for arrival in &arrivals {
             crowded |= arrival.queue.push(arrival.entry) >= PENDING_BYTES_MAX;
             self.queues.list_dirty(&arrival.queue);
         }
-        let sync = self.sync_flush();
-        let crowded_arrivals = sync && self.park_arrivals(&arrivals);
+        let crowded_arrivals = self.sync_flush() && self.park_arrivals(std::mem::take(&mut arrivals));
         // Taken before the tail is let go: index entries come in the order of the log.
         let mut index = (!keys.is_empty()).then(|| self.index.lock());
         drop(tail);
@@ -159,21 +167,22 @@ impl Store {
             crowded |= self.index.put(index, &keys, now_ms);
         }
         drop(index);
-        if crowded_arrivals {
-            // More unflushed messages than may wait: the appender pays for the flush.
-            let _ = self.flush();
+        // More unflushed messages than may wait: the appender pays for the flush. If the store was closed
+        // meanwhile, closing has flushed them.
+        if crowded_arrivals && let Err(why @ StoreError::Failed(_)) = self.flush() {
+            return Err(why.into());
         }
-        if !sync {
-            self.announce(&arrivals);
-        }
+        self.announce(&arrivals);
         self.wake_keepers(crowded);
         Ok(answers)
     }
 
     /// Decides where each record goes and writes that into it.
-    fn assign(&self, mut end: i64, store_timestamp: i64, parts: &[Part<'_>], bytes: &mut [u8]) -> Placed {
-        let mut placed = Placed { answers: Vec::with_capacity(parts.len()), ..Placed::default() };
-        for part in parts {
+    fn assign(&self, mut end: i64, store_timestamp: i64, group: &mut Group<'_>) -> Placed {
+        let mut placed = Placed { answers: Vec::with_capacity(group.parts.len()), ..Placed::default() };
+        let mut rest = &mut group.bytes[..];
+        let mut records = group.records.iter();
+        for part in &group.parts {
             let len = part.bytes.len() as i64;
             let room = self.log.segment_len() - end % self.log.segment_len();
             if len + BLANK_LEN > room {
@@ -188,24 +197,22 @@ impl Store {
                 end_offset: end + len,
                 queue_offset: 0,
                 store_timestamp,
-                physical_offsets: Vec::with_capacity(part.records.len()),
+                physical_offsets: Vec::with_capacity(part.records),
             };
-            let mut at = part.bytes.start;
-            for (number, record) in part.records.iter().enumerate() {
-                let (flags, size) = (record.wire_sys_flag(), record.encoded_len());
-                let shown = record::has_queue_offset(flags);
+            for Encoded { len, flags, properties } in records.by_ref().take(part.records) {
+                let shown = record::has_queue_offset(*flags);
                 let queue_offset = if shown { part.queue.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
-                let physical_offset = end + (at - part.bytes.start) as i64;
-                if number == 0 {
+                if appended.physical_offsets.is_empty() {
                     appended.queue_offset = queue_offset;
                 }
+                let physical_offset = end;
                 appended.physical_offsets.push(physical_offset);
-                let target = bytes.get_mut(at..).unwrap_or_default();
-                patch(target, QUEUE_OFFSET_AT, queue_offset);
-                patch(target, PHYSICAL_OFFSET_AT, physical_offset);
-                patch(target, store_timestamp_at(flags), store_timestamp);
-                let properties = StoreProperties::read(&record.properties);
-                if self.config.message_index_enable && record::is_indexed(flags) {
+                let record;
+                (record, rest) = rest.split_at_mut(*len);
+                patch(record, QUEUE_OFFSET_AT, queue_offset);
+                patch(record, PHYSICAL_OFFSET_AT, physical_offset);
+                patch(record, store_timestamp_at(*flags), store_timestamp);
+                if self.config.message_index_enable && record::is_indexed(*flags) {
                     let hashes = properties.key_hashes(part.queue.key_hash);
                     placed.keys.extend(hashes.map(|hash| IndexKey {
                         hash,
@@ -214,15 +221,15 @@ impl Store {
                     }));
                 }
                 if shown {
-                    let tags_code = properties.tags_code(&record.topic, store_timestamp, &self.delay_levels);
-                    let entry = QueueEntry { physical_offset, size: size as i32, tags_code };
+                    let topic = &part.queue.topic;
+                    let tags_code = properties.tags_code(topic, store_timestamp, &self.delay_levels);
+                    let entry = QueueEntry { physical_offset, size: *len as i32, tags_code };
                     let queue = part.queue.clone();
                     placed.arrivals.push(Arrival { queue, entry, queue_offset, store_timestamp });
                 }
-                at += size;
+                end += *len as i64;
             }
-            placed.answers.push((part.number, appended));
-            end += len;
+            placed.answers.push(appended);
         }
         placed
     }
@@ -241,7 +248,5 @@ impl Store {
 }
 
 fn patch(record: &mut [u8], at: usize, value: i64) {
-    if let Some(place) = record.get_mut(at..at + 8) {
-        place.copy_from_slice(&value.to_be_bytes());
-    }
+    record[at..at + 8].copy_from_slice(&value.to_be_bytes());
 }

@@ -16,10 +16,10 @@ use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use ferrocket_protocol::Text;
-use ferrocket_protocol::message::java_hash;
 
 use crate::config::UNIT_LEN;
 use crate::disk::{read_full, write_full};
+use crate::record;
 use crate::segments::Segments;
 
 const UNIT: i64 = UNIT_LEN as i64;
@@ -29,7 +29,7 @@ const SECTOR_LEN: i64 = 512;
 const SCAN_CHUNK: usize = 64 * 1024;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
 const RECENT_FILES: usize = 3;
-/// Bytes of entries that recovery keeps in memory before it writes them out.
+/// Bytes of entries in memory at which recovery writes them out and an append asks the keeper to.
 pub(crate) const PENDING_BYTES_MAX: usize = 1 << 20;
 
 /// One entry of a ConsumeQueue.
@@ -104,7 +104,7 @@ pub(crate) struct ConsumeQueue {
     /// The queue offset of the next message. Only touched under the lock of the log's tail, so that both
     /// offsets of a message are assigned together.
     pub(crate) next: AtomicI64,
-    /// Whether the queue is listed as having something to write out or to sync.
+    /// Whether the queue is listed as having something to write out.
     pub(crate) listed: AtomicBool,
     files: Mutex<Files>,
     state: Mutex<State>,
@@ -164,7 +164,7 @@ impl State {
 
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
-        let key_hash = java_hash(&topic).wrapping_mul(31).wrapping_add(i32::from(b'#'));
+        let key_hash = record::topic_hash(&topic);
         let files = Files { segments, clean_tail: false, unsynced: BTreeSet::new(), used: false };
         Self {
             topic,
@@ -250,43 +250,46 @@ impl ConsumeQueue {
         QueueEntry::read(&self.read(number, 1))
     }
 
-    /// Up to `count` entries from `number` on, as bytes. Fewer at the end or at the end of a file.
+    /// Up to `count` entries from `number` on, as bytes. Fewer at the end or at the end of a file; none if the
+    /// disk fails.
     pub(crate) fn read(&self, number: i64, count: usize) -> Vec<u8> {
-        let (written, end) = {
+        self.try_read(number, count).unwrap_or_else(|error| {
+            tracing::error!(topic = %self.topic, queue_id = self.queue_id, number, %error, "ConsumeQueue read");
+            Vec::new()
+        })
+    }
+
+    fn try_read(&self, number: i64, count: usize) -> io::Result<Vec<u8>> {
+        let written = {
             let state = self.state();
-            if number < state.written {
-                (state.written, state.end())
-            } else {
+            // Asked for by consumers, so any number may come.
+            if !(0..state.end()).contains(&number) {
+                return Ok(Vec::new());
+            }
+            if number >= state.written {
                 let from = (number - state.written) as usize * UNIT_LEN;
                 let all = state.writing.iter().chain(&state.pending);
-                return match from.checked_sub(state.writing.len()) {
+                return Ok(match from.checked_sub(state.writing.len()) {
                     // The usual case, at memcpy speed.
                     Some(from) => {
-                        let pending = state.pending.get(from..).unwrap_or_default();
+                        let pending = &state.pending[from..];
                         pending.get(..count * UNIT_LEN).unwrap_or(pending).to_vec()
                     }
                     None => all.skip(from).take(count * UNIT_LEN).copied().collect(),
-                };
+                });
             }
+            state.written
         };
-        if number < 0 || number >= end {
-            return Vec::new();
-        }
         let mut files = self.files();
         files.used = true;
-        let Ok(Some((start, file))) = files.segments.file_of(number * UNIT) else { return Vec::new() };
+        let Some((start, file)) = files.segments.file_of(number * UNIT)? else { return Ok(Vec::new()) };
         let file_end = (start + files.segments.file_len()) / UNIT;
         files.segments.close_if_crowded();
         drop(files);
         let count = (count as i64).min(file_end.min(written) - number);
         let mut bytes = vec![0; count as usize * UNIT_LEN];
-        match read_full(&*file, &mut bytes, (number * UNIT - start) as u64) {
-            Ok(()) => bytes,
-            Err(error) => {
-                tracing::error!(topic = %self.topic, queue_id = self.queue_id, number, %error, "ConsumeQueue read");
-                Vec::new()
-            }
-        }
+        read_full(&*file, &mut bytes, (number * UNIT - start) as u64)?;
+        Ok(bytes)
     }
 
     /// Writes out what is in memory. Nothing is synced, except new files.
@@ -331,7 +334,7 @@ impl ConsumeQueue {
         Ok(())
     }
 
-    /// Puts on the disk what has been written out.
+    /// Puts on the disk what has been written out. Does nothing if it is there.
     pub(crate) fn sync(&self) -> io::Result<()> {
         let unsynced = std::mem::take(&mut self.files().unsynced);
         for start in unsynced {
@@ -472,20 +475,26 @@ impl ConsumeQueue {
         Ok(true)
     }
 
-    /// Finds the first entry whose record starts at or behind `min_physical`. Java counterpart:
-    /// `correctMinOffset`, which gives up after the first file.
-    pub(crate) fn correct_min(&self, min_physical: i64) {
+    /// The number of the first entry whose record starts at or behind `physical`.
+    pub(crate) fn first_behind(&self, physical: i64) -> i64 {
         let (mut low, mut high) = (self.first(), self.end());
         while low < high {
             let middle = low + (high - low) / 2;
             match self.entry(middle) {
-                Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= min_physical => {
-                    high = middle;
+                Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= physical => {
+                    high = middle
                 }
                 _ => low = middle + 1,
             }
         }
-        self.state().min = low;
+        low
+    }
+
+    /// Sets the first entry that can be read, when the log begins at `min_physical`. Java counterpart:
+    /// `correctMinOffset`, which gives up after the first file.
+    pub(crate) fn correct_min(&self, min_physical: i64) {
+        let min = self.first_behind(min_physical);
+        self.state().min = min;
     }
 
     /// Removes the files whose last entry lies before `min_physical`, never the last file. Returns how many.

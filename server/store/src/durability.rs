@@ -52,15 +52,15 @@ impl Durability {
         });
     }
 
-    /// Ends the watermark; the first reason stays.
-    pub(crate) fn end(&self, why: StoreError) {
+    /// Ends the watermark. Returns the reason that stays: the first.
+    pub(crate) fn end(&self, why: StoreError) -> StoreError {
+        let mut stays = why;
         self.progress.send_if_modified(|progress| {
             let first = progress.ended.is_none();
-            if first {
-                progress.ended = Some(why);
-            }
+            stays = progress.ended.get_or_insert_with(|| stays.clone()).clone();
             first
         });
+        stays
     }
 
     /// Completes when everything before `offset` is on the disk.

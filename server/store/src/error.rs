@@ -137,6 +137,15 @@ impl fmt::Display for AppendError {
 
 impl std::error::Error for AppendError {}
 
+impl From<StoreError> for AppendError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Failed(why) => Self::Failed(why),
+            StoreError::Closed => Self::Closed,
+        }
+    }
+}
+
 /// Why the store could not make good on something already accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {

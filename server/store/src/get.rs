@@ -127,7 +127,7 @@ impl Store {
             let status = if one { GetStatus::OffsetOverflowOne } else { GetStatus::OffsetOverflowBadly };
             return empty(status, max);
         }
-        let log_end = self.log.written();
+        let (log_min, log_end) = (self.log.min(), self.log.written());
         let memory = self.config.memory_bytes / 100 * self.config.access_message_in_memory_max_ratio;
         let mut result = empty(GetStatus::NoMatchedMessage, offset);
         let mut picked = Picked::default();
@@ -139,8 +139,9 @@ impl Store {
             let units = queue.read(result.next_begin_offset, (left as usize).min(CHUNK));
             if units.is_empty() {
                 if result.next_begin_offset == offset {
-                    let file = self.config.consume_queue_file_len() / UNIT_LEN as i64;
-                    return empty(GetStatus::OffsetFoundNull, offset + file - offset % file);
+                    // Java sends the reader on to the next file. But the disk may only have failed this once;
+                    // and if the file has expired, the next get says where the queue begins.
+                    return empty(GetStatus::OffsetFoundNull, offset);
                 }
                 break;
             }
@@ -150,7 +151,8 @@ impl Store {
                     result.next_begin_offset += 1;
                     continue;
                 }
-                let in_disk = log_end - entry.physical_offset > memory;
+                // An entry is the disk's word: it may say anything.
+                let in_disk = log_end.saturating_sub(entry.physical_offset) > memory;
                 if self.is_full(picked.entries.len(), picked.bytes, entry.size as usize, limits, in_disk) {
                     break 'scan;
                 }
@@ -158,7 +160,7 @@ impl Store {
                 if !matches(entry.tags_code) {
                     continue;
                 }
-                if !entry.is_message() || entry.physical_offset < self.log.min() {
+                if !entry.is_message() || entry.physical_offset < log_min {
                     if picked.entries.is_empty() {
                         result.status = GetStatus::MessageWasRemoving;
                     }
@@ -171,7 +173,7 @@ impl Store {
                 picked.entries.push((entry, result.next_begin_offset));
             }
         }
-        result.suggest_pulling_from_slave = log_end - newest > memory;
+        result.suggest_pulling_from_slave = log_end.saturating_sub(newest) > memory;
         self.fetch(&picked, &mut result);
         result
     }
@@ -234,7 +236,8 @@ impl Store {
             && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
     }
 
-    /// Reads the chosen records. What cannot be read ends the answer, so that the reader comes back for it.
+    /// Reads the chosen records. What cannot be read ends the answer. If it comes first the reader goes on behind
+    /// it, as in Java: it has expired, or it would stop the queue for good.
     fn fetch(&self, picked: &Picked, result: &mut GetResult) {
         let mut span: Option<(i64, Bytes)> = None;
         for (at, (entry, next)) in picked.entries.iter().enumerate() {

@@ -151,18 +151,14 @@ impl Store {
         }
         for queue in self.queues.take_dirty() {
             queue.write_out().map_err(|error| self.failed("writing a ConsumeQueue", &error))?;
-            self.note_unsynced(queue);
         }
         let indexed =
             self.index.write_out(thorough).map_err(|error| self.failed("writing the index", &error))?;
         if !thorough {
             return Ok(());
         }
-        let unsynced = std::mem::take(&mut *self.unsynced.lock().expect("unsynced queues"));
-        for queue in &unsynced {
-            queue.sync().map_err(|error| self.failed("syncing a ConsumeQueue", &error))?;
-        }
         for queue in self.queues.all() {
+            queue.sync().map_err(|error| self.failed("syncing a ConsumeQueue", &error))?;
             queue.close_idle();
         }
         if mark > 0 {
@@ -172,12 +168,5 @@ impl Store {
             checkpoint.write(times).map_err(|error| self.failed("writing the checkpoint", &error))?;
         }
         Ok(())
-    }
-
-    fn note_unsynced(&self, queue: Arc<crate::consume_queue::ConsumeQueue>) {
-        let mut unsynced = self.unsynced.lock().expect("unsynced queues");
-        if !unsynced.iter().any(|known| Arc::ptr_eq(known, &queue)) {
-            unsynced.push(queue);
-        }
     }
 }

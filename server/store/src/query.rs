@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use ferrocket_protocol::Text;
-use ferrocket_protocol::message::java_hash;
 
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
 use crate::record;
@@ -97,7 +96,7 @@ impl Store {
 
     /// Messages of a topic with this key, or with this unique key, stored between two times (ms since 1970).
     pub fn query(&self, topic: &str, key: &str, max_num: usize, begin_ms: i64, end_ms: i64) -> QueryResult {
-        let hash = record::index_hash(java_hash(topic).wrapping_mul(31).wrapping_add(i32::from(b'#')), key);
+        let hash = record::index_hash(record::topic_hash(topic), key);
         let max = max_num.min(self.config.max_msgs_num_batch);
         let mut result = QueryResult::default();
         let mut end_ms = end_ms;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use ferrocket_protocol::message::{
-    MAGIC_BLANK, MAGIC_V1, MAGIC_V2, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, TOPIC_LEN_MAX, body_crc,
+    MAGIC_BLANK, MAGIC_V1, MAGIC_V2, PHYSICAL_OFFSET_AT, QUEUE_OFFSET_AT, TOPIC_LEN_MAX, body_crc, java_hash,
     store_timestamp_at, sys_flag, tags_code,
 };
 use ferrocket_protocol::properties::{self, names};
@@ -194,6 +194,11 @@ impl<'a> StoreProperties<'a> {
     }
 }
 
+/// Java's hash of `topic#`, from which the hashes of the topic's keys go on.
+pub(crate) fn topic_hash(topic: &str) -> i32 {
+    java_hash(topic).wrapping_mul(31).wrapping_add(i32::from(b'#'))
+}
+
 /// Java's `indexKeyHashMethod` of `topic#key`, given the hash of `topic#`.
 pub(crate) fn index_hash(key_hash: i32, key: &str) -> u32 {
     let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
@@ -204,8 +209,6 @@ pub(crate) fn index_hash(key_hash: i32, key: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use ferrocket_protocol::message::java_hash;
-
     use super::*;
 
     const GOLDEN: &str = "00000076daa320a777d189820000000300000000000000000000002a0000000000000400000000000000018bcfe568000a000001000030390000018bcfe5687b0a00000200002a9f0000000100000000000000000000000548656c6c6f09546f70696354657374000d61013102544147530154616741";
@@ -265,7 +268,7 @@ mod tests {
     /// Index hashes as Java computes them, with the case in which `Math.abs` fails.
     #[test]
     fn index_hashes_are_javas() {
-        assert_eq!(index_hash(java_hash("TopicTest#"), "key1"), 1_655_984_460);
+        assert_eq!(index_hash(topic_hash("TopicTest"), "key1"), 1_655_984_460);
         assert_eq!(index_hash(i32::MIN, ""), 0);
         let properties = "KEYS\u{1}a  b\u{2}UNIQ_KEY\u{1}u\u{2}";
         let hashes: Vec<u32> = StoreProperties::read(properties).key_hashes(0).collect();

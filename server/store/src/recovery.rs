@@ -117,7 +117,6 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
-            parts.queues.list_dirty(&queue);
         }
     }
     finish(parts, from, &end)
@@ -338,7 +337,7 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
 fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), OpenError> {
     for queue in parts.queues.all() {
         // The oldest message behind the end that can still be read.
-        let behind = first_behind(&queue, end.offset)..queue.end();
+        let behind = queue.first_behind(end.offset)..queue.end();
         let time =
             behind.into_iter().find_map(|number| own_record(parts, &queue, number, queue.entry(number)?));
         // Times are those of milliseconds: one that equals the checkpoint's may not have been flushed.
@@ -352,19 +351,6 @@ fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), Ope
         }
     }
     Ok(())
-}
-
-/// The number of the queue's first entry whose record starts at or behind `offset`.
-fn first_behind(queue: &ConsumeQueue, offset: i64) -> i64 {
-    let (mut low, mut high) = (queue.first(), queue.end());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match queue.entry(middle) {
-            Some(entry) if entry != QueueEntry::BLANK && entry.physical_offset >= offset => high = middle,
-            _ => low = middle + 1,
-        }
-    }
-    low
 }
 
 /// Cuts log and queues to the end and sets where they go on. After a kill what was read from `from` on may be in
@@ -388,7 +374,7 @@ fn finish(parts: &Parts<'_>, from: i64, end: &LogEnd) -> Result<i64, OpenError> 
     parts.log.start_at(end.offset, end.timestamp);
     let queue_dir = parts.config.store_path_root_dir.join("consumequeue");
     for queue in parts.queues.all() {
-        let cut = queue.cut(first_behind(&queue, end.offset));
+        let cut = queue.cut(queue.first_behind(end.offset));
         cut.map_err(OpenError::io("cutting a queue in", &queue_dir))?;
         queue.correct_min(parts.log.min());
         queue.next.store(queue.end(), Ordering::Release);

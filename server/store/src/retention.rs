@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::segments::file_name;
 use crate::store::Store;
 
 /// Segments that one round removes at most, as in Java.
@@ -87,7 +88,7 @@ impl Store {
         let entries = self.disk.list(&self.config.commit_log_dir())?;
         let starts = self.log.with_segments(|segments| segments.starts());
         let modified = |start: &i64| {
-            let name = format!("{start:020}");
+            let name = file_name(*start);
             entries.iter().find(|entry| entry.name == name).map_or(i64::MAX, |entry| entry.modified_ms)
         };
         let kept = starts.len().saturating_sub(1);

@@ -124,9 +124,9 @@ impl Segments {
         self.files.iter().map(|segment| segment.start).collect()
     }
 
-    /// The name of the file that starts at `start`.
+    /// The path of the file that starts at `start`.
     pub(crate) fn path(&self, start: i64) -> PathBuf {
-        self.dir.join(format!("{start:020}"))
+        self.dir.join(file_name(start))
     }
 
     fn position(&self, offset: i64) -> Option<usize> {
@@ -138,11 +138,11 @@ impl Segments {
     /// The file that holds `offset`, with where it starts, opened if need be. `None` if no file does.
     pub(crate) fn file_of(&mut self, offset: i64) -> io::Result<Option<(i64, Arc<dyn DiskFile>)>> {
         let Some(position) = self.position(offset) else { return Ok(None) };
-        let path = self.files.get(position).map(|segment| self.path(segment.start));
-        let (Some(path), Some(segment)) = (path, self.files.get_mut(position)) else { return Ok(None) };
+        let segment = &mut self.files[position];
         let file = match &segment.file {
             Some(file) => file.clone(),
             None => {
+                let path = self.dir.join(file_name(segment.start));
                 let file = segment.file.insert(self.disk.open(&path)?).clone();
                 self.open.0.fetch_add(1, Ordering::Relaxed);
                 file
@@ -237,6 +237,11 @@ impl Drop for Segments {
     fn drop(&mut self) {
         self.close_files();
     }
+}
+
+/// The name of the file that starts at `start`.
+pub(crate) fn file_name(start: i64) -> String {
+    format!("{start:020}")
 }
 
 /// Makes a file of full length elsewhere, syncs it, and renames it to `path`.

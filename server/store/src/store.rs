@@ -76,8 +76,6 @@ pub struct Store {
     /// Delays of levels 1, 2, … in milliseconds.
     pub(crate) delay_levels: Vec<i64>,
     pub(crate) checkpoint: Mutex<Checkpoint>,
-    /// Queues that were written out but not synced.
-    pub(crate) unsynced: Mutex<Vec<Arc<ConsumeQueue>>>,
     /// Store time of the newest flushed message.
     pub(crate) flushed_timestamp: AtomicI64,
     /// Percent of the disk in use, and whether that is too much.
@@ -164,7 +162,6 @@ impl Store {
             config_files: ConfigFiles::new(disk.clone(), root.join("config")),
             store_host: RwLock::new(config.store_host),
             checkpoint: Mutex::new(checkpoint),
-            unsynced: Mutex::new(Vec::new()),
             flushed_timestamp: AtomicI64::new(newest),
             disk_used_percent: AtomicI64::new(0),
             disk_full: AtomicBool::new(false),
@@ -276,8 +273,7 @@ impl Store {
     /// Why nothing is accepted, if so.
     pub(crate) fn admits(&self) -> Result<(), AppendError> {
         match self.durability.ended() {
-            Some(StoreError::Failed(why)) => Err(AppendError::Failed(why)),
-            Some(StoreError::Closed) => Err(AppendError::Closed),
+            Some(why) => Err(why.into()),
             None if self.closed.load(Ordering::Acquire) => Err(AppendError::Closed),
             None if self.disk_full.load(Ordering::Relaxed) => Err(AppendError::DiskFull),
             None => Ok(()),
@@ -335,20 +331,16 @@ impl Store {
     }
 
     /// Ends the store for good, before it acknowledges what it may have lost. Returns the first reason.
-    pub(crate) fn fail(&self, why: &str) -> String {
-        tracing::error!(why, "the store takes nothing more until it is reopened");
-        self.durability.end(StoreError::Failed(why.to_owned()));
-        self.durability.ended().map_or_else(|| why.to_owned(), |ended| ended.to_string())
-    }
-
     pub(crate) fn failed(&self, doing: &str, error: &std::io::Error) -> StoreError {
-        StoreError::Failed(self.fail(&format!("{doing}: {error}")))
+        let why = format!("{doing}: {error}");
+        tracing::error!(why, "the store takes nothing more until it is reopened");
+        self.durability.end(StoreError::Failed(why))
     }
 
     /// Keeps messages until they are durable. Returns whether too many are waiting.
-    pub(crate) fn park_arrivals(&self, arrivals: &[Arrival]) -> bool {
+    pub(crate) fn park_arrivals(&self, arrivals: Vec<Arrival>) -> bool {
         let mut parked = self.parked.lock().expect("parked arrivals");
-        parked.extend(arrivals.iter().map(Arrival::again));
+        parked.extend(arrivals);
         parked.len() > PARKED_MAX
     }
 
@@ -368,12 +360,6 @@ impl Store {
         for Arrival { queue, entry, queue_offset, store_timestamp } in arrivals {
             listener.arrived(&queue.topic, queue.queue_id, *queue_offset, entry.tags_code, *store_timestamp);
         }
-    }
-}
-
-impl Arrival {
-    fn again(&self) -> Self {
-        Self { queue: self.queue.clone(), ..*self }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use ferrocket_store::{AppendError, Call, Fault, StoreError};
+use ferrocket_store::{AppendError, Call, Fault, GetStatus, StoreError};
 
-use crate::world::{World, bodies, message, send, try_send};
+use crate::world::{World, bodies, get, message, send, singles, try_send};
 
 /// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
 #[tokio::test]
@@ -19,6 +19,10 @@ async fn a_failed_sync_ends_the_store() {
     assert!(matches!(store.flush(), Err(StoreError::Failed(_))), "a second sync proves nothing");
     assert_eq!(store.wait_durable(durable.end_offset).await, Ok(()));
     assert!(matches!(store.wait_durable(lost.end_offset).await, Err(StoreError::Failed(_))));
+    assert_eq!(
+        store.flush().unwrap_err().to_string(),
+        "the message store failed: syncing the CommitLog: other error"
+    );
     assert!(matches!(try_send(&store, message("A", 0, "more")), Err(AppendError::Failed(_))));
     assert!(!store.is_writable());
     assert_eq!(bodies(&store, "A", 0), ["durable"]);
@@ -27,6 +31,21 @@ async fn a_failed_sync_ends_the_store() {
     let store = world.open();
     assert_eq!(bodies(&store, "A", 0)[0], "durable");
     send(&store, "A", 0, "again");
+}
+
+/// Where an appender flushes because too many messages wait for it, it is told that this failed.
+#[test]
+fn a_flush_for_too_many_waiting_messages_may_fail() {
+    let mut world = World::new().sync_flush();
+    world.config.mapped_file_size_commit_log = 1 << 27;
+    world.config.message_index_enable = false;
+    let store = world.open();
+    send(&store, "A", 0, "makes the segment");
+    store.flush().unwrap();
+    world.disk.inject(Call::Sync, 1, Fault::Fail(ErrorKind::Other));
+    let answers = store.append(singles(vec![message("A", 0, ""); (1 << 18) + 1]));
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(AppendError::Failed(_)))).count();
+    assert_eq!(refused, answers.len());
 }
 
 /// A failed write refuses its group; a short one is finished.
@@ -74,6 +93,19 @@ fn any_failing_call_is_survived() {
             assert!(found >= durable as usize, "{call:?} {nth}: {found} of {durable}");
         }
     }
+}
+
+/// A queue's file that cannot be read once costs no message: the reader is sent to the same place again.
+#[test]
+fn a_failed_read_of_a_queue_skips_nothing() {
+    let world = World::new();
+    let store = world.open();
+    (0..25).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    store.keep_house(true).unwrap();
+    world.disk.inject(Call::Read, 1, Fault::Fail(ErrorKind::Other));
+    let failed = get(&store, "A", 0, 3);
+    assert_eq!((failed.status, failed.next_begin_offset), (GetStatus::OffsetFoundNull, 3));
+    assert_eq!(get(&store, "A", 0, 3).message_count, 22);
 }
 
 /// Single flipped bits of the log are found at the next start, or do not matter: no message is altered.

@@ -239,6 +239,7 @@ fn times_are_found() {
     );
     assert_eq!(store.store_time_of("A", 0, 3), START_MS + 300);
     assert_eq!(store.store_time_of("A", 0, 25), -1);
+    assert_eq!([i64::MIN, -1, i64::MAX].map(|offset| store.store_time_of("A", 0, offset)), [-1; 3]);
     assert_eq!(store.earliest_store_time("A", 0), START_MS);
     assert_eq!(store.earliest_store_time("B", 0), -1);
     assert_eq!(store.earliest_log_time(), START_MS);
