@@ -12,7 +12,6 @@ use std::{fmt, io};
 
 use ferrocket_acl::Access;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::body::offset::DelayOffsetTable;
 use ferrocket_protocol::message::RecordView;
 use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
@@ -94,13 +93,8 @@ impl Shared {
     }
 
     /// A queue of this Broker by its full name.
-    pub(crate) fn queue(&self, topic: &Text, queue_id: i32) -> MessageQueue {
-        MessageQueue::new(topic.clone(), self.registration.identity().broker_name.clone(), queue_id)
-    }
-
-    /// The progress of delay levels, as slaves ask for it.
-    pub(crate) fn delay_offsets(&self) -> DelayOffsetTable {
-        self.delay.to_table()
+    pub(crate) fn queue(&self, topic: impl Into<Text>, queue_id: i32) -> MessageQueue {
+        MessageQueue::new(topic, self.registration.identity().broker_name.clone(), queue_id)
     }
 
     /// Whether the sender of this request may have it served.
@@ -111,11 +105,6 @@ impl Shared {
             tracing::debug!(?connection, code = request.code, %denied, "denied");
             Refusal::system_error(denied.to_string())
         })
-    }
-
-    /// A connection is gone, with every client on it.
-    pub(crate) fn connection_closed(&self, connection: &Connection) {
-        self.clients.closed(connection, self.settings.now().notify_consumer_ids_changed);
     }
 }
 

@@ -3,6 +3,8 @@
 //! Every failure of a handler becomes one of these and `dispatch` turns it into the reply. Java counterpart:
 //! the `setCode`/`setRemark` pairs in its processors, and code 1 for what they throw.
 
+use std::io;
+
 use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_protocol::{HeaderError, RemotingCommand, Text};
 
@@ -25,6 +27,11 @@ impl Refusal {
     /// Code 1, Java's answer to most of what goes wrong.
     pub(crate) fn system_error(remark: impl Into<String>) -> Self {
         Self::new(ResponseCode::SYSTEM_ERROR, remark)
+    }
+
+    /// What was asked for is done, but would not outlast the process.
+    pub(crate) fn not_on_disk(error: io::Error) -> Self {
+        Self::system_error(format!("the change is in effect but not on disk: {error}"))
     }
 
     /// The reply to `request`.

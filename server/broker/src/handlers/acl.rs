@@ -137,8 +137,8 @@ fn change(
 ) -> Answer {
     let failed = move |words: String| Refusal::new(code, words);
     let access = access(broker).map_err(failed)?.clone();
-    let (asked, now_ms, peer) = (request.clone(), broker.clock.now_ms(), connection.peer_addr());
-    late::answer_blocking(connection, request, move || {
+    let (now_ms, peer) = (broker.clock.now_ms(), connection.peer_addr());
+    late::answer_blocking(broker, connection, request, move |_, asked| {
         change(&access, now_ms).map_err(failed)?;
         tracing::info!(by = %peer, code = asked.code, "accounts changed");
         Ok(asked.reply(ResponseCode::SUCCESS))
