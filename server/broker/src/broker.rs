@@ -101,10 +101,9 @@ impl Shared {
     pub(crate) fn admit(&self, connection: &Connection, request: &RemotingCommand) -> Result<(), Refusal> {
         let Some(access) = &self.access else { return Ok(()) };
         let checked = access.check(request, connection.peer_addr().ip());
-        checked.map_err(|denied| {
+        Ok(checked.inspect_err(|denied| {
             tracing::debug!(?connection, code = request.code, %denied, "denied");
-            Refusal::system_error(denied.to_string())
-        })
+        })?)
     }
 }
 

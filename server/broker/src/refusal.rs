@@ -5,6 +5,7 @@
 
 use std::io;
 
+use ferrocket_acl::Denied;
 use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_protocol::{HeaderError, RemotingCommand, Text};
 
@@ -39,6 +40,12 @@ impl Refusal {
         let mut reply = request.reply(self.code);
         reply.remark = (!self.remark.is_empty()).then(|| Text::from(self.remark));
         reply
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self::system_error(denied.to_string())
     }
 }
 
