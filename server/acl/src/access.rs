@@ -96,6 +96,14 @@ impl Access {
         self.accounts().check_reading(request, peer, topic)
     }
 
+    /// Whether the sender of a request may send to a topic that was not known from the request itself.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_sending(&self, request: &RemotingCommand, peer: IpAddr, topic: &str) -> Result<(), Denied> {
+        self.accounts().check_sending(request, peer, topic)
+    }
+
     fn accounts(&self) -> Arc<Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

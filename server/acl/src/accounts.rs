@@ -105,9 +105,27 @@ impl Accounts {
     /// # Errors
     /// Why not.
     pub fn check_reading(&self, request: &RemotingCommand, peer: IpAddr, topic: &str) -> Result<(), Denied> {
+        self.check_topic(request, peer, topic, Right::Sub)
+    }
+
+    /// Whether the sender of a request may send to a topic that was not known from the request itself.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_sending(&self, request: &RemotingCommand, peer: IpAddr, topic: &str) -> Result<(), Denied> {
+        self.check_topic(request, peer, topic, needs::right_to_send(topic))
+    }
+
+    fn check_topic(
+        &self,
+        request: &RemotingCommand,
+        peer: IpAddr,
+        topic: &str,
+        right: Right,
+    ) -> Result<(), Denied> {
         match self.sender(request, peer)? {
             Sender::Trusted => Ok(()),
-            Sender::Account(account) => account_may(account, topic, Right::Sub),
+            Sender::Account(account) => account_may(account, topic, right),
         }
     }
 

@@ -44,7 +44,7 @@ pub(crate) fn of(request: &RemotingCommand) -> Result<Needs, String> {
             send(SendMessageHeader::decode_v2(&request.ext_fields).map_err(|error| error.to_string())?)
         }
         Code::EndTransaction => {
-            // 4.9 names no topic. What is ended must be a half message of the producer group in any case.
+            // 4.9 names no topic; the handler asks for the one that the half message goes to.
             let EndTransactionHeader { topic, .. } = header(request)?;
             topic.iter().map(|topic| (topic.to_string(), Right::Pub)).collect()
         }
@@ -112,9 +112,12 @@ fn group(name: &str) -> (String, Right) {
 
 /// A message to a retry topic is one that a consumer gives back. Java judges such a send by the field
 /// `group`, which a producer may write as it likes; here it is the group of the topic.
-fn send(header: SendMessageHeader) -> Vec<(String, Right)> {
-    let right = if header.topic.starts_with(RETRY_PREFIX) { Right::Sub } else { Right::Pub };
-    vec![(header.topic.to_string(), right)]
+pub(crate) fn right_to_send(topic: &str) -> Right {
+    if topic.starts_with(RETRY_PREFIX) { Right::Sub } else { Right::Pub }
+}
+
+fn send(SendMessageHeader { topic, .. }: SendMessageHeader) -> Vec<(String, Right)> {
+    vec![(topic.to_string(), right_to_send(&topic))]
 }
 
 fn heart_beat(data: &HeartbeatData) -> Vec<(String, Right)> {

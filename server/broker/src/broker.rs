@@ -12,7 +12,6 @@ use std::{fmt, io};
 
 use ferrocket_acl::Access;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::body::offset::DelayOffsetTable;
 use ferrocket_protocol::message::RecordView;
 use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
@@ -32,7 +31,7 @@ use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::refusal::Refusal;
 use crate::registration::{Identity, Registration};
-use crate::saving::{self, Saving};
+use crate::saving;
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
 use crate::stats::Stats;
 use crate::topics::{SCHEDULE_TOPIC, Topics};
@@ -75,8 +74,6 @@ pub(crate) struct Shared {
     pub(crate) registration: Registration,
     /// Who may ask for what; none without `aclEnable`.
     pub(crate) access: Option<Arc<Access>>,
-    /// Orders the writers of the files under `config/`.
-    pub(crate) saving: Saving,
     /// Delayed messages and `delayOffset.json`.
     pub(crate) delay: Delay,
     /// Counts sends that leave the queue to the Broker.
@@ -96,28 +93,17 @@ impl Shared {
     }
 
     /// A queue of this Broker by its full name.
-    pub(crate) fn queue(&self, topic: &Text, queue_id: i32) -> MessageQueue {
-        MessageQueue::new(topic.clone(), self.registration.identity().broker_name.clone(), queue_id)
-    }
-
-    /// The progress of delay levels, as slaves ask for it.
-    pub(crate) fn delay_offsets(&self) -> DelayOffsetTable {
-        self.delay.to_table()
+    pub(crate) fn queue(&self, topic: impl Into<Text>, queue_id: i32) -> MessageQueue {
+        MessageQueue::new(topic, self.registration.identity().broker_name.clone(), queue_id)
     }
 
     /// Whether the sender of this request may have it served.
     pub(crate) fn admit(&self, connection: &Connection, request: &RemotingCommand) -> Result<(), Refusal> {
         let Some(access) = &self.access else { return Ok(()) };
         let checked = access.check(request, connection.peer_addr().ip());
-        checked.map_err(|denied| {
+        Ok(checked.inspect_err(|denied| {
             tracing::debug!(?connection, code = request.code, %denied, "denied");
-            Refusal::system_error(denied.to_string())
-        })
-    }
-
-    /// A connection is gone, with every client on it.
-    pub(crate) fn connection_closed(&self, connection: &Connection) {
-        self.clients.closed(connection, self.settings.now().notify_consumer_ids_changed);
+        })?)
     }
 }
 
@@ -231,10 +217,14 @@ impl Broker {
         let offsets = ConsumerOffsets::default();
         let filters = ConsumerFilters::default();
         let delay = Delay::new(delays_ms);
-        let loaded = saving::load(store.config_files(), &topics, &offsets, &groups, &filters, now_ms);
-        if let Err(error) = loaded.and_then(|()| delay.load(store.config_files())) {
-            // Nothing was written; a store that stays open would hold its folder.
-            let _ = store.close();
+        // In Java's order.
+        if let Err(error) =
+            saving::load(store.config_files(), &[&topics, &offsets, &groups, &filters, &delay], now_ms)
+        {
+            // A store that stays open would hold its folder.
+            if let Err(error) = store.close() {
+                tracing::warn!(%error, "the store was not closed cleanly");
+            }
             return Err(StartError::Config(error.to_string()));
         }
 
@@ -264,7 +254,6 @@ impl Broker {
             clients: Clients::default(),
             filters,
             queue_locks: QueueLocks::default(),
-            saving: Saving::default(),
             registration: Registration::new(
                 identity,
                 RemotingConfig {
@@ -339,7 +328,7 @@ impl Broker {
         while listeners.join_next().await.is_some() {}
         while background.join_next().await.is_some() {}
         let closed = tokio::task::spawn_blocking(move || {
-            let saved = saving::save_all(&shared).and(shared.delay.save(shared.store.config_files()));
+            let saved = saving::save_all(&shared);
             let closed = shared.store.close();
             saved.map_err(|error| error.to_string()).and(closed.map_err(|error| error.to_string()))
         });

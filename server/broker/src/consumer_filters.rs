@@ -1,13 +1,12 @@
 //! The SQL92 filters that consumer groups registered with their heartbeats, compiled once.
 //!
-//! A plain table, written to `consumerFilter.json` when it has changed. For one group and topic the greatest
+//! A plain table, kept in `consumerFilter.json`. For one group and topic the greatest
 //! `subVersion` wins. A filter outlives its consumers by `filterDataCleanTimeSpan`; as long as they are away
 //! it counts as dead. Left out: the Bloom filters with which Java judges messages when it stores them
 //! (`enableConsumeQueueExt`); Java disregards a file without them and fills its table by heartbeats again.
 //! Java counterparts: `ConsumerFilterManager`, `ConsumerFilterData`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::body::heartbeat::{SQL92, SubscriptionData};
@@ -15,9 +14,8 @@ use ferrocket_protocol::fastjson::{self, JsonError};
 use serde::{Deserialize, Serialize};
 
 use crate::filter::{Expression, InvalidExpression};
+use crate::saving::{Kept, Unsaved};
 
-/// The file under `config/`.
-pub(crate) const FILE: &str = "consumerFilter.json";
 /// Filters of all groups together; further ones are not taken, as if they did not compile.
 const FILTERS_MAX: usize = 10_000;
 /// How long before the Broker's start the consumers in the file count as gone: Java's 30 s.
@@ -58,7 +56,7 @@ struct TopicFilters {
 /// The file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct FilterTable {
+struct FilterTable {
     filter_data_by_topic: BTreeMap<String, TopicFilters>,
 }
 
@@ -76,35 +74,12 @@ type Filters = BTreeMap<String, BTreeMap<String, Filter>>;
 pub(crate) struct ConsumerFilters {
     /// Held for one look-up or one heartbeat's changes; nothing is compiled under it.
     table: Mutex<Filters>,
-    /// Whether memory knows more than the file.
-    unsaved: AtomicBool,
+    unsaved: Unsaved,
 }
 
 impl ConsumerFilters {
-    /// Takes over the file's text: all of its consumers count as gone. What does not compile is left out.
-    pub(crate) fn load(&self, text: &str, now_ms: i64) -> Result<(), JsonError> {
-        let read: FilterTable = fastjson::from_slice(text.as_bytes())?;
-        let mut filters = Filters::new();
-        for (topic, of_topic) in read.filter_data_by_topic {
-            for (group, mut data) in of_topic.group_filter_data {
-                match compile(&data.expression_type, &data.expression) {
-                    Ok(compiled) => {
-                        if data.dead_time == 0 {
-                            data.dead_time = data.born_time.max(now_ms - GONE_BEFORE_MS);
-                        }
-                        let filter = Filter { data, compiled: Arc::new(compiled) };
-                        filters.entry(group).or_default().insert(topic.clone(), filter);
-                    }
-                    Err(error) => tracing::warn!(group, topic, %error, "a saved filter is left out"),
-                }
-            }
-        }
-        *self.lock() = filters;
-        Ok(())
-    }
-
     /// The table as it is now, for the file.
-    pub(crate) fn to_table(&self) -> FilterTable {
+    fn to_table(&self) -> FilterTable {
         let mut table = FilterTable::default();
         for (group, topics) in &*self.lock() {
             for (topic, filter) in topics {
@@ -114,16 +89,6 @@ impl ConsumerFilters {
             }
         }
         table
-    }
-
-    /// Whether there is something to save; from now on it counts as saved.
-    pub(crate) fn take_unsaved(&self) -> bool {
-        self.unsaved.swap(false, Ordering::AcqRel)
-    }
-
-    /// Saving failed: there is something to save again.
-    pub(crate) fn set_unsaved(&self) {
-        self.unsaved.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, Filters> {
@@ -146,7 +111,7 @@ impl ConsumerFilters {
         for (topic, filter) in topics {
             if !filter.data.is_dead() && !subscriptions.iter().any(|data| data.topic == *topic) {
                 filter.data.dead_time = now_ms;
-                self.set_unsaved();
+                self.unsaved.set();
             }
         }
     }
@@ -166,7 +131,7 @@ impl ConsumerFilters {
         if data.sub_version > version || old.data.is_dead() {
             old.data.client_version = data.sub_version;
             old.data.dead_time = 0;
-            self.set_unsaved();
+            self.unsaved.set();
         }
         true
     }
@@ -199,7 +164,7 @@ impl ConsumerFilters {
         if topics.is_empty() {
             table.remove(group);
         }
-        self.set_unsaved();
+        self.unsaved.set();
     }
 
     /// The filter of `group` for `topic`, with the version of the subscription it comes from.
@@ -234,7 +199,7 @@ impl ConsumerFilters {
             for filter in table.get_mut(group).into_iter().flat_map(BTreeMap::values_mut) {
                 if !filter.data.is_dead() {
                     filter.data.dead_time = now_ms;
-                    self.set_unsaved();
+                    self.unsaved.set();
                 }
             }
         }
@@ -242,10 +207,46 @@ impl ConsumerFilters {
             let before = topics.len();
             topics.retain(|_, filter| !filter.data.is_dead() || now_ms - filter.data.dead_time < kept_ms);
             if topics.len() != before {
-                self.set_unsaved();
+                self.unsaved.set();
             }
             !topics.is_empty()
         });
+    }
+}
+
+impl Kept for ConsumerFilters {
+    fn file(&self) -> &'static str {
+        "consumerFilter.json"
+    }
+
+    /// Takes over the file's text: all of its consumers count as gone. What does not compile is left out.
+    fn load(&self, text: &str, now_ms: i64) -> Result<(), JsonError> {
+        let read: FilterTable = fastjson::from_slice(text.as_bytes())?;
+        let mut filters = Filters::new();
+        for (topic, of_topic) in read.filter_data_by_topic {
+            for (group, mut data) in of_topic.group_filter_data {
+                match compile(&data.expression_type, &data.expression) {
+                    Ok(compiled) => {
+                        if data.dead_time == 0 {
+                            data.dead_time = data.born_time.max(now_ms - GONE_BEFORE_MS);
+                        }
+                        let filter = Filter { data, compiled: Arc::new(compiled) };
+                        filters.entry(group).or_default().insert(topic.clone(), filter);
+                    }
+                    Err(error) => tracing::warn!(group, topic, %error, "a saved filter is left out"),
+                }
+            }
+        }
+        *self.lock() = filters;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        fastjson::to_pretty(&self.to_table())
+    }
+
+    fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
     }
 }
 

@@ -2,31 +2,27 @@
 //!
 //! The core says when an entry is due, what is appended in its place and how far each level has come; the
 //! driver at the bottom sleeps until the earliest due entry or until a delayed message arrives, whichever is
-//! first. Progress is kept in `config/delayOffset.json` and written every 10 s and at stop, so that a killed
-//! Broker delivers up to 10 s of delayed messages again, as Java's does.
+//! first. Progress is kept in `delayOffset.json`, written every `flushDelayOffsetInterval` and at stop, so that
+//! a killed Broker delivers up to 10 s of delayed messages again, as Java's does.
 //!
 //! Java counterpart: `ScheduleMessageService`, which looks at each level ten times a second.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrocket_protocol::body::offset::DelayOffsetTable;
-use ferrocket_protocol::fastjson;
+use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::message::MessageRecord;
 use ferrocket_protocol::properties::{self, names};
-use ferrocket_store::{Append, ConfigFiles};
+use ferrocket_store::Append;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::broker::{Shared, stopped};
-use crate::saving::LoadError;
+use crate::saving::{Kept, Unsaved};
 use crate::topics::{SCHEDULE_TOPIC, TRANS_HALF_TOPIC};
 
-/// The file under `config/`.
-pub(crate) const FILE: &str = "delayOffset.json";
 /// Messages of one level that are delivered as one group.
 const GROUP_MAX: usize = 32;
 /// After a delivery that the store refused, the next attempt comes this much later.
@@ -122,8 +118,7 @@ pub(crate) struct Delay {
     sleeps_until_ms: AtomicI64,
     /// Tells the driver that something is due before that.
     sooner: Notify,
-    /// Whether memory knows more than the file.
-    unsaved: AtomicBool,
+    unsaved: Unsaved,
 }
 
 impl Delay {
@@ -135,38 +130,8 @@ impl Delay {
             levels: Mutex::new(levels),
             sleeps_until_ms: AtomicI64::new(i64::MAX),
             sooner: Notify::new(),
-            unsaved: AtomicBool::new(false),
+            unsaved: Unsaved::default(),
         }
-    }
-
-    /// Takes over the file, or its copy if it is damaged.
-    pub(crate) fn load(&self, files: &ConfigFiles) -> Result<(), LoadError> {
-        let io = |error| LoadError::Io(FILE, error);
-        let parse = |text: String| fastjson::from_slice::<DelayOffsetTable>(text.as_bytes());
-        let Some(text) = files.read(FILE).map_err(io)? else { return Ok(()) };
-        let read = match parse(text) {
-            Ok(read) => read,
-            Err(damage) => {
-                tracing::warn!(FILE, %damage, "a config file is damaged, taking its .bak");
-                let copy = files.read_backup(FILE).map_err(io)?;
-                copy.and_then(|text| parse(text).ok()).ok_or(LoadError::Json(FILE, damage))?
-            }
-        };
-        self.lock().restore(read.offset_table);
-        Ok(())
-    }
-
-    /// Writes the file if memory knows more than it. Blocks on the disk.
-    pub(crate) fn save(&self, files: &ConfigFiles) -> io::Result<()> {
-        if !self.unsaved.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let written = files.replace(FILE, &fastjson::to_pretty(&self.to_table()));
-        if let Err(error) = &written {
-            self.unsaved.store(true, Ordering::Release);
-            tracing::error!(FILE, %error, "could not write a config file");
-        }
-        written
     }
 
     /// The highest level; higher ones in messages are lowered to it.
@@ -245,18 +210,35 @@ impl Delay {
         }
         if offset != start {
             self.lock().delivered_to(level, offset);
-            self.unsaved.store(true, Ordering::Release);
+            self.unsaved.set();
         }
         next_due
+    }
+}
+
+impl Kept for Delay {
+    fn file(&self) -> &'static str {
+        "delayOffset.json"
+    }
+
+    fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
+        let read: DelayOffsetTable = fastjson::from_slice(text.as_bytes())?;
+        self.lock().restore(read.offset_table);
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        fastjson::to_pretty(&self.to_table())
+    }
+
+    fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
     }
 }
 
 /// Delivers delayed messages until the Broker stops.
 pub(crate) async fn run(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
     let delay = &broker.delay;
-    let interval = broker.settings.now().flush_delay_offset_interval;
-    let mut save = tokio::time::interval_at(Instant::now() + interval, interval);
-    save.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // Entries that arrive from here on wake the sleep below.
         delay.sleeps_until_ms.store(i64::MAX, Ordering::Release);
@@ -275,11 +257,6 @@ pub(crate) async fn run(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         tokio::select! {
             () = tokio::time::sleep(sleep) => {}
             () = delay.sooner.notified() => {}
-            _ = save.tick() => {
-                let broker = broker.clone();
-                // A failure has been logged and is tried again.
-                let _ = tokio::task::spawn_blocking(move || broker.delay.save(broker.store.config_files())).await;
-            }
             () = stopped(&mut stop) => return,
         }
     }

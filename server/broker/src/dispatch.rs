@@ -88,7 +88,7 @@ impl Handler for Dispatch {
     }
 
     fn closed(&self, connection: &Connection) {
-        self.broker.connection_closed(connection);
+        self.broker.clients.closed(connection, self.broker.settings.now().notify_consumer_ids_changed);
     }
 }
 

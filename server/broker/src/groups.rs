@@ -1,22 +1,19 @@
 //! The settings of consumer groups: may they consume, how often is a message tried again.
 //!
-//! A plain table with a version; a background task writes it to `subscriptionGroup.json` when it has changed.
-//! Java counterpart: `SubscriptionGroupManager`.
+//! A plain table with a version, kept in `subscriptionGroup.json`. Java counterpart:
+//! `SubscriptionGroupManager`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::group::{SubscriptionGroupConfig, SubscriptionGroupWrapper};
 use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::fastjson::{self, JsonError};
-use tokio::sync::watch;
 
 use crate::refusal::Refusal;
+use crate::saving::{Kept, Unsaved};
 
-/// The file under `config/`.
-pub(crate) const FILE: &str = "subscriptionGroup.json";
 /// Groups of one broker; further ones are not created.
 const GROUPS_MAX: usize = 1_000_000;
 /// Before the names of the system's own groups, which are created even when clients' groups are not.
@@ -36,10 +33,7 @@ const BUILT_IN: [&str; 7] = [
 pub(crate) struct SubscriptionGroups {
     /// Looked at by every pull; held for one look-up or one change.
     state: Mutex<State>,
-    /// The counter of the version, for those who wait for changes.
-    changes: watch::Sender<i64>,
-    /// Whether memory knows more than the file.
-    unsaved: AtomicBool,
+    unsaved: Unsaved,
 }
 
 #[derive(Debug)]
@@ -56,23 +50,7 @@ impl SubscriptionGroups {
             .map(|name| (Text::from_static(name), Arc::new(SubscriptionGroupConfig::new(name))))
             .collect();
         let version = DataVersion::new(now_ms);
-        Self {
-            state: Mutex::new(State { table, version }),
-            changes: watch::Sender::new(0),
-            unsaved: AtomicBool::new(false),
-        }
-    }
-
-    /// Adds the file's groups and takes its version.
-    pub(crate) fn load(&self, text: &str) -> Result<(), JsonError> {
-        let read: SubscriptionGroupWrapper = fastjson::from_slice(text.as_bytes())?;
-        let mut state = self.lock();
-        for (name, mut group) in read.subscription_group_table {
-            group.group_name = name.clone();
-            state.table.insert(name.into(), Arc::new(group));
-        }
-        state.version = read.data_version;
-        Ok(())
+        Self { state: Mutex::new(State { table, version }), unsaved: Unsaved::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,25 +72,9 @@ impl SubscriptionGroups {
         }
     }
 
-    /// Wakes up after every change.
-    pub(crate) fn changes(&self) -> watch::Receiver<i64> {
-        self.changes.subscribe()
-    }
-
-    /// Whether there is something to save; from now on it counts as saved.
-    pub(crate) fn take_unsaved(&self) -> bool {
-        self.unsaved.swap(false, Ordering::AcqRel)
-    }
-
-    /// Saving failed: there is something to save again.
-    pub(crate) fn set_unsaved(&self) {
-        self.unsaved.store(true, Ordering::Release);
-    }
-
     fn changed(&self, state: &mut State, now_ms: i64) {
         state.version.advance(now_ms);
-        self.set_unsaved();
-        self.changes.send_replace(state.version.counter);
+        self.unsaved.set();
     }
 
     /// All names.
@@ -172,6 +134,32 @@ impl SubscriptionGroups {
     }
 }
 
+impl Kept for SubscriptionGroups {
+    fn file(&self) -> &'static str {
+        "subscriptionGroup.json"
+    }
+
+    /// Adds the file's groups and takes its version.
+    fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
+        let read: SubscriptionGroupWrapper = fastjson::from_slice(text.as_bytes())?;
+        let mut state = self.lock();
+        for (name, mut group) in read.subscription_group_table {
+            group.group_name = name.clone();
+            state.table.insert(name.into(), Arc::new(group));
+        }
+        state.version = read.data_version;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        fastjson::to_pretty(&self.to_wrapper())
+    }
+
+    fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +183,7 @@ mod tests {
         assert!(groups.find("CID_RMQ_SYS_TRANS", false, 2).is_some());
         assert!(groups.find("g", true, 3).is_some());
         assert!(groups.find("g", false, 4).is_some());
-        assert!(groups.take_unsaved() && !groups.take_unsaved());
+        assert!(groups.unsaved.take() && !groups.unsaved.take());
     }
 
     /// Settings survive the file; deleting an unknown group changes nothing.
@@ -206,12 +194,12 @@ mod tests {
             .update(SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("g") }, 5)
             .unwrap();
         let second = SubscriptionGroups::new(2);
-        second.load(&fastjson::to_pretty(&first.to_wrapper())).unwrap();
+        second.load(&first.text(), 0).unwrap();
         assert_eq!(second.find("g", false, 3).map(|group| group.retry_max_times), Some(3));
         assert_eq!(second.to_wrapper().data_version.counter, 1);
         assert!(!second.delete("unknown", 6));
         assert!(second.delete("g", 6));
         assert_eq!(second.to_wrapper().data_version.counter, 2);
-        assert!(second.load("[").is_err());
+        assert!(second.load("[", 0).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Handlers, one file per family of requests, the same families as in `protocol/src/requests`.
 
-use ferrocket_protocol::RemotingCommand;
+use ferrocket_protocol::{RemotingCommand, fastjson};
+use serde::de::DeserializeOwned;
 
 use crate::refusal::Refusal;
 
@@ -20,3 +21,9 @@ pub(crate) mod transaction;
 
 /// What a handler returns: the reply, nothing (answered later, or nobody waits), or why it is refused.
 pub(crate) type Answer = Result<Option<RemotingCommand>, Refusal>;
+
+/// A JSON body, or the refusal that names its fault.
+fn body<T: DeserializeOwned>(request: &RemotingCommand) -> Result<T, Refusal> {
+    fastjson::from_slice(&request.body)
+        .map_err(|error| Refusal::system_error(format!("the body does not read: {error}")))
+}

@@ -2,11 +2,13 @@
 //! on a connection's task. Java counterpart: the thread pools of admin and query processors.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use ferrocket_protocol::{RemotingCommand, ResponseCode};
 use ferrocket_remoting::Connection;
 use tokio::sync::Semaphore;
 
+use crate::broker::Shared;
 use crate::handlers::Answer;
 use crate::refusal::Refusal;
 
@@ -15,21 +17,27 @@ const LATE_MAX: usize = 1024;
 
 static PLACES: Semaphore = Semaphore::const_new(LATE_MAX);
 
-/// Answers `request` with what `work` comes to. Answers nothing to a oneway request.
-pub(crate) fn answer(
+/// Answers `request` with what `work` comes to, which is given what it needs to answer: the request without its
+/// body. Answers nothing to a oneway request.
+pub(crate) fn answer<W>(
+    broker: &Arc<Shared>,
     connection: &Connection,
     request: &RemotingCommand,
-    work: impl Future<Output = Result<RemotingCommand, Refusal>> + Send + 'static,
-) -> Answer {
+    work: impl FnOnce(Arc<Shared>, RemotingCommand) -> W,
+) -> Answer
+where
+    W: Future<Output = Result<RemotingCommand, Refusal>> + Send + 'static,
+{
     let Ok(place) = PLACES.try_acquire() else {
         let remark = "[REJECTREQUEST]system busy, start flow control for a while";
         return Err(Refusal::new(ResponseCode::SYSTEM_BUSY, remark));
     };
-    let (connection, request) = (connection.clone(), without_body(request));
+    let asked = RemotingCommand { body: bytes::Bytes::new(), ..request.clone() };
+    let (connection, work) = (connection.clone(), work(broker.clone(), asked.clone()));
     tokio::spawn(async move {
-        let reply = work.await.unwrap_or_else(|refusal| refusal.reply_to(&request));
+        let reply = work.await.unwrap_or_else(|refusal| refusal.reply_to(&asked));
         drop(place);
-        if !request.is_oneway() {
+        if !asked.is_oneway() {
             connection.reply(reply);
         }
     });
@@ -38,20 +46,21 @@ pub(crate) fn answer(
 
 /// The same for work that blocks.
 pub(crate) fn answer_blocking(
+    broker: &Arc<Shared>,
     connection: &Connection,
     request: &RemotingCommand,
-    work: impl FnOnce() -> Result<RemotingCommand, Refusal> + Send + 'static,
+    work: impl FnOnce(&Shared, &RemotingCommand) -> Result<RemotingCommand, Refusal> + Send + 'static,
 ) -> Answer {
-    answer(connection, request, async move {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(result) => result,
-            // The work panicked, which has been logged; or the process stops.
-            Err(_) => Err(Refusal::system_error("the broker could not finish the request")),
-        }
-    })
+    answer(broker, connection, request, |broker, asked| blocking(move || work(&broker, &asked)))
 }
 
-/// What is needed to answer: everything but the body.
-fn without_body(request: &RemotingCommand) -> RemotingCommand {
-    RemotingCommand { body: bytes::Bytes::new(), ..request.clone() }
+/// Does what blocks where it may.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        // The work panicked, which has been logged; or the process stops.
+        Err(_) => Err(Refusal::system_error("the broker could not finish the request")),
+    }
 }

@@ -1,17 +1,16 @@
 //! How far each consumer group has come in each queue: `topic@group`, queue id, next offset.
 //!
-//! A plain table. The handlers commit and query; a background task writes it to `consumerOffset.json` when it
-//! has changed. Left out: LMQ offsets and the history file. Java counterpart: `ConsumerOffsetManager`.
+//! A plain table, kept in `consumerOffset.json`. The handlers commit and query. Left out: LMQ
+//! offsets and the history file. Java counterpart: `ConsumerOffsetManager`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::body::offset::ConsumerOffsetTable;
 use ferrocket_protocol::fastjson::{self, JsonError};
 
-/// The file under `config/`.
-pub(crate) const FILE: &str = "consumerOffset.json";
+use crate::saving::{Kept, Unsaved};
+
 /// What [`ConsumerOffsets::query`] answers when nothing is stored. A client may store it, too.
 pub(crate) const NO_OFFSET: i64 = -1;
 /// `topic@group` pairs; commits of further ones are refused.
@@ -24,34 +23,16 @@ const QUEUES_MAX: usize = 65_536;
 pub(crate) struct ConsumerOffsets {
     /// By `topic@group`, then queue id. Held for one look-up, and while the whole is copied for the file.
     table: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
-    /// Whether memory knows more than the file.
-    unsaved: AtomicBool,
+    unsaved: Unsaved,
 }
 
 impl ConsumerOffsets {
-    /// Takes over the file's text. Java's unquoted queue ids are read as well as quoted ones.
-    pub(crate) fn load(&self, text: &str) -> Result<(), JsonError> {
-        let read: ConsumerOffsetTable = fastjson::from_slice(text.as_bytes())?;
-        *self.lock() = read.offset_table.into_iter().collect();
-        Ok(())
-    }
-
     /// The table as it is now, for the file and for slaves.
     pub(crate) fn to_table(&self) -> ConsumerOffsetTable {
         ConsumerOffsetTable {
             offset_table: self.lock().iter().map(|(pair, queues)| (pair.clone(), queues.clone())).collect(),
             ..ConsumerOffsetTable::default()
         }
-    }
-
-    /// Whether there is something to save; from now on it counts as saved.
-    pub(crate) fn take_unsaved(&self) -> bool {
-        self.unsaved.swap(false, Ordering::AcqRel)
-    }
-
-    /// Saving failed: there is something to save again.
-    pub(crate) fn set_unsaved(&self) {
-        self.unsaved.store(true, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<i32, i64>>> {
@@ -76,7 +57,7 @@ impl ConsumerOffsets {
         let old = queues.insert(queue_id, offset);
         drop(table);
         if old != Some(offset) {
-            self.set_unsaved();
+            self.unsaved.set();
         }
         if let Some(old) = old.filter(|old| offset < *old) {
             tracing::warn!(pair, queue_id, old, offset, "a consumer offset went back");
@@ -126,14 +107,14 @@ impl ConsumerOffsets {
         if let Some(queues) = table.get(&pair(topic, from)).cloned() {
             table.insert(pair(topic, to), queues);
             drop(table);
-            self.set_unsaved();
+            self.unsaved.set();
         }
     }
 
     /// Forgets all offsets of a group.
     pub(crate) fn remove_group(&self, group: &str) {
         self.lock().retain(|pair, _| split(pair).is_none_or(|(_, of)| of != group));
-        self.set_unsaved();
+        self.unsaved.set();
     }
 
     /// The smallest offset per queue of `topic` over all groups but the left-out ones, of those offsets that
@@ -161,6 +142,27 @@ impl ConsumerOffsets {
     }
 }
 
+impl Kept for ConsumerOffsets {
+    fn file(&self) -> &'static str {
+        "consumerOffset.json"
+    }
+
+    /// Takes over the file's text. Java's unquoted queue ids are read as well as quoted ones.
+    fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
+        let read: ConsumerOffsetTable = fastjson::from_slice(text.as_bytes())?;
+        *self.lock() = read.offset_table.into_iter().collect();
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        fastjson::to_pretty(&self.to_table())
+    }
+
+    fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
+    }
+}
+
 fn pair(topic: &str, group: &str) -> String {
     let mut pair = String::with_capacity(topic.len() + 1 + group.len());
     pair.push_str(topic);
@@ -183,15 +185,15 @@ mod tests {
     fn commits_overwrite() {
         let offsets = ConsumerOffsets::default();
         assert_eq!(offsets.query("g", "t", 0), NO_OFFSET);
-        assert!(!offsets.take_unsaved());
+        assert!(!offsets.unsaved.take());
         for offset in [7, 3, 9, -1] {
             assert!(offsets.commit("g", "t", 0, offset));
             assert_eq!(offsets.query("g", "t", 0), offset);
         }
-        assert!(offsets.take_unsaved());
-        assert!(!offsets.take_unsaved());
+        assert!(offsets.unsaved.take());
+        assert!(!offsets.unsaved.take());
         offsets.commit("g", "t", 0, -1);
-        assert!(!offsets.take_unsaved(), "the same offset again is no change");
+        assert!(!offsets.unsaved.take(), "the same offset again is no change");
     }
 
     /// The file has Java's shape, and Java's own text with unquoted queue ids is read.
@@ -199,13 +201,13 @@ mod tests {
     fn file_round_trip() {
         let offsets = ConsumerOffsets::default();
         offsets
-            .load("{\n\t\"offsetTable\":{\n\t\t\"t@g\":{0:5,1:6\n\t\t},\"%RETRY%g@g\":{0:1}\n\t}\n}")
+            .load("{\n\t\"offsetTable\":{\n\t\t\"t@g\":{0:5,1:6\n\t\t},\"%RETRY%g@g\":{0:1}\n\t}\n}", 0)
             .unwrap();
         assert_eq!((offsets.query("g", "t", 1), offsets.query("g", "%RETRY%g", 0)), (6, 1));
         let again = ConsumerOffsets::default();
-        again.load(&fastjson::to_pretty(&offsets.to_table())).unwrap();
+        again.load(&offsets.text(), 0).unwrap();
         assert_eq!(again.queues("g", "t"), BTreeMap::from([(0, 5), (1, 6)]));
-        assert!(offsets.load("{").is_err());
+        assert!(offsets.load("{", 0).is_err());
         assert_eq!(offsets.query("g", "t", 1), 6, "a broken text changes nothing");
     }
 

@@ -3,6 +3,9 @@
 //! Every failure of a handler becomes one of these and `dispatch` turns it into the reply. Java counterpart:
 //! the `setCode`/`setRemark` pairs in its processors, and code 1 for what they throw.
 
+use std::io;
+
+use ferrocket_acl::Denied;
 use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_protocol::{HeaderError, RemotingCommand, Text};
 
@@ -27,11 +30,22 @@ impl Refusal {
         Self::new(ResponseCode::SYSTEM_ERROR, remark)
     }
 
+    /// What was asked for is done, but would not outlast the process.
+    pub(crate) fn not_on_disk(error: io::Error) -> Self {
+        Self::system_error(format!("the change is in effect but not on disk: {error}"))
+    }
+
     /// The reply to `request`.
     pub(crate) fn reply_to(self, request: &RemotingCommand) -> RemotingCommand {
         let mut reply = request.reply(self.code);
         reply.remark = (!self.remark.is_empty()).then(|| Text::from(self.remark));
         reply
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        Self::system_error(denied.to_string())
     }
 }
 

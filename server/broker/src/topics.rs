@@ -1,11 +1,10 @@
 //! The topics of this broker: how many queues each has and what may be done with it.
 //!
-//! A plain table with a version. Who needs to know of changes (the file, the NameServers) watches
-//! [`Topics::changes`] and asks [`Topics::changed_since`]. Left out: 5.x attributes' meaning, static topics.
+//! A plain table with a version, kept in `topics.json`. NameServers' tasks watch [`Topics::changes`] and ask
+//! [`Topics::changed_since`]. Left out: 5.x attributes' meaning, static topics.
 //! Java counterparts: `TopicConfigManager`, `TopicValidator`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::Text;
@@ -17,9 +16,8 @@ use ferrocket_protocol::response_code::ResponseCode;
 use tokio::sync::watch;
 
 use crate::refusal::Refusal;
+use crate::saving::{Kept, Unsaved};
 
-/// The file under `config/`.
-pub(crate) const FILE: &str = "topics.json";
 /// Template of topics that are created by their first message.
 pub(crate) const TBW102: &str = "TBW102";
 /// Delayed messages wait here, one queue per level.
@@ -102,8 +100,7 @@ pub(crate) struct Topics {
     system: BTreeSet<String>,
     /// The counter of the version, for those who wait for changes.
     changes: watch::Sender<i64>,
-    /// Whether memory knows more than the file.
-    unsaved: AtomicBool,
+    unsaved: Unsaved,
 }
 
 #[derive(Debug)]
@@ -163,22 +160,8 @@ impl Topics {
                 log: VecDeque::new(),
             }),
             changes: watch::Sender::new(0),
-            unsaved: AtomicBool::new(false),
+            unsaved: Unsaved::default(),
         }
-    }
-
-    /// Adds the file's topics and takes its version.
-    pub(crate) fn load(&self, text: &str) -> Result<(), JsonError> {
-        let read: TopicConfigSerializeWrapper = fastjson::from_slice(text.as_bytes())?;
-        let mut state = self.lock();
-        for (name, mut topic) in read.topic_config_table {
-            topic.topic_name = name.clone();
-            state.table.insert(name.into(), Arc::new(topic));
-        }
-        state.version = read.data_version;
-        state.log.clear();
-        self.changes.send_replace(state.version.counter);
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -242,16 +225,6 @@ impl Topics {
         (version, Missed::Topics(topics))
     }
 
-    /// Whether there is something to save; from now on it counts as saved.
-    pub(crate) fn take_unsaved(&self) -> bool {
-        self.unsaved.swap(false, Ordering::AcqRel)
-    }
-
-    /// Saving failed: there is something to save again.
-    pub(crate) fn set_unsaved(&self) {
-        self.unsaved.store(true, Ordering::Release);
-    }
-
     fn changed(&self, state: &mut State, change: Change, now_ms: i64) {
         state.version.advance(now_ms);
         let counter = state.version.counter;
@@ -259,7 +232,7 @@ impl Topics {
         if state.log.len() > CHANGES_MAX {
             state.log.pop_front();
         }
-        self.set_unsaved();
+        self.unsaved.set();
         self.changes.send_replace(counter);
     }
 
@@ -401,6 +374,34 @@ impl Topics {
             return Err(Refusal::system_error(format!("The topic[{topic}] is conflict with system topic.")));
         }
         Ok(())
+    }
+}
+
+impl Kept for Topics {
+    fn file(&self) -> &'static str {
+        "topics.json"
+    }
+
+    /// Adds the file's topics and takes its version.
+    fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
+        let read: TopicConfigSerializeWrapper = fastjson::from_slice(text.as_bytes())?;
+        let mut state = self.lock();
+        for (name, mut topic) in read.topic_config_table {
+            topic.topic_name = name.clone();
+            state.table.insert(name.into(), Arc::new(topic));
+        }
+        state.version = read.data_version;
+        state.log.clear();
+        self.changes.send_replace(state.version.counter);
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        fastjson::to_pretty(&self.to_wrapper())
+    }
+
+    fn unsaved(&self) -> &Unsaved {
+        &self.unsaved
     }
 }
 
@@ -559,11 +560,11 @@ mod tests {
         let first = topics();
         first.update(config("mine", 3, 6), 99).unwrap();
         let second = topics();
-        second.load(&fastjson::to_pretty(&first.to_wrapper())).unwrap();
+        second.load(&first.text(), 0).unwrap();
         assert_eq!(second.version(), first.version());
         assert_eq!(second.get("mine"), first.get("mine"));
         let java = "{\n\t\"dataVersion\":{\n\t\t\"counter\":7,\n\t\t\"timestamp\":1700000000000\n\t},\n\t\"topicConfigTable\":{\n\t\t\"old\":{\n\t\t\t\"order\":false,\n\t\t\t\"perm\":6,\n\t\t\t\"readQueueNums\":4,\n\t\t\t\"topicFilterType\":\"SINGLE_TAG\",\n\t\t\t\"topicName\":\"old\",\n\t\t\t\"topicSysFlag\":0,\n\t\t\t\"writeQueueNums\":5\n\t\t}\n\t}\n}";
-        second.load(java).unwrap();
+        second.load(java, 0).unwrap();
         assert_eq!(
             second.get("old").map(|topic| (topic.read_queue_nums, topic.write_queue_nums)),
             Some((4, 5))

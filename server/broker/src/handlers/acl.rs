@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ferrocket_acl::{Access, AccountRow};
-use ferrocket_protocol::properties::{Properties, names};
+use ferrocket_protocol::message::RecordView;
+use ferrocket_protocol::properties::{self, names};
 use ferrocket_protocol::requests::auth::{
     CreateAccessConfigHeader, DeleteAccessConfigHeader, GetBrokerAclConfigReply,
     UpdateGlobalWhiteAddrsConfigHeader,
 };
-use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, Text, fastjson};
 use ferrocket_remoting::Connection;
 
 use super::Answer;
@@ -106,21 +107,30 @@ pub(crate) fn get_broker_cluster_acl_config(
 
 /// Whether the sender of a request may read this record, of which the request named only the place: it needs
 /// the right to the record's topic and, if it is on its way to another, to that one too.
-pub(crate) fn admit_reading(
+pub(super) fn admit_reading(
     broker: &Shared,
     request: &RemotingCommand,
     peer: IpAddr,
     record: &Bytes,
 ) -> Result<(), Refusal> {
     let Some(access) = &broker.access else { return Ok(()) };
-    let unreadable = |_| Refusal::system_error("the record does not read");
-    let record = MessageRecord::decode(&mut record.clone()).map_err(unreadable)?;
-    let properties = Properties::parse(&record.properties);
-    for topic in [Some(&*record.topic), properties.get(names::REAL_TOPIC)].into_iter().flatten() {
-        let checked = access.check_reading(request, peer, topic);
-        checked.map_err(|denied| Refusal::system_error(denied.to_string()))?;
+    let record = RecordView::parse(record).map_err(|_| Refusal::system_error("the record does not read"))?;
+    for topic in [Some(record.topic), properties::get(record.properties, names::REAL_TOPIC)].iter().flatten()
+    {
+        access.check_reading(request, peer, topic)?;
     }
     Ok(())
+}
+
+/// Whether the sender of a request may let a half message be stored in this topic, or drop it.
+pub(super) fn admit_ending(
+    broker: &Shared,
+    request: &RemotingCommand,
+    peer: IpAddr,
+    topic: &str,
+) -> Result<(), Refusal> {
+    let Some(access) = &broker.access else { return Ok(()) };
+    Ok(access.check_sending(request, peer, topic)?)
 }
 
 fn access(broker: &Shared) -> Result<&Arc<Access>, String> {
@@ -137,8 +147,8 @@ fn change(
 ) -> Answer {
     let failed = move |words: String| Refusal::new(code, words);
     let access = access(broker).map_err(failed)?.clone();
-    let (asked, now_ms, peer) = (request.clone(), broker.clock.now_ms(), connection.peer_addr());
-    late::answer_blocking(connection, request, move || {
+    let (now_ms, peer) = (broker.clock.now_ms(), connection.peer_addr());
+    late::answer_blocking(broker, connection, request, move |_, asked| {
         change(&access, now_ms).map_err(failed)?;
         tracing::info!(by = %peer, code = asked.code, "accounts changed");
         Ok(asked.reply(ResponseCode::SUCCESS))

@@ -19,7 +19,7 @@ use ferrocket_protocol::requests::client::{
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
 use ferrocket_remoting::{CallError, Connection};
 
-use super::{Answer, lock, pull};
+use super::{Answer, body, pull};
 use crate::broker::Shared;
 use crate::clients::{ClientChannel, TooManyGroups};
 use crate::refusal::Refusal;
@@ -35,7 +35,7 @@ const PASSED_ON_TIMEOUT: Duration = Duration::from_secs(10);
 /// 34: a client is alive. Creates the retry topics of its consumer groups, which it asks the NameServer for
 /// soon.
 pub(crate) fn heart_beat(broker: &Arc<Shared>, connection: &Connection, request: &RemotingCommand) -> Answer {
-    let heartbeat: HeartbeatData = lock::read(request)?;
+    let heartbeat: HeartbeatData = body(request)?;
     let now_ms = broker.clock.now_ms();
     let settings = broker.settings.now();
     let channel = ClientChannel {
@@ -103,7 +103,7 @@ pub(crate) fn unregister_client(
 
 /// 46: whether this broker can do what a subscription asks for.
 pub(crate) fn check_client_config(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
-    let CheckClientRequestBody { subscription_data, .. } = lock::read(request)?;
+    let CheckClientRequestBody { subscription_data, .. } = body(request)?;
     if let Some(data) = subscription_data.filter(|data| !data.is_tag_type()) {
         if !broker.settings.now().property_filter {
             return Err(pull::not_supported(&data.expression_type));
@@ -236,7 +236,7 @@ pub(crate) fn consume_message_directly(
 
 /// Java: `callConsumer`.
 fn pass_on(
-    broker: &Shared,
+    broker: &Arc<Shared>,
     connection: &Connection,
     request: &RemotingCommand,
     passed_on: RemotingCommand,
@@ -253,8 +253,8 @@ fn pass_on(
         );
         return Err(Refusal::system_error(remark));
     }
-    let (group, client_id, asked) = (group.clone(), client_id.clone(), request.clone());
-    late::answer(connection, request, async move {
+    let (group, client_id) = (group.clone(), client_id.clone());
+    late::answer(broker, connection, request, |_, asked| async move {
         match consumer.call(passed_on, PASSED_ON_TIMEOUT).await {
             Ok(answer) => {
                 let mut reply = asked.reply(answer.response_code());

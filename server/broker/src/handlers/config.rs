@@ -48,11 +48,8 @@ pub(crate) fn update_broker_config(
     if changed.is_empty() || !broker.settings.has_file() {
         return Ok(Some(request.reply(ResponseCode::SUCCESS)));
     }
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
-        broker.settings.save(&changed).map_err(|error| {
-            Refusal::system_error(format!("the change is in effect but not on disk: {error}"))
-        })?;
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        broker.settings.save(&changed).map_err(Refusal::not_on_disk)?;
         Ok(asked.reply(ResponseCode::SUCCESS))
     })
 }
@@ -70,8 +67,7 @@ pub(crate) fn clean_expired_consumequeue(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let deleted = broker.store.clean_expired_queues();
         tracing::info!(deleted, "deleted expired ConsumeQueue files on request");
         Ok(asked.reply(ResponseCode::SUCCESS))
@@ -84,8 +80,7 @@ pub(crate) fn delete_expired_commitlog(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let deleted = broker.store.delete_expired_segments();
         tracing::info!(deleted, "deleted expired CommitLog segments on request");
         Ok(asked.reply(ResponseCode::SUCCESS))

@@ -18,8 +18,8 @@ use ferrocket_protocol::requests::group::{
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
-use super::topic::{existing, queue, saved};
-use super::{Answer, lock};
+use super::topic::{existing, saved};
+use super::{Answer, body};
 use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
@@ -31,7 +31,7 @@ pub(crate) fn update_and_create_subscriptiongroup(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let config: SubscriptionGroupConfig = lock::read(request)?;
+    let config: SubscriptionGroupConfig = body(request)?;
     update(broker, connection, request, vec![config])
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn update_and_create_subscriptiongroup_list(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let SubscriptionGroupList { group_config_list: configs } = lock::read(request)?;
+    let SubscriptionGroupList { group_config_list: configs } = body(request)?;
     update(broker, connection, request, configs)
 }
 
@@ -57,9 +57,8 @@ fn update(
     for config in configs {
         broker.groups.update(config, broker.clock.now_ms())?;
     }
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer(connection, request, async move {
-        saved(&broker, File::Groups).await?;
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        saved(broker, File::Groups)?;
         Ok(asked.reply(ResponseCode::SUCCESS))
     })
 }
@@ -133,10 +132,9 @@ pub(crate) fn delete_subscriptiongroup(
     if broker.settings.now().auto_delete_unused_stats {
         broker.stats.group_deleted(&header.group_name);
     }
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer(connection, request, async move {
-        saved(&broker, File::Groups).await?;
-        saved(&broker, File::Offsets).await?;
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        saved(broker, File::Groups)?;
+        saved(broker, File::Offsets)?;
         Ok(asked.reply(ResponseCode::SUCCESS))
     })
 }
@@ -148,15 +146,14 @@ pub(crate) fn get_consume_stats(
     request: &RemotingCommand,
 ) -> Answer {
     let GetConsumeStatsHeader { consumer_group: group, topic, .. } = Header::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let topics = match topic.filter(|topic| !topic.trim().is_empty()) {
             Some(topic) => [topic.to_string()].into(),
             None => broker.offsets.topics_of(&group),
         };
         let mut stats = ConsumeStats::default();
-        for topic in topics.iter().filter(|topic| is_consumed(&broker, &group, topic)) {
-            let of_topic = progress(&broker, &group, topic, |config| config.read_queue_nums);
+        for topic in topics.iter().filter(|topic| is_consumed(broker, &group, topic)) {
+            let of_topic = progress(broker, &group, topic, |config| config.read_queue_nums);
             stats.offset_table.extend(of_topic.offset_table);
             stats.consume_tps += of_topic.consume_tps;
         }
@@ -186,7 +183,7 @@ fn progress(
         };
         let broker_offset = broker.store.max_offset(topic, queue_id).max(0);
         let offset = OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset: None };
-        offset_table.insert(queue(broker, topic, queue_id), offset);
+        offset_table.insert(broker.queue(topic, queue_id), offset);
     }
     ConsumeStats { consume_tps: broker.stats.group_get_tps(group, topic), offset_table }
 }
@@ -198,19 +195,18 @@ pub(crate) fn get_broker_consume_stats(
     request: &RemotingCommand,
 ) -> Answer {
     let GetConsumeStatsInBrokerHeader { is_order } = Header::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let mut list = ConsumeStatsList {
             broker_addr: broker.registration.identity().addr.to_string(),
             ..ConsumeStatsList::default()
         };
         for group in broker.groups.names() {
             let mut topics = broker.offsets.topics_of(&group);
-            topics.retain(|topic| is_consumed(&broker, &group, topic));
+            topics.retain(|topic| is_consumed(broker, &group, topic));
             topics.retain(|topic| !is_order || broker.topics.get(topic).is_some_and(|config| config.order));
             let stats: Vec<_> = topics
                 .iter()
-                .map(|topic| progress(&broker, &group, topic, |config| config.write_queue_nums))
+                .map(|topic| progress(broker, &group, topic, |config| config.write_queue_nums))
                 .collect();
             list.total_diff += stats.iter().map(ConsumeStats::total_diff).sum::<i64>();
             list.consume_stats_list.push(BTreeMap::from([(group, stats)]));
@@ -240,8 +236,7 @@ pub(crate) fn query_consume_time_span(
 ) -> Answer {
     let QueryConsumeTimeSpanHeader { topic, group } = Header::decode(&request.ext_fields)?;
     let config = existing(broker, &topic)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let span = |queue_id| {
             let max_offset = broker.store.max_offset(&topic, queue_id);
             let consumed = broker.offsets.query(&group, &topic, queue_id);
@@ -255,7 +250,7 @@ pub(crate) fn query_consume_time_span(
                     0
                 },
                 max_time_stamp: time_of(max_offset - 1),
-                message_queue: queue(&broker, &topic, queue_id),
+                message_queue: broker.queue(topic.clone(), queue_id),
                 min_time_stamp,
             }
         };

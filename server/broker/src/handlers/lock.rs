@@ -6,28 +6,21 @@ use ferrocket_protocol::body::lock::{LockBatchRequestBody, LockBatchResponseBody
 use ferrocket_protocol::{RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
-use super::Answer;
+use super::{Answer, body};
 use crate::broker::Shared;
-use crate::refusal::Refusal;
 
 /// 41: takes or renews locks. Always succeeds; the body lists the queues that the client holds now.
 pub(crate) fn lock_batch_mq(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
-    let LockBatchRequestBody { client_id, consumer_group, mq_set } = read(request)?;
+    let LockBatchRequestBody { client_id, consumer_group, mq_set } = body(request)?;
     let held =
         broker.queue_locks.lock(&consumer_group.into(), &client_id.into(), mq_set, broker.clock.now_ms());
-    let body = LockBatchResponseBody { lock_ok_mq_set: held.into_iter().collect() };
-    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&body))))
+    let held = LockBatchResponseBody { lock_ok_mq_set: held.into_iter().collect() };
+    Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&held))))
 }
 
 /// 42: gives locks back. Those of others stay.
 pub(crate) fn unlock_batch_mq(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
-    let UnlockBatchRequestBody { client_id, consumer_group, mq_set } = read(request)?;
+    let UnlockBatchRequestBody { client_id, consumer_group, mq_set } = body(request)?;
     broker.queue_locks.unlock(&consumer_group, &client_id, mq_set);
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
-}
-
-/// A JSON body, or the refusal that names its fault.
-pub(super) fn read<T: serde::de::DeserializeOwned>(request: &RemotingCommand) -> Result<T, Refusal> {
-    fastjson::from_slice(&request.body)
-        .map_err(|error| Refusal::system_error(format!("the body does not read: {error}")))
 }

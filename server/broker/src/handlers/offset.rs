@@ -19,7 +19,7 @@ use ferrocket_protocol::{Header, LanguageCode, RemotingCommand, RequestCode, Res
 use ferrocket_remoting::Connection;
 
 use super::Answer;
-use super::topic::{NOT_SET, queue};
+use super::topic::NOT_SET;
 use crate::broker::Shared;
 use crate::clients::ClientChannel;
 use crate::late;
@@ -78,9 +78,8 @@ pub(crate) fn search_offset_by_timestamp(
     request: &RemotingCommand,
 ) -> Answer {
     let header = SearchOffsetHeader::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
-        let offset = offset_by_time(&broker, &header.topic, header.queue_id, header.timestamp);
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        let offset = offset_by_time(broker, &header.topic, header.queue_id, header.timestamp);
         Ok(asked.reply_with(&SearchOffsetReply { offset }))
     })
 }
@@ -114,8 +113,7 @@ pub(crate) fn get_earliest_msg_storetime(
     request: &RemotingCommand,
 ) -> Answer {
     let header = GetEarliestMsgStoretimeHeader::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let timestamp = broker.store.earliest_store_time(&header.topic, header.queue_id);
         Ok(asked.reply_with(&GetEarliestMsgStoretimeReply { timestamp }))
     })
@@ -137,7 +135,7 @@ pub(crate) fn get_all_delay_offset(
     _: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let body = fastjson::to_vec(&broker.delay_offsets());
+    let body = fastjson::to_vec(&broker.delay.to_table());
     Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(body)))
 }
 
@@ -148,8 +146,9 @@ pub(crate) fn invoke_broker_to_reset_offset(
     request: &RemotingCommand,
 ) -> Answer {
     let header = ResetOffsetHeader::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || reset_offset(&broker, &header, &asked))
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        reset_offset(broker, &header, asked)
+    })
 }
 
 fn reset_offset(
@@ -175,7 +174,7 @@ fn reset_offset(
         };
         let wanted = wanted.max(0);
         let offset = if *is_force || wanted < committed { wanted } else { committed };
-        offset_table.insert(queue(broker, topic, queue_id), offset);
+        offset_table.insert(broker.queue(topic.clone(), queue_id), offset);
     }
     let order = ResetOffsetHeader {
         group: group.clone(),
@@ -238,8 +237,7 @@ pub(crate) fn invoke_broker_to_get_consumer_status(
             "No Any Consumer online in the consumer group: [{group}]"
         )));
     }
-    let asked = request.clone();
-    late::answer(connection, request, async move {
+    late::answer(broker, connection, request, |_, asked| async move {
         let question = GetConsumerStatusHeader { topic, group, client_addr: None };
         let mut status = GetConsumerStatusBody::default();
         for (channel, consumer) in consumers {

@@ -375,7 +375,7 @@ fn join(chunks: Vec<Bytes>) -> Bytes {
 fn note_offset_moved(broker: &Shared, header: &PullMessageHeader, next: i64) {
     let event = OffsetMovedEvent {
         consumer_group: header.consumer_group.to_string(),
-        message_queue: broker.queue(&header.topic, header.queue_id),
+        message_queue: broker.queue(header.topic.clone(), header.queue_id),
         offset_new: next,
         offset_request: header.queue_offset,
     };

@@ -32,8 +32,7 @@ pub(crate) fn query_message(
     if request.ext_fields.get(UNIQUE_KEY_QUERY).is_some_and(|flag| *flag == *"true") {
         header.max_num = i32::try_from(broker.settings.now().default_query_max_num).unwrap_or(i32::MAX);
     }
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let QueryMessageHeader { topic, key, max_num, begin_timestamp, end_timestamp } = header;
         let max_num = usize::try_from(max_num).unwrap_or(0);
         let found = broker.store.query(&topic, &key, max_num, begin_timestamp, end_timestamp);
@@ -66,13 +65,16 @@ pub(crate) fn view_message_by_id(
     request: &RemotingCommand,
 ) -> Answer {
     let ViewMessageHeader { offset, .. } = Header::decode(&request.ext_fields)?;
-    let (broker, asked, peer) = (broker.clone(), request.clone(), connection.peer_addr().ip());
-    late::answer_blocking(connection, request, move || match broker.store.record_at(offset) {
-        Some(record) => {
-            acl::admit_reading(&broker, &asked, peer, &record)?;
-            Ok(asked.reply(ResponseCode::SUCCESS).with_body(record))
+    // With its body, which is signed too.
+    let (signed, peer) = (request.clone(), connection.peer_addr().ip());
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        match broker.store.record_at(offset) {
+            Some(record) => {
+                acl::admit_reading(broker, &signed, peer, &record)?;
+                Ok(asked.reply(ResponseCode::SUCCESS).with_body(record))
+            }
+            None => Err(Refusal::system_error(format!("can not find message by the offset, {offset}"))),
         }
-        None => Err(Refusal::system_error(format!("can not find message by the offset, {offset}"))),
     })
 }
 
@@ -84,8 +86,7 @@ pub(crate) fn query_consume_queue(
     request: &RemotingCommand,
 ) -> Answer {
     let header = QueryConsumeQueueHeader::decode(&request.ext_fields)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let (topic, queue_id) = (header.topic.unwrap_or_default(), header.queue_id.unwrap_or(0));
         if !broker.store.queues().iter().any(|(known, id)| *known == topic && *id == queue_id) {
             return Err(Refusal::system_error(format!("{queue_id}@{topic} is not exist!")));

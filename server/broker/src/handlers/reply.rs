@@ -52,8 +52,7 @@ pub(crate) fn send_reply_message(
         body: request.body.clone(),
         properties: header.properties.clone().unwrap_or_default(),
     };
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer(connection, request, async move {
+    late::answer(broker, connection, request, |broker, asked| async move {
         let pushed = push(&broker, header, &record).await;
         let id = if broker.settings.now().store_reply { store(&broker, record) } else { None };
         let (msg_id, queue_offset) = match (id, &pushed) {

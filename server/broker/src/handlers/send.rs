@@ -22,6 +22,7 @@ use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::Connection;
 use ferrocket_store::{Append, AppendError, Appended};
 
+use super::acl;
 use crate::broker::Shared;
 use crate::refusal::Refusal;
 use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules};
@@ -53,7 +54,7 @@ pub(crate) fn plan(
     request: &RemotingCommand,
 ) -> Result<Outgoing, Refusal> {
     match request.request_code() {
-        Some(RequestCode::ConsumerSendMsgBack) => plan_back(broker, request),
+        Some(RequestCode::ConsumerSendMsgBack) => plan_back(broker, connection, request),
         Some(RequestCode::SendMessage) => {
             plan_send(broker, connection, request, &SendMessageHeader::decode(&request.ext_fields)?)
         }
@@ -186,7 +187,11 @@ fn topic_text(topic: &TopicConfig) -> String {
     )
 }
 
-fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Refusal> {
+fn plan_back(
+    broker: &Shared,
+    connection: &Connection,
+    request: &RemotingCommand,
+) -> Result<Outgoing, Refusal> {
     let header = ConsumerSendMsgBackHeader::decode(&request.ext_fields)?;
     let settings = broker.settings.now();
     let now_ms = broker.clock.now_ms();
@@ -210,11 +215,11 @@ fn plan_back(broker: &Shared, request: &RemotingCommand) -> Result<Outgoing, Ref
             format!("the topic[{retry}] sending message is forbidden"),
         ));
     }
-    let record =
-        broker.store.record_at(header.offset).and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok());
-    let Some(record) = record else {
-        return Err(Refusal::system_error(format!("look message by offset failed, {}", header.offset)));
-    };
+    let missing = || Refusal::system_error(format!("look message by offset failed, {}", header.offset));
+    let mut record = broker.store.record_at(header.offset).ok_or_else(missing)?;
+    // It is read from the retry topic next, whatever topic it is from.
+    acl::admit_reading(broker, request, connection.peer_addr().ip(), &record)?;
+    let record = MessageRecord::decode(&mut record).map_err(|_| missing())?;
     let origin =
         properties::get(&record.properties, names::RETRY_TOPIC).map_or(record.topic.clone(), Text::from);
     let back = send_plan::plan_send_back(

@@ -26,9 +26,8 @@ pub(crate) fn get_broker_runtime_info(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
-        let table = KVTable { table: runtime_info(&broker) };
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        let table = KVTable { table: runtime_info(broker) };
         Ok(asked.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&table)))
     })
 }
@@ -97,7 +96,7 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
     put("commitLogMaxOffset", store.max_physical_offset().to_string());
     let unflushed = store.max_physical_offset() - store.flushed_offset();
     put("remainHowManyDataToFlush", bytes_text(u64::try_from(unflushed).unwrap_or(0)));
-    for (level, offset) in broker.delay_offsets().offset_table {
+    for (level, offset) in broker.delay.to_table().offset_table {
         let max_offset = store.max_offset(SCHEDULE_TOPIC, level - 1);
         put(&format!("scheduleMessageOffset_{level}"), format!("{offset},{max_offset}"));
     }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::topic::{
     CreateTopicListBody, TopicConfig, TopicFilterType, TopicList, TopicOffset, TopicStatsTable,
 };
@@ -13,7 +12,7 @@ use ferrocket_protocol::requests::topic::{
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
-use super::{Answer, lock};
+use super::{Answer, body};
 use crate::broker::Shared;
 use crate::refusal::Refusal;
 use crate::saving::{self, File};
@@ -21,11 +20,6 @@ use crate::{late, topics};
 
 /// What Java's `RemotingCommand` carries when a processor sets only the code; tools print it.
 pub(super) const NOT_SET: &str = "not set any response code";
-
-/// A queue of this broker.
-pub(super) fn queue(broker: &Shared, topic: &str, queue_id: i32) -> MessageQueue {
-    MessageQueue::new(topic, broker.registration.identity().broker_name.clone(), queue_id)
-}
 
 /// 17: creates or changes a topic. Answered once the file is written and the NameServers know.
 pub(crate) fn update_and_create_topic(
@@ -57,7 +51,7 @@ pub(crate) fn update_and_create_topic_list(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let CreateTopicListBody { topic_config_list: topics } = lock::read(request)?;
+    let CreateTopicListBody { topic_config_list: topics } = body(request)?;
     for TopicConfig { topic_name: name, .. } in &topics {
         topics::validate(name)
             .and_then(|()| broker.topics.refuse_system(name))
@@ -77,25 +71,18 @@ fn answer_known(
     request: &RemotingCommand,
     counter: i64,
 ) -> Answer {
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer(connection, request, async move {
-        saved(&broker, File::Topics).await?;
+    late::answer(broker, connection, request, |broker, asked| async move {
+        let writer = broker.clone();
+        late::blocking(move || saved(&writer, File::Topics)).await?;
         let timeout = broker.settings.now().register_timeout;
         broker.registration.has(counter, timeout).await;
         Ok(asked.reply_error(ResponseCode::SUCCESS, NOT_SET))
     })
 }
 
-/// Waits until a file is as new as memory is now.
-pub(super) async fn saved(broker: &Arc<Shared>, file: File) -> Result<(), Refusal> {
-    let writer = broker.clone();
-    match tokio::task::spawn_blocking(move || saving::save(&writer, file)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            Err(Refusal::system_error(format!("the change is in effect but not on disk: {error}")))
-        }
-        Err(_) => Err(Refusal::system_error("the broker could not finish the request")),
-    }
+/// Makes a file as new as memory is now. Blocks.
+pub(super) fn saved(broker: &Shared, file: File) -> Result<(), Refusal> {
+    saving::save(broker, file).map_err(Refusal::not_on_disk)
 }
 
 /// 215: deletes a topic with its messages' queues. An unknown topic is deleted already.
@@ -111,12 +98,9 @@ pub(crate) fn delete_topic_in_broker(
     if broker.settings.now().auto_delete_unused_stats {
         broker.stats.topic_deleted(&topic);
     }
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
-        delete_queues(&broker, &topic)?;
-        saving::save(&broker, File::Topics).map_err(|error| {
-            Refusal::system_error(format!("the topic is deleted, but not on disk: {error}"))
-        })?;
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
+        delete_queues(broker, &topic)?;
+        saved(broker, File::Topics)?;
         Ok(asked.reply(ResponseCode::SUCCESS))
     })
 }
@@ -145,8 +129,7 @@ pub(crate) fn get_topic_stats_info(
 ) -> Answer {
     let GetTopicStatsInfoHeader { topic } = GetTopicStatsInfoHeader::decode(&request.ext_fields)?;
     let config = existing(broker, &topic)?;
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let mut offset_table = BTreeMap::new();
         for queue_id in 0..config.write_queue_nums {
             let max_offset = broker.store.max_offset(&topic, queue_id).max(0);
@@ -156,7 +139,7 @@ pub(crate) fn get_topic_stats_info(
             };
             let min_offset = broker.store.min_offset(&topic, queue_id).max(0);
             let offset = TopicOffset { last_update_timestamp, max_offset, min_offset };
-            offset_table.insert(queue(&broker, &topic, queue_id), offset);
+            offset_table.insert(broker.queue(topic.clone(), queue_id), offset);
         }
         let table = TopicStatsTable { offset_table, ..TopicStatsTable::default() };
         Ok(asked.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&table)))
@@ -197,8 +180,7 @@ pub(crate) fn clean_unused_topic(
     connection: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
-    let (broker, asked) = (broker.clone(), request.clone());
-    late::answer_blocking(connection, request, move || {
+    late::answer_blocking(broker, connection, request, move |broker, asked| {
         let known = broker.topics.names();
         // Half and retry queues may exist before their topic does.
         let kept = |topic: &str| known.contains(topic) || broker.topics.refuse_system(topic).is_err();
@@ -207,7 +189,7 @@ pub(crate) fn clean_unused_topic(
         unused.dedup();
         for topic in unused {
             tracing::warn!(%topic, "deleting the queues of a topic that does not exist");
-            delete_queues(&broker, &topic)?;
+            delete_queues(broker, &topic)?;
         }
         Ok(asked.reply(ResponseCode::SUCCESS))
     })

@@ -15,8 +15,8 @@ use ferrocket_protocol::{RemotingCommand, ResponseCode};
 use ferrocket_remoting::Connection;
 use ferrocket_store::AppendError;
 
+use super::{Answer, acl};
 use crate::broker::Shared;
-use crate::handlers::Answer;
 use crate::refusal::Refusal;
 use crate::send_plan;
 use crate::topics::TRANS_HALF_TOPIC;
@@ -51,8 +51,9 @@ pub(crate) fn end_transaction(
     if entry.is_none_or(|entry| entry.physical_offset != half.physical_offset) {
         return Err(not_found());
     }
+    let message = transactions::committed(&half).ok_or_else(not_found)?;
+    acl::admit_ending(broker, request, connection.peer_addr().ip(), &message.topic)?;
     if commit {
-        let message = transactions::committed(&half).ok_or_else(not_found)?;
         let level = properties::get(&half.properties, names::DELAY_TIME_LEVEL);
         let level = level.and_then(|level| level.parse().ok()).unwrap_or(0);
         let message = send_plan::delayed(message, level, broker.delay.level_max());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use ferrocket_protocol::acl::Credentials;
 use ferrocket_protocol::body::acl::AclConfig;
 use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::send::SendMessageHeader;
+use ferrocket_protocol::requests::transaction::EndTransactionHeader;
 use ferrocket_protocol::{ExtFields, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use tempfile::TempDir;
 
@@ -14,7 +16,7 @@ const ACCOUNTS: &str = "\
 accounts:
   - {accessKey: operator, secretKey: 12345678, admin: true}
   - {accessKey: account, secretKey: 87654321, topicPerms: [T=PUB|SUB], groupPerms: [cg=SUB]}
-  - {accessKey: outsider, secretKey: 11112222, topicPerms: [other=SUB]}
+  - {accessKey: outsider, secretKey: 11112222, topicPerms: [other=SUB], groupPerms: [og=SUB]}
 ";
 
 struct Secured {
@@ -118,6 +120,37 @@ async fn rights_are_kept() {
     let settings = secured.admin(RequestCode::GetBrokerConfig, &[]).await;
     let text = String::from_utf8(settings.body.to_vec()).unwrap();
     assert!(text.contains("aclEnable=true") && !text.contains("12345678"), "{text}");
+}
+
+/// A half message is ended only by who may send to its topic, though 4.9's request names none.
+#[tokio::test]
+async fn half_messages_are_ended_by_their_own() {
+    let secured = Secured::start().await;
+    let half = SendMessageHeader { sys_flag: 4, ..message("T", 0, "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}pg") };
+    let sent = secured.by("account", send_request(&half, "x")).await;
+    assert_eq!(sent.response_code(), ResponseCode::SUCCESS, "{sent:?}");
+    let end = EndTransactionHeader {
+        producer_group: "pg".into(),
+        commit_or_rollback: 8,
+        ..EndTransactionHeader::default()
+    };
+    let end = RemotingCommand::request(RequestCode::EndTransaction, &end);
+    assert!(is_denied(&secured.by("outsider", end.clone()).await));
+    assert_eq!(secured.by("account", end).await.response_code(), ResponseCode::SUCCESS);
+}
+
+/// A message cannot be taken from the log by giving it back to a group of one's own.
+#[tokio::test]
+async fn messages_are_given_back_by_who_may_read_them() {
+    let secured = Secured::start().await;
+    let sent = secured.by("account", send_request(&message("T", 0, ""), "x")).await;
+    assert_eq!(sent.response_code(), ResponseCode::SUCCESS, "{sent:?}");
+    let back = |group| {
+        let fields = [("offset", "0"), ("group", group), ("delayLevel", "0")];
+        request(RequestCode::ConsumerSendMsgBack, &fields)
+    };
+    assert!(is_denied(&secured.by("outsider", back("og")).await));
+    assert_eq!(secured.by("account", back("cg")).await.response_code(), ResponseCode::SUCCESS);
 }
 
 /// Tools change accounts, and what they change holds at once, on disk and after a restart.
