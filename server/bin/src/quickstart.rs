@@ -25,7 +25,7 @@ const ROUTE_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
     let stop = Stop::new()?;
     match &args.namesrv_addr {
-        Some(addr) => until_stopped(stop, send_and_consume(addr, &args)).await,
+        Some(addr) => send_and_consume(addr, &args, stop).await,
         None => {
             let data =
                 tempfile::tempdir().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
@@ -39,18 +39,10 @@ pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
             .await?;
             println!("NameServer and Broker ready in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
             let addr = servers.namesrv_addr();
-            let result = until_stopped(stop, send_and_consume(&addr, &args)).await;
-            servers.shutdown().await?;
-            result
+            let result = send_and_consume(&addr, &args, stop).await;
+            let stopped = servers.shutdown().await;
+            result.and(stopped)
         }
-    }
-}
-
-/// An impatient user's Ctrl-C still stops the servers and removes their folder.
-async fn until_stopped(stop: Stop, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::select! {
-        result = work => result,
-        signal = stop.wait() => Err(format!("stopped by {signal}")),
     }
 }
 
@@ -126,11 +118,16 @@ impl Received {
     }
 }
 
-async fn send_and_consume(namesrv_addr: &str, args: &QuickstartArgs) -> Result<(), String> {
+/// An impatient user's Ctrl-C ends the work alone: the client, its consumer above all, is shut down before the
+/// servers that it would otherwise go on asking.
+async fn send_and_consume(namesrv_addr: &str, args: &QuickstartArgs, stop: Stop) -> Result<(), String> {
     let client = Client::builder(namesrv_addr).build().map_err(|error| error.to_string())?;
-    let result = through(&client, args).await;
-    client.shutdown().await.map_err(|error| error.to_string())?;
-    result
+    let result = tokio::select! {
+        result = through(&client, args) => result,
+        signal = stop.wait() => Err(format!("stopped by {signal}")),
+    };
+    let stopped = client.shutdown().await.map_err(|error| error.to_string());
+    result.and(stopped)
 }
 
 async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
