@@ -51,6 +51,16 @@ fn against_nobody() {
     assert!(ended.err.last().unwrap().contains(NOBODY), "{ended:#?}");
 }
 
+/// Somebody who has read enough, as behind `| head -1`, ends nothing: the messages are accounted for all the same.
+#[test]
+fn closed_output() {
+    let home = Home::new();
+    let mut process = Process::start(&mut home.command(&["quickstart", "--messages", "50"]));
+    process.out_line();
+    process.read_no_more();
+    assert!(process.end().status.success());
+}
+
 /// Interrupted, it stops its servers and leaves no folder behind.
 #[test]
 fn interrupted() {
