@@ -46,7 +46,7 @@ impl ConsumerHandle for Registered {
         self.0.topics()
     }
 
-    fn route_changed(&self, topic: &Text, _queues: &[MessageQueue]) {
+    fn route_changed(&self, topic: &Text) {
         // The keeper reads the queues from the client's table; it only has to look sooner.
         if self.0.subscriptions().contains_key(topic) {
             self.0.wake.notify_one();
