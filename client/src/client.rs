@@ -255,7 +255,17 @@ impl Client {
 
     /// One call within `mqClientApiTimeout`; an answer with another code than success is an error.
     pub(crate) async fn call_ok(&self, addr: &str, request: RemotingCommand) -> Result<RemotingCommand> {
-        let reply = self.call(addr, request, self.shared.config.mq_client_api_timeout).await?;
+        self.call_ok_within(addr, request, self.shared.config.mq_client_api_timeout).await
+    }
+
+    /// The same within `timeout`.
+    pub(crate) async fn call_ok_within(
+        &self,
+        addr: &str,
+        request: RemotingCommand,
+        timeout: Duration,
+    ) -> Result<RemotingCommand> {
+        let reply = self.call(addr, request, timeout).await?;
         match reply.response_code() {
             ResponseCode::SUCCESS => Ok(reply),
             code => Err(Error::broker(code, reply.remark.as_deref(), addr)),
