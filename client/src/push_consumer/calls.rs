@@ -96,8 +96,8 @@ impl Calls {
         format!("{RETRY_TOPIC_PREFIX}{}", self.group).into()
     }
 
-    /// The broker of a queue with this id, or unless `only_this` whichever there is; asks NameServers once more when
-    /// none is known.
+    /// The broker of a queue with this id, or, unless `only_this`, whichever there is. NameServers are asked once
+    /// more when none is known.
     async fn broker(&self, queue: &MessageQueue, id: i64, only_this: bool) -> Result<BrokerAddr> {
         if let Some(broker) = self.client.broker_addr(&queue.broker_name, id, only_this) {
             return Ok(broker);

@@ -128,15 +128,15 @@ impl Puller<'_> {
         match pulled.status {
             PullStatus::Found => {
                 let next = pulled.reply.next_begin_offset;
-                let (end, count_ms) = (pulled.reply.max_offset, (now_ms() - begin).max(0) as u64);
+                let ms = (now_ms() - begin).max(0) as u64;
                 let messages = self.read(pulled, &subscription.data)?;
                 self.next = next;
                 if messages.is_empty() {
                     return Ok(true);
                 }
-                let event = Event::Pulled { messages: messages.len() as u64, ms: count_ms };
+                let event = Event::Pulled { messages: messages.len() as u64, ms };
                 consumer.count(&queue.topic, event);
-                let put = self.assigned.process().put(messages, end);
+                let put = self.assigned.process().put(messages);
                 consumer.submit(self.assigned, &put.fresh, put.start);
             }
             PullStatus::NoNewMsg | PullStatus::NoMatchedMsg => {
