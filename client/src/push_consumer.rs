@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::Text;
@@ -157,8 +157,6 @@ pub(crate) struct Assigned {
     pub(crate) handled: Notify,
     /// Its offset is being corrected; the keeper releases it when that is through.
     pub(crate) correcting: AtomicBool,
-    /// The broker that the last pull suggested.
-    pub(crate) pull_from: AtomicI64,
 }
 
 impl Assigned {
@@ -169,7 +167,6 @@ impl Assigned {
             gone: Signal::default(),
             handled: Notify::new(),
             correcting: AtomicBool::new(false),
-            pull_from: AtomicI64::new(crate::route::MASTER_ID),
         }
     }
 
