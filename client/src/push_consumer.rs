@@ -318,7 +318,9 @@ impl Consumer {
                 let tasks =
                     std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
                 for task in tasks {
-                    let _ = task.await;
+                    if let Err(error) = task.await {
+                        tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
+                    }
                 }
                 let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
                 for queue in &assigned {
