@@ -13,7 +13,7 @@
 //! Leaves out the POP mode of 5.x, SQL filters and message traces.
 //! Java counterparts: `DefaultMQPushConsumer`, `DefaultMQPushConsumerImpl`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message_ids::now_ms;
 use crate::offset_store::{Hold, OffsetStore};
 use crate::process_queue::{ProcessQueue, Thresholds};
-use crate::rebalance::Command;
+use crate::rebalance::{Command, by_broker};
 use crate::validate::check_topic;
 
 mod builder;
@@ -353,12 +353,7 @@ impl Consumer {
         self.store_offsets(pending, true).await;
         self.queues().clear();
         if self.is_locking() {
-            let mut by_broker: BTreeMap<Text, BTreeSet<MessageQueue>> = BTreeMap::new();
-            for queue in assigned {
-                let queue = queue.queue().clone();
-                by_broker.entry(queue.broker_name.clone()).or_default().insert(queue);
-            }
-            for (broker, queues) in by_broker {
+            for (broker, queues) in by_broker(assigned.iter().map(|queue| queue.queue().clone())) {
                 if let Err(error) = self.calls.unlock(queues).await {
                     tracing::info!(group = %self.calls.group, %broker, %error, "locks are not given back, they run out");
                 }
