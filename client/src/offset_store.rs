@@ -188,7 +188,7 @@ impl OffsetFile {
         if let Some(dir) = self.0.parent()
             && let Err(error) = std::fs::File::open(dir).and_then(|dir| dir.sync_all())
         {
-            // Some systems cannot sync a folder. Then the rename may be lost with the power, which leaves the old file.
+            // Some systems cannot. Then the rename may be lost with the power, which leaves the old file.
             tracing::debug!(dir = %dir.display(), %error, "the folder of offsets cannot be synced");
         }
         Ok(())
