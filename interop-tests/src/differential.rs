@@ -1,12 +1,11 @@
 //! The same request bytes to Java's servers and to ours, and what each answers, made comparable.
 //!
-//! [`cases`] says what is asked, [`wire`] asks it over a raw socket, [`answer`] takes out of an answer what no
+//! [`cases`] says what is asked, [`crate::wire`] asks it over a raw socket, [`answer`] takes out of an answer what no
 //! two servers have in common, and [`deviations`] reads which differences are kept on purpose.
 
 pub mod answer;
 pub mod cases;
 pub mod deviations;
-pub mod wire;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,9 +16,9 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson};
 
 use crate::cluster::Cluster;
 use crate::process::POLL;
+use crate::wire::{Outcome, Wire};
 use answer::Answer;
 use cases::Case;
-use wire::{Outcome, Wire};
 
 /// Asks a cluster all `cases` in order. At the end of what it answers stands what it pushed to the client.
 pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, String> {
