@@ -28,9 +28,9 @@ pub struct Stage<'a> {
     pub admin: &'a Peer,
 }
 
-/// A foreign consumer lives at least so long, since nothing shows when its heartbeat is through: it may unregister while a heartbeat of its start is under
-/// way, and a Java broker that handles the two in the other order counts it for two more minutes. Our
-/// client must not do that, so it is spared nothing.
+/// A foreign consumer lives at least so long: it may unregister while a heartbeat of its start is under
+/// way, and a Java broker that handles the two in the other order counts it for two more minutes. No event
+/// shows that the heartbeat is through. Our client must not do that, so it is spared nothing.
 const LIFE_MIN: Duration = Duration::from_secs(1);
 
 #[derive(Default, Clone, Copy)]
