@@ -61,18 +61,20 @@ fn closed_output() {
     assert!(process.end().status.success());
 }
 
-/// Interrupted, it stops its servers and leaves no folder behind.
+/// Interrupted, before and after it has begun to consume, it stops its servers and leaves no folder behind.
 #[test]
 fn interrupted() {
     let home = Home::new();
     let temporary = home.path("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    let mut process =
-        Process::start(home.command(&["quickstart", "--messages", "10000000"]).env("TMPDIR", &temporary));
-    process.out_line();
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
-    let ended = process.signal(Signal::INT);
-    assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.complaints(), ["ferrocket: stopped by SIGINT"], "{ended:#?}");
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    for seen in ["NameServer and Broker ready", "received "] {
+        let mut process =
+            Process::start(home.command(&["quickstart", "--messages", "10000000"]).env("TMPDIR", &temporary));
+        while !process.out_line().starts_with(seen) {}
+        assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
+        let ended = process.signal(Signal::INT);
+        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(ended.complaints(), ["ferrocket: stopped by SIGINT"], "{ended:#?}");
+        assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    }
 }
