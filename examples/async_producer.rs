@@ -1,7 +1,8 @@
 //! Queues a thousand messages, without waiting for each receipt, and then counts the receipts.
 //!
 //! `enqueue` returns once the bytes are in line for the broker; the receipt is awaited whenever it suits.
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example async_producer`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --example async_producer`
 
 use ferrocket::{Client, Message};
 

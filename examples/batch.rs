@@ -1,6 +1,7 @@
 //! Sends a hundred messages in one request: fewer round trips, all stored or none.
 //!
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example batch`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --example batch`
 
 use ferrocket::{Client, Message};
 

@@ -1,7 +1,7 @@
 //! Consumes every message in every running copy of this program, until Ctrl-C: for caches and settings.
 //!
 //! Offsets are kept in a file on this machine, and failed messages do not come again. Run it with a cluster at
-//! hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example broadcasting`
+//! hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run -p ferrocket --example broadcasting`
 
 use ferrocket::{Client, MessageModel};
 

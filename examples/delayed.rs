@@ -1,7 +1,7 @@
 //! Sends messages that consumers get only after a while.
 //!
 //! The broker knows 18 levels: 1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h. Run it with a cluster
-//! at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example delayed`
+//! at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run -p ferrocket --example delayed`
 
 use ferrocket::{Client, Message};
 

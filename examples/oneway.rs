@@ -1,6 +1,7 @@
 //! Sends messages without waiting for receipts, for data that may get lost: metrics, traces, logs.
 //!
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example oneway`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --example oneway`
 
 use ferrocket::{Client, Message};
 

@@ -2,7 +2,7 @@
 //!
 //! Messages with the same key go to the same queue, and a queue keeps its order. To consume them in order, see
 //! `orderly_consumer`. Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
-//! `cargo run --example ordered`
+//! `cargo run -p ferrocket --example ordered`
 
 use ferrocket::{Client, Message};
 

@@ -2,7 +2,7 @@
 //!
 //! Different queues run at once. A failed message makes its queue wait and comes again: nothing overtakes it.
 //! A closure does as well, with `on_message_orderly`. Fill the topic with `ordered`. Run it with a cluster at hand
-//! (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example orderly_consumer`
+//! (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run -p ferrocket --example orderly_consumer`
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,6 +1,7 @@
 //! Sends ten messages and prints the broker's receipts.
 //!
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example producer`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --example producer`
 
 use ferrocket::{Client, Message};
 

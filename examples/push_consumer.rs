@@ -1,7 +1,8 @@
 //! Consumes messages as they arrive, many at once, until Ctrl-C.
 //!
 //! A handler that answers an error, or panics, gets the message again after a delay that grows with each attempt.
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --example push_consumer`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --example push_consumer`
 
 use ferrocket::{Client, ConsumeFromWhere};
 

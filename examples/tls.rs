@@ -2,7 +2,8 @@
 //!
 //! `TLS_CA` names the PEM file of the authority that issued the servers' certificates. Without it any server is
 //! believed, as Java's clients do unless told otherwise.
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876): `cargo run --features tls --example tls`
+//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! `cargo run -p ferrocket --features tls --example tls`
 
 use ferrocket::{Client, Message, TlsOptions};
 

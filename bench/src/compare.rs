@@ -6,10 +6,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
-use std::time::Duration;
 
 use clap::Args;
+use ferrocket_interop_tests::cluster::{JDK_17, ready};
 use ferrocket_interop_tests::process::{Process, free_port};
 use ferrocket_interop_tests::setup::Workshop;
 
@@ -86,18 +85,10 @@ const SYNC_FLUSH: &[Workload] = &[
     send_of("pipelined 4 x 64, 1 KiB", 4, 64, 1024, 200_000),
 ];
 
-/// What lets JDK 17 run the server, and a heap as in many installations.
-const JVM_FLAGS: [&str; 6] = [
-    "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
-    "--add-opens=java.base/java.nio=ALL-UNNAMED",
-    "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
-    "-Xms2g",
-    "-Xmx2g",
-    "-XX:MaxDirectMemorySize=1g",
-];
+/// A heap as in many installations.
+const JVM_FLAGS: [&str; 3] = ["-Xms2g", "-Xmx2g", "-XX:MaxDirectMemorySize=1g"];
 /// Enough for the JIT compilers.
 const WARM_UP: u64 = 500_000;
-const START_LIMIT: Duration = Duration::from_secs(60);
 const LOGBACK: &str = "<configuration><root level=\"OFF\"/></configuration>\n";
 
 /// Runs everything and prints the tables.
@@ -205,6 +196,7 @@ impl Server {
         }
         let mut command = Command::new("java");
         command
+            .args(JDK_17)
             .args(JVM_FLAGS)
             .arg(format!("-Duser.home={}", folder.display()))
             .args(["-cp", &workshop.class_path("servers-4.9.7")?, "org.apache.rocketmq.broker.BrokerStartup"])
@@ -224,16 +216,8 @@ impl Server {
         let file = folder.join("broker.conf");
         fs::write(&file, config).map_err(|error| format!("{}: {error}", file.display()))?;
         command.arg("-c").arg(&file);
-        let (ready, started) = mpsc::channel();
-        let process = Process::spawn(&mut command, "broker", folder, move |line| {
-            if line.contains("boot success") {
-                let _ = ready.send(());
-            }
-        })?;
-        started.recv_timeout(START_LIMIT).map_err(|_| {
-            let log = fs::read_to_string(folder.join("broker.err")).unwrap_or_default();
-            format!("{name} did not start: {log}")
-        })?;
+        let process = ready(&mut command, "broker", folder, "The broker[")
+            .map_err(|error| format!("{name} did not start: {error}"))?;
         Ok(Self { name, addr: SocketAddr::from(([127, 0, 0, 1], port)), process })
     }
 

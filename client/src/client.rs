@@ -103,12 +103,8 @@ impl Client {
             // Java appends nanoseconds of a clock with an arbitrary start; all that matters is that they differ.
             None => format!("{}#{}", std::process::id(), seed >> 1),
         };
-        let mut client_id = format!("{}@{instance}", config.client_ip);
-        if let Some(unit) = config.unit_name.as_deref().filter(|unit| !unit.trim().is_empty()) {
-            client_id = format!("{client_id}@{unit}");
-        }
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
-            client_id: client_id.into(),
+            client_id: config.client_id(&instance).into(),
             name_servers,
             dialer: Dialer::new(Arc::new(Callbacks::new(shared.clone())), config.remoting.clone()),
             ids: MessageIds::new(config.client_ip, now_ms()),
@@ -255,7 +251,17 @@ impl Client {
 
     /// One call within `mqClientApiTimeout`; an answer with another code than success is an error.
     pub(crate) async fn call_ok(&self, addr: &str, request: RemotingCommand) -> Result<RemotingCommand> {
-        let reply = self.call(addr, request, self.shared.config.mq_client_api_timeout).await?;
+        self.call_ok_within(addr, request, self.shared.config.mq_client_api_timeout).await
+    }
+
+    /// The same within `timeout`.
+    pub(crate) async fn call_ok_within(
+        &self,
+        addr: &str,
+        request: RemotingCommand,
+        timeout: Duration,
+    ) -> Result<RemotingCommand> {
+        let reply = self.call(addr, request, timeout).await?;
         match reply.response_code() {
             ResponseCode::SUCCESS => Ok(reply),
             code => Err(Error::broker(code, reply.remark.as_deref(), addr)),

@@ -37,6 +37,16 @@ pub(crate) struct ClientConfig {
     pub(crate) remoting: RemotingConfig,
 }
 
+impl ClientConfig {
+    /// The id of a client whose instance is called so. Java: `buildMQClientId`.
+    pub(crate) fn client_id(&self, instance: &str) -> String {
+        match self.unit_name.as_deref().filter(|unit| !unit.trim().is_empty()) {
+            Some(unit) => format!("{}@{instance}@{unit}", self.client_ip),
+            None => format!("{}@{instance}", self.client_ip),
+        }
+    }
+}
+
 /// Sets up a [`Client`]. Obtained from [`Client::builder`].
 #[derive(Clone, Debug)]
 #[must_use]

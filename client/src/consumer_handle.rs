@@ -21,8 +21,8 @@ pub(crate) trait ConsumerHandle: Send + Sync + 'static {
     fn consumer_data(&self) -> ConsumerData;
     /// The topics whose routes it needs, the retry topic among them.
     fn topics(&self) -> Vec<Text>;
-    /// The route of one of its topics, or of another topic, changed to these queues.
-    fn route_changed(&self, topic: &Text, queues: &[MessageQueue]);
+    /// The route of one of its topics, or of another topic, changed.
+    fn route_changed(&self, topic: &Text);
     /// A broker says that consumers of the group came or went (40).
     fn consumer_ids_changed(&self);
     /// An administrator moves the group's offsets of a topic (220).

@@ -27,7 +27,7 @@ pub enum ErrorKind {
     NoRoute,
     /// The route names a broker that has no master address at present.
     NoBroker,
-    /// No connection to the address.
+    /// No connection to the address, or it was lost. A message may have been stored nevertheless.
     Connect,
     /// No answer in time. A message may have been stored nevertheless.
     Timeout,

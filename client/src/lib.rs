@@ -18,10 +18,11 @@
 //!
 //! [`Client`] is the connection to a cluster, shared by all [`Producer`]s and [`PushConsumer`]s of a
 //! program.
+//!
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, access keys, message traces, transactions, request-reply, pop consumption.
+//! namespaces, message traces, transactions, request-reply, SQL filters, pop and pull consumers.
 
 pub mod allocate;
 mod callbacks;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use ferrocket_protocol::message::sys_flag;
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{Properties, names};
@@ -253,8 +253,7 @@ impl MessageExt {
             prepared_transaction_offset: view.prepared_transaction_offset,
             properties: Arc::new(properties),
         };
-        let record_len = view.total_size;
-        let _ = bytes.split_to(record_len);
+        bytes.advance(view.total_size);
         Ok(message)
     }
 

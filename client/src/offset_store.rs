@@ -185,9 +185,11 @@ impl OffsetFile {
             std::fs::copy(&self.0, self.beside(".bak"))?;
         }
         std::fs::rename(&fresh, &self.0)?;
-        if let Some(dir) = self.0.parent() {
-            // Without this the rename may be lost with the power; some file systems refuse it.
-            let _ = std::fs::File::open(dir).and_then(|dir| dir.sync_all());
+        if let Some(dir) = self.0.parent()
+            && let Err(error) = std::fs::File::open(dir).and_then(|dir| dir.sync_all())
+        {
+            // Some systems cannot. Then the rename may be lost with the power, which leaves the old file.
+            tracing::debug!(dir = %dir.display(), %error, "the folder of offsets cannot be synced");
         }
         Ok(())
     }

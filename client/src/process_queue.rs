@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 
+use ferrocket_protocol::body::group::ProcessQueueInfo;
+
 use crate::message::MessageExt;
 
 /// How long the broker's lock on a queue is trusted after the last renewal.
@@ -79,8 +81,6 @@ pub(crate) struct ProcessQueue {
     last_lock_ms: i64,
     last_pull_ms: i64,
     last_consume_ms: i64,
-    /// How many messages wait at the broker behind what was fetched last.
-    behind: i64,
 }
 
 impl ProcessQueue {
@@ -99,18 +99,14 @@ impl ProcessQueue {
             last_lock_ms: now_ms,
             last_pull_ms: now_ms,
             last_consume_ms: now_ms,
-            behind: 0,
         }
     }
 
-    /// Takes in what a pull brought, and the end of the queue at the broker.
-    pub(crate) fn put(&mut self, messages: Vec<MessageExt>, queue_end: i64) -> Put {
+    /// Takes in what a pull brought.
+    pub(crate) fn put(&mut self, messages: Vec<MessageExt>) -> Put {
         let mut fresh = Vec::with_capacity(messages.len());
         if self.dropped {
             return Put { fresh, start: false };
-        }
-        if let Some(last) = messages.last() {
-            self.behind = queue_end.saturating_sub(last.queue_offset).max(0);
         }
         for message in messages {
             let offset = message.queue_offset;
@@ -310,40 +306,27 @@ impl ProcessQueue {
         now_ms - self.last_pull_ms > PULL_IDLE_MAX_MS
     }
 
-    /// What `GET_CONSUMER_RUNNING_INFO` tells about the queue.
-    pub(crate) fn info(&self) -> QueueInfo {
-        QueueInfo {
-            fetched: range(self.fetched.keys()),
-            fetched_count: self.fetched.len(),
-            size_mib: self.bytes / MIB,
-            taken: range(self.taken.keys()),
-            taken_count: self.taken.len(),
+    /// What `GET_CONSUMER_RUNNING_INFO` tells about the queue, but for its stored offset, which others know.
+    pub(crate) fn info(&self) -> ProcessQueueInfo {
+        let count = |messages: usize| i32::try_from(messages).unwrap_or(i32::MAX);
+        let (fetched, taken) = (range(self.fetched.keys()), range(self.taken.keys()));
+        ProcessQueueInfo {
+            cached_msg_count: count(self.fetched.len()),
+            cached_msg_min_offset: fetched.0,
+            cached_msg_max_offset: fetched.1,
+            cached_msg_size_in_mi_b: count(self.bytes / MIB),
+            commit_offset: -1,
+            droped: self.dropped,
+            last_consume_timestamp: self.last_consume_ms,
+            last_lock_timestamp: self.last_lock_ms,
+            last_pull_timestamp: self.last_pull_ms,
             locked: self.locked,
-            unlock_refused: self.lock_tried_in_vain,
-            last_lock_ms: self.last_lock_ms,
-            dropped: self.dropped,
-            last_pull_ms: self.last_pull_ms,
-            last_consume_ms: self.last_consume_ms,
-            behind: self.behind,
+            transaction_msg_count: count(self.taken.len()),
+            transaction_msg_min_offset: taken.0,
+            transaction_msg_max_offset: taken.1,
+            try_unlock_times: self.lock_tried_in_vain,
         }
     }
-}
-
-/// A queue's state in numbers. Java: `ProcessQueueInfo`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct QueueInfo {
-    pub(crate) fetched: (i64, i64),
-    pub(crate) fetched_count: usize,
-    pub(crate) size_mib: usize,
-    pub(crate) taken: (i64, i64),
-    pub(crate) taken_count: usize,
-    pub(crate) locked: bool,
-    pub(crate) unlock_refused: i64,
-    pub(crate) last_lock_ms: i64,
-    pub(crate) dropped: bool,
-    pub(crate) last_pull_ms: i64,
-    pub(crate) last_consume_ms: i64,
-    pub(crate) behind: i64,
 }
 
 /// The first and last of ascending offsets, zeros without any.
@@ -392,8 +375,7 @@ mod tests {
     #[test]
     fn commits_below_the_lowest_unhandled() {
         let mut queue = ProcessQueue::new(0);
-        assert_eq!(queue.put(messages([5, 6, 8, 9]), 12).fresh, [5, 6, 8, 9]);
-        assert_eq!(queue.info().behind, 3);
+        assert_eq!(queue.put(messages([5, 6, 8, 9])).fresh, [5, 6, 8, 9]);
         assert_eq!(queue.remove([6], 1), Some(5));
         assert_eq!(queue.remove([9], 1), Some(5));
         assert_eq!(queue.remove([5], 1), Some(8));
@@ -407,11 +389,11 @@ mod tests {
     #[test]
     fn holds_a_message_once() {
         let mut queue = ProcessQueue::new(0);
-        queue.put(messages([1, 2]), 0);
-        assert_eq!(queue.put(messages([2, 3]), 0).fresh, [3]);
+        queue.put(messages([1, 2]));
+        assert_eq!(queue.put(messages([2, 3])).fresh, [3]);
         assert_eq!((queue.count(), queue.bytes), (3, 30));
         queue.take(1, 0);
-        assert!(queue.put(messages([1]), 0).fresh.is_empty());
+        assert!(queue.put(messages([1])).fresh.is_empty());
         assert_eq!((queue.count(), queue.bytes), (3, 30));
     }
 
@@ -420,15 +402,15 @@ mod tests {
     fn thresholds_stop_pulling() {
         let thresholds = Thresholds { count: 3, size_mib: 1, span: Some(100) };
         let mut queue = ProcessQueue::new(0);
-        queue.put(messages([1, 2, 101]), 0);
+        queue.put(messages([1, 2, 101]));
         assert_eq!(queue.full(&thresholds), None);
-        queue.put(messages([102]), 0);
+        queue.put(messages([102]));
         assert_eq!(queue.full(&thresholds), Some(Full::Count));
         queue.remove([2], 0);
         assert_eq!(queue.full(&thresholds), Some(Full::Span));
         assert_eq!(queue.full(&Thresholds { span: None, ..thresholds }), None);
         queue.remove([1], 0);
-        queue.put(vec![message(103, 2 * MIB)], 0);
+        queue.put(vec![message(103, 2 * MIB)]);
         assert_eq!(queue.full(&thresholds), Some(Full::Size));
     }
 
@@ -436,8 +418,8 @@ mod tests {
     #[test]
     fn orderly_runs() {
         let mut queue = ProcessQueue::new(0);
-        assert!(queue.put(messages(1..=5), 0).start);
-        assert!(!queue.put(messages([6]), 0).start, "one consumer at a time");
+        assert!(queue.put(messages(1..=5)).start);
+        assert!(!queue.put(messages([6])).start, "one consumer at a time");
         assert_eq!(offsets(&queue.take(2, 0)), [1, 2]);
         assert!(queue.is_handling());
         assert_eq!(queue.commit(), Some(3));
@@ -456,14 +438,14 @@ mod tests {
         assert_eq!(queue.commit(), None);
         assert!(queue.take(9, 0).is_empty());
         assert_eq!((queue.count(), queue.bytes), (0, 0));
-        assert!(queue.put(messages([7]), 0).start, "the next message starts a consumer again");
+        assert!(queue.put(messages([7])).start, "the next message starts a consumer again");
     }
 
     /// Only messages at the front whose handlers started too long ago are expired.
     #[test]
     fn finds_stuck_messages() {
         let mut queue = ProcessQueue::new(0);
-        queue.put(messages(1..=4), 0);
+        queue.put(messages(1..=4));
         assert!(queue.expired(900_000, 10_000_000).is_empty(), "nothing has started");
         assert_eq!(offsets(&queue.start(&[1, 2, 4], 1_000)), [1, 2, 4]);
         assert!(queue.expired(900_000, 901_000).is_empty());
@@ -495,12 +477,12 @@ mod tests {
     #[test]
     fn dropped_queues_are_dead() {
         let mut queue = ProcessQueue::new(0);
-        queue.put(messages(1..=3), 0);
+        queue.put(messages(1..=3));
         queue.drop_and_clear();
-        assert_eq!(queue.put(messages([4]), 0), Put { fresh: vec![], start: false });
+        assert_eq!(queue.put(messages([4])), Put { fresh: vec![], start: false });
         assert!(queue.start(&[1], 0).is_empty());
         assert!(queue.take(1, 0).is_empty());
         assert_eq!(queue.remove([1, 4], 0), None);
-        assert_eq!(queue.info().fetched_count, 0);
+        assert_eq!(queue.info().cached_msg_count, 0);
     }
 }

@@ -13,10 +13,10 @@
 //! Leaves out the POP mode of 5.x, SQL filters and message traces.
 //! Java counterparts: `DefaultMQPushConsumer`, `DefaultMQPushConsumerImpl`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::Text;
@@ -29,7 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message_ids::now_ms;
 use crate::offset_store::{Hold, OffsetStore};
 use crate::process_queue::{ProcessQueue, Thresholds};
-use crate::rebalance::Command;
+use crate::rebalance::{Command, by_broker};
 use crate::validate::check_topic;
 
 mod builder;
@@ -157,8 +157,6 @@ pub(crate) struct Assigned {
     pub(crate) handled: Notify,
     /// Its offset is being corrected; the keeper releases it when that is through.
     pub(crate) correcting: AtomicBool,
-    /// The broker that the last pull suggested.
-    pub(crate) pull_from: AtomicI64,
 }
 
 impl Assigned {
@@ -169,7 +167,6 @@ impl Assigned {
             gone: Signal::default(),
             handled: Notify::new(),
             correcting: AtomicBool::new(false),
-            pull_from: AtomicI64::new(crate::route::MASTER_ID),
         }
     }
 
@@ -321,7 +318,9 @@ impl Consumer {
                 let tasks =
                     std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
                 for task in tasks {
-                    let _ = task.await;
+                    if let Err(error) = task.await {
+                        tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
+                    }
                 }
                 let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
                 for queue in &assigned {
@@ -354,12 +353,7 @@ impl Consumer {
         self.store_offsets(pending, true).await;
         self.queues().clear();
         if self.is_locking() {
-            let mut by_broker: BTreeMap<Text, BTreeSet<MessageQueue>> = BTreeMap::new();
-            for queue in assigned {
-                let queue = queue.queue().clone();
-                by_broker.entry(queue.broker_name.clone()).or_default().insert(queue);
-            }
-            for (broker, queues) in by_broker {
+            for (broker, queues) in by_broker(assigned.iter().map(|queue| queue.queue().clone())) {
                 if let Err(error) = self.calls.unlock(queues).await {
                     tracing::info!(group = %self.calls.group, %broker, %error, "locks are not given back, they run out");
                 }

@@ -142,6 +142,17 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
+/// Queues by the broker that they are locked at.
+pub(crate) fn by_broker(
+    queues: impl IntoIterator<Item = MessageQueue>,
+) -> BTreeMap<Text, BTreeSet<MessageQueue>> {
+    let mut brokers: BTreeMap<Text, BTreeSet<MessageQueue>> = BTreeMap::new();
+    for queue in queues {
+        brokers.entry(queue.broker_name.clone()).or_default().insert(queue);
+    }
+    brokers
+}
+
 /// Which of the queues at hand have to go, and which have to come. Pure.
 #[derive(Debug, PartialEq, Eq)]
 struct Division {
@@ -458,11 +469,8 @@ impl Consumer {
 
     /// Asks every broker to lock our queues on it again. What is refused is not consumed until it is granted.
     async fn renew_locks(&self) {
-        let mut by_broker: BTreeMap<Text, BTreeSet<MessageQueue>> = BTreeMap::new();
-        for queue in self.queues().keys() {
-            by_broker.entry(queue.broker_name.clone()).or_default().insert(queue.clone());
-        }
-        for (broker, queues) in by_broker {
+        let queues: Vec<MessageQueue> = self.queues().keys().cloned().collect();
+        for (broker, queues) in by_broker(queues) {
             let asked_ms = now_ms();
             let locked = match self.calls.lock(queues.clone()).await {
                 Ok(locked) => locked,

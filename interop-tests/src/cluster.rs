@@ -21,10 +21,13 @@ const ROUTE_LIMIT: Duration = Duration::from_secs(45);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// What JDK 17 needs to let either Java version map and unmap its files.
-const JVM_FLAGS: [&str; 10] = [
+pub const JDK_17: [&str; 3] = [
     "--add-exports=java.base/sun.nio.ch=ALL-UNNAMED",
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
     "--add-opens=java.base/jdk.internal.ref=ALL-UNNAMED",
+];
+
+const JVM_FLAGS: [&str; 7] = [
     "-Xms128m",
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=512m",
@@ -194,6 +197,7 @@ fn java_command(workshop: &Workshop, server: Server, folder: &Path, class: &str)
     let home = folder.join("home");
     let mut command = Command::new("java");
     command
+        .args(JDK_17)
         .args(JVM_FLAGS)
         .args(workshop.java_tls())
         .arg(format!("-Duser.home={}", home.display()))
@@ -204,7 +208,7 @@ fn java_command(workshop: &Workshop, server: Server, folder: &Path, class: &str)
 }
 
 /// Starts a server and waits for a line that holds `sign` and `boot success`.
-fn ready(command: &mut Command, name: &str, folder: &Path, sign: &str) -> Result<Process, String> {
+pub fn ready(command: &mut Command, name: &str, folder: &Path, sign: &str) -> Result<Process, String> {
     let (ready, started) = mpsc::channel();
     let expected = sign.to_owned();
     let process = Process::spawn(command, name, folder, move |line| {

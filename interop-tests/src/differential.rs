@@ -1,14 +1,14 @@
 //! The same request bytes to Java's servers and to ours, and what each answers, made comparable.
 //!
-//! [`cases`] says what is asked, [`wire`] asks it over a raw socket, [`answer`] takes out of an answer what no
+//! [`cases`] says what is asked, [`crate::wire`] asks it over a raw socket, [`answer`] takes out of an answer what no
 //! two servers have in common, and [`deviations`] reads which differences are kept on purpose.
 
 pub mod answer;
 pub mod cases;
 pub mod deviations;
-pub mod wire;
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use ferrocket_protocol::body::register::KVTable;
 use ferrocket_protocol::requests::{Empty, Receiver};
@@ -16,9 +16,9 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson};
 
 use crate::cluster::Cluster;
 use crate::process::POLL;
+use crate::wire::{Outcome, Wire};
 use answer::Answer;
 use cases::Case;
-use wire::{Outcome, Wire};
 
 /// Asks a cluster all `cases` in order. At the end of what it answers stands what it pushed to the client.
 pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, String> {
@@ -47,8 +47,13 @@ pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, 
     Ok(answers)
 }
 
-/// Waits until a broker has put all messages of its log into their queues, which Java does behind the answers.
+/// Longest that a broker may be behind its log.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until a broker has put all messages of its log into their queues, which Java does behind the answers. It
+/// tells nobody when it is through, so it is asked.
 pub fn settle(broker: &mut Wire) -> std::io::Result<()> {
+    let deadline = Instant::now() + SETTLE_LIMIT;
     loop {
         let question = RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo, &Empty);
         if let Outcome::Answered(answer) = broker.ask(question)?
@@ -56,6 +61,10 @@ pub fn settle(broker: &mut Wire) -> std::io::Result<()> {
             && info.table.get("dispatchBehindBytes").is_none_or(|behind| behind == "0")
         {
             return Ok(());
+        }
+        if Instant::now() >= deadline {
+            let text = format!("the broker is behind its log for {SETTLE_LIMIT:?}");
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text));
         }
         std::thread::sleep(POLL);
     }

@@ -20,3 +20,4 @@ pub mod route;
 pub mod run;
 pub mod scenario;
 pub mod setup;
+pub mod wire;

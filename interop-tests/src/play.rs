@@ -29,8 +29,8 @@ pub struct Stage<'a> {
 }
 
 /// A foreign consumer lives at least so long: it may unregister while a heartbeat of its start is under
-/// way, and a Java broker that handles the two in the other order counts it for two more minutes. Our
-/// client must not do that, so it is spared nothing.
+/// way, and a Java broker that handles the two in the other order counts it for two more minutes. No event
+/// shows that the heartbeat is through. Our client must not do that, so it is spared nothing.
 const LIFE_MIN: Duration = Duration::from_secs(1);
 
 #[derive(Default, Clone, Copy)]

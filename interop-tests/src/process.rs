@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks at a foreign process.
+/// Between two looks at a foreign process, where it gives no event to wait for. Every such wait has a limit.
 pub const POLL: Duration = Duration::from_millis(50);
 
 /// A child process whose standard output is read line by line. Killed when dropped.
@@ -68,6 +68,7 @@ impl Process {
 
     /// Ends the process at once (SIGKILL).
     pub fn kill(&mut self) {
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

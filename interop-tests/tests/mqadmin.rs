@@ -9,10 +9,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use ferrocket_interop_tests::cluster::{BROKER_NAME, Cluster};
-use ferrocket_interop_tests::differential::wire::Wire;
 use ferrocket_interop_tests::matrix::Server;
 use ferrocket_interop_tests::process::Process;
 use ferrocket_interop_tests::setup::Workshop;
+use ferrocket_interop_tests::wire::Wire;
 use ferrocket_protocol::message_id::OffsetMessageId;
 
 /// The longest that one command may take.

@@ -9,7 +9,7 @@ struct Tool {
     program: &'static str,
     /// Prints the version.
     version_arg: &'static str,
-    /// The oldest major version that will do; Java's is exact because its flags are.
+    /// The oldest major version that will do.
     major: u32,
     /// For versions that begin with a constant part, such as Go's `go1.`.
     after: &'static str,

@@ -114,7 +114,7 @@ impl Client {
             self.shared.heartbeat_wanted.notify_one();
         }
         for consumer in consumers {
-            consumer.route_changed(topic, route.subscribe_queues());
+            consumer.route_changed(topic);
         }
         Ok(route)
     }

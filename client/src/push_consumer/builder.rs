@@ -487,12 +487,8 @@ impl PushConsumerBuilder {
 
 /// The part of a client's id that survives a restart, for files: without process number and random part.
 fn local_id(client: &Client) -> String {
-    let settings = client.config();
-    let instance = settings.instance_name.as_deref().unwrap_or("DEFAULT");
-    match settings.unit_name.as_deref().filter(|unit| !unit.trim().is_empty()) {
-        Some(unit) => format!("{}@{instance}@{unit}", settings.client_ip),
-        None => format!("{}@{instance}", settings.client_ip),
-    }
+    let config = client.config();
+    config.client_id(config.instance_name.as_deref().unwrap_or("DEFAULT"))
 }
 
 impl Settings {

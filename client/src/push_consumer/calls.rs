@@ -18,7 +18,7 @@ use ferrocket_protocol::requests::offset::{
 };
 use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
-use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{Header, RequestCode, ResponseCode, Text, fastjson};
 
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +96,8 @@ impl Calls {
         format!("{RETRY_TOPIC_PREFIX}{}", self.group).into()
     }
 
-    /// The broker of a queue: the master, or with `any` whichever there is.
+    /// The broker of a queue with this id, or, unless `only_this`, whichever there is. NameServers are asked once
+    /// more when none is known.
     async fn broker(&self, queue: &MessageQueue, id: i64, only_this: bool) -> Result<BrokerAddr> {
         if let Some(broker) = self.client.broker_addr(&queue.broker_name, id, only_this) {
             return Ok(broker);
@@ -142,7 +143,7 @@ impl Calls {
         };
         let request =
             self.client.request(RequestCode::LockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
-        let reply = self.expect_success(&addr, request, LOCK_TIMEOUT).await?;
+        let reply = self.client.call_ok_within(&addr, request, LOCK_TIMEOUT).await?;
         let locked: LockBatchResponseBody =
             fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))?;
         Ok(locked.lock_ok_mq_set)
@@ -159,20 +160,7 @@ impl Calls {
         };
         let request =
             self.client.request(RequestCode::UnlockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
-        self.expect_success(&addr, request, LOCK_TIMEOUT).await.map(drop)
-    }
-
-    async fn expect_success(
-        &self,
-        addr: &str,
-        request: RemotingCommand,
-        timeout: Duration,
-    ) -> Result<RemotingCommand> {
-        let reply = self.client.call(addr, request, timeout).await?;
-        match reply.response_code() {
-            ResponseCode::SUCCESS => Ok(reply),
-            code => Err(Error::broker(code, reply.remark.as_deref(), addr)),
-        }
+        self.client.call_ok_within(&addr, request, LOCK_TIMEOUT).await.map(drop)
     }
 
     /// The group's stored offset, if there is one (14).
@@ -307,7 +295,7 @@ impl Calls {
             max_reconsume_times: Some(reconsume_times_max),
         };
         let request = self.client.request(RequestCode::ConsumerSendMsgBack, &header);
-        self.expect_success(&addr, request, SEND_BACK_TIMEOUT).await.map(drop)
+        self.client.call_ok_within(&addr, request, SEND_BACK_TIMEOUT).await.map(drop)
     }
 
     /// Sends a copy of a message to the group's retry topic; the broker delivers it after a delay that grows
@@ -345,7 +333,10 @@ impl Calls {
             };
             let mut request = self.client.request(RequestCode::SendMessageV2, &Empty);
             header.encode_v2(&mut request.ext_fields);
-            match self.expect_success(&addr, request.with_body(copy.body().clone()), SEND_BACK_TIMEOUT).await
+            match self
+                .client
+                .call_ok_within(&addr, request.with_body(copy.body().clone()), SEND_BACK_TIMEOUT)
+                .await
             {
                 Ok(_) => return Ok(()),
                 // Stored, if not as safely as set up: one copy is enough.

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
 use crate::rebalance::Command;
+use crate::route::MASTER_ID;
 
 /// Pause while a queue is beyond a threshold; an answering handler ends it early.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
@@ -36,8 +37,14 @@ const LOG_EVERY: u64 = 1000;
 
 /// Pulls from `offset` on until the queue is gone.
 pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset: i64) {
-    let mut puller =
-        Puller { consumer: &consumer, assigned: &assigned, next: offset, full_times: 0, failing: false };
+    let mut puller = Puller {
+        consumer: &consumer,
+        assigned: &assigned,
+        next: offset,
+        broker_id: MASTER_ID,
+        full_times: 0,
+        failing: false,
+    };
     tokio::select! {
         () = assigned.gone.raised() => {}
         () = consumer.stop.raised() => {}
@@ -50,6 +57,8 @@ struct Puller<'a> {
     assigned: &'a Arc<Assigned>,
     /// The offset of the next pull.
     next: i64,
+    /// The broker that the last pull suggested.
+    broker_id: i64,
     full_times: u64,
     /// The last pull failed: a broker that is away for long is worth one line.
     failing: bool,
@@ -116,7 +125,7 @@ impl Puller<'_> {
             queue,
             offset: self.next,
             count_max: consumer.settings.pull_batch_size,
-            broker_id: self.assigned.pull_from.load(Ordering::Relaxed),
+            broker_id: self.broker_id,
             commit,
             expression,
             expression_type: subscription.data.expression_type.as_str().into(),
@@ -124,19 +133,19 @@ impl Puller<'_> {
         };
         let begin = now_ms();
         let pulled = consumer.calls.pull(pull).await?;
-        self.assigned.pull_from.store(pulled.reply.suggest_which_broker_id, Ordering::Relaxed);
+        self.broker_id = pulled.reply.suggest_which_broker_id;
         match pulled.status {
             PullStatus::Found => {
                 let next = pulled.reply.next_begin_offset;
-                let (end, count_ms) = (pulled.reply.max_offset, (now_ms() - begin).max(0) as u64);
+                let ms = (now_ms() - begin).max(0) as u64;
                 let messages = self.read(pulled, &subscription.data)?;
                 self.next = next;
                 if messages.is_empty() {
                     return Ok(true);
                 }
-                let event = Event::Pulled { messages: messages.len() as u64, ms: count_ms };
+                let event = Event::Pulled { messages: messages.len() as u64, ms };
                 consumer.count(&queue.topic, event);
-                let put = self.assigned.process().put(messages, end);
+                let put = self.assigned.process().put(messages);
                 consumer.submit(self.assigned, &put.fresh, put.start);
             }
             PullStatus::NoNewMsg | PullStatus::NoMatchedMsg => {

@@ -46,7 +46,7 @@ impl ConsumerHandle for Registered {
         self.0.topics()
     }
 
-    fn route_changed(&self, topic: &Text, _queues: &[MessageQueue]) {
+    fn route_changed(&self, topic: &Text) {
         // The keeper reads the queues from the client's table; it only has to look sooner.
         if self.0.subscriptions().contains_key(topic) {
             self.0.wake.notify_one();
@@ -71,8 +71,12 @@ impl ConsumerHandle for Registered {
         let consumer = &self.0;
         let settings = &consumer.settings;
         let queues: Vec<Arc<Assigned>> = consumer.queues().values().cloned().collect();
-        let mq_table =
-            queues.iter().map(|queue| (queue.queue().clone(), queue_info(consumer, queue))).collect();
+        let queue_info = |assigned: &Arc<Assigned>| {
+            let commit_offset = consumer.offsets.table().get(assigned.queue()).unwrap_or(-1);
+            let info = ProcessQueueInfo { commit_offset, ..assigned.process().info() };
+            (assigned.queue().clone(), info)
+        };
+        let mq_table = queues.iter().map(queue_info).collect();
         let subscriptions: Vec<_> =
             consumer.subscriptions().values().map(|known| known.data.clone()).collect();
         let status_table = {
@@ -113,28 +117,6 @@ impl ConsumerHandle for Registered {
 
     async fn shutdown(&self) {
         self.0.shutdown().await;
-    }
-}
-
-fn queue_info(consumer: &Consumer, assigned: &Assigned) -> ProcessQueueInfo {
-    let count = |messages: usize| i32::try_from(messages).unwrap_or(i32::MAX);
-    let commit_offset = consumer.offsets.table().get(assigned.queue()).unwrap_or(-1);
-    let info = assigned.process().info();
-    ProcessQueueInfo {
-        cached_msg_count: count(info.fetched_count),
-        cached_msg_max_offset: info.fetched.1,
-        cached_msg_min_offset: info.fetched.0,
-        cached_msg_size_in_mi_b: count(info.size_mib),
-        commit_offset,
-        droped: info.dropped,
-        last_consume_timestamp: info.last_consume_ms,
-        last_lock_timestamp: info.last_lock_ms,
-        last_pull_timestamp: info.last_pull_ms,
-        locked: info.locked,
-        transaction_msg_count: count(info.taken_count),
-        transaction_msg_max_offset: info.taken.1,
-        transaction_msg_min_offset: info.taken.0,
-        try_unlock_times: info.unlock_refused,
     }
 }
 

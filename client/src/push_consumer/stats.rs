@@ -49,10 +49,7 @@ pub(crate) struct Stats {
 impl Stats {
     /// Counts one event.
     pub(crate) fn count(&mut self, topic: &Text, event: Event, now_ms: i64) {
-        if !self.topics.contains_key(topic) {
-            self.topics.insert(topic.clone(), Topic::default());
-        }
-        let Some(counts) = self.topics.get_mut(topic) else { return };
+        let counts = self.topics.entry(topic.clone()).or_default();
         let number = now_ms.div_euclid(SLOT_MS);
         let slot = &mut counts.slots[number.rem_euclid(SLOTS as i64) as usize];
         if slot.number != number {

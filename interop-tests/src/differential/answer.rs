@@ -11,7 +11,7 @@ use ferrocket_protocol::{RecordView, RemotingCommand, RequestCode, fastjson};
 use serde_json::Value;
 
 use super::cases::Case;
-use super::wire::Outcome;
+use crate::wire::Outcome;
 
 /// A comparable answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use clap::{Args, FromArgMatches, Parser, Subcommand};
 
 /// RocketMQ, rebuilt in Rust.
 #[derive(Debug, Parser)]
-#[command(name = "ferrocket", version, disable_version_flag = false, arg_required_else_help = true)]
+#[command(name = "ferrocket", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

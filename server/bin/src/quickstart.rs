@@ -9,7 +9,7 @@ use ferrocket::{Client, ConsumeFromWhere, Message, MessageExt};
 use hdrhistogram::Histogram;
 use tokio::sync::Notify;
 
-use crate::servers::{Standalone, Stop};
+use crate::servers::{Standalone, Stop, say};
 use crate::{QuickstartArgs, StandaloneArgs};
 
 const TOPIC: &str = "TopicTest";
@@ -25,7 +25,7 @@ const ROUTE_PAUSE: Duration = Duration::from_millis(10);
 pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
     let stop = Stop::new()?;
     match &args.namesrv_addr {
-        Some(addr) => until_stopped(stop, send_and_consume(addr, &args)).await,
+        Some(addr) => send_and_consume(addr, &args, stop).await,
         None => {
             let data =
                 tempfile::tempdir().map_err(|error| format!("cannot create a temporary folder: {error}"))?;
@@ -37,20 +37,15 @@ pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
                 broker_port: 0,
             })
             .await?;
-            println!("NameServer and Broker ready in {:.1} ms", started.elapsed().as_secs_f64() * 1e3);
+            say(format_args!(
+                "NameServer and Broker ready in {:.1} ms",
+                started.elapsed().as_secs_f64() * 1e3
+            ));
             let addr = servers.namesrv_addr();
-            let result = until_stopped(stop, send_and_consume(&addr, &args)).await;
-            servers.shutdown().await?;
-            result
+            let result = send_and_consume(&addr, &args, stop).await;
+            let stopped = servers.shutdown().await;
+            result.and(stopped)
         }
-    }
-}
-
-/// An impatient user's Ctrl-C still stops the servers and removes their folder.
-async fn until_stopped(stop: Stop, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
-    tokio::select! {
-        result = work => result,
-        signal = stop.wait() => Err(format!("stopped by {signal}")),
     }
 }
 
@@ -100,7 +95,7 @@ impl Received {
         let (count, first) = (ledger.copies.len(), ledger.copies.get(&number) == Some(&1));
         drop(ledger);
         if first && count <= SHOWN as usize {
-            println!(
+            say(format_args!(
                 "received MessageExt [topic={}, queueId={}, queueOffset={}, msgId={}, tags={}, body={} bytes]",
                 message.topic,
                 message.queue_id,
@@ -108,9 +103,8 @@ impl Received {
                 message.msg_id,
                 message.tags().unwrap_or_default(),
                 message.body.len(),
-            );
+            ));
         }
-        self.progress.notify_waiters();
         self.progress.notify_one();
     }
 
@@ -126,11 +120,16 @@ impl Received {
     }
 }
 
-async fn send_and_consume(namesrv_addr: &str, args: &QuickstartArgs) -> Result<(), String> {
+/// An impatient user's Ctrl-C ends the work alone: the client, its consumer above all, is shut down before the
+/// servers that it would otherwise go on asking.
+async fn send_and_consume(namesrv_addr: &str, args: &QuickstartArgs, stop: Stop) -> Result<(), String> {
     let client = Client::builder(namesrv_addr).build().map_err(|error| error.to_string())?;
-    let result = through(&client, args).await;
-    client.shutdown().await.map_err(|error| error.to_string())?;
-    result
+    let result = tokio::select! {
+        result = through(&client, args) => result,
+        signal = stop.wait() => Err(format!("stopped by {signal}")),
+    };
+    let stopped = client.shutdown().await.map_err(|error| error.to_string());
+    result.and(stopped)
 }
 
 async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
@@ -146,7 +145,7 @@ async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
         let sent = producer.send(message).await.map_err(|error| format!("message {number}: {error}"))?;
         latency_us.saturating_record(started.elapsed().as_micros() as u64);
         if number < SHOWN {
-            println!("{sent}");
+            say(sent);
         }
         Ok::<(), String>(())
     };
@@ -181,7 +180,7 @@ async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
     for number in 1..messages {
         send(number, &mut latency_us).await?;
         if (number + 1) % (messages / 4).max(1) == 0 {
-            println!("sent {} of {messages}, received {}", number + 1, received.lock().copies.len());
+            say(format_args!("sent {} of {messages}, received {}", number + 1, received.lock().copies.len()));
         }
     }
     let sending = started.elapsed();
@@ -193,17 +192,21 @@ async fn through(client: &Client, args: &QuickstartArgs) -> Result<(), String> {
     let different = ledger.copies.len() as u32;
     let copies: u32 = ledger.copies.values().sum();
     let rate = |count: u32, took: Duration| f64::from(count) / took.as_secs_f64().max(1e-9);
-    println!("send:       {:>8.0} messages/s, {}", rate(messages - 1, sending), percentiles(&latency_us));
-    println!(
+    say(format_args!(
+        "send:       {:>8.0} messages/s, {}",
+        rate(messages - 1, sending),
+        percentiles(&latency_us)
+    ));
+    say(format_args!(
         "end to end: {:>8.0} messages/s, {}",
         rate(different, through),
         percentiles(&ledger.end_to_end_us)
-    );
+    ));
     let lost = messages - different;
-    println!(
+    say(format_args!(
         "quickstart: sent {messages}, received {different}, lost {lost}, duplicated {}",
         copies - different
-    );
+    ));
     if lost == 0 { Ok(()) } else { Err(format!("{lost} of {messages} messages were lost")) }
 }
 

@@ -1,6 +1,7 @@
 //! The server commands: settings from file, options and environment; start; wait for a signal; stop cleanly.
 
 use std::env::VarError;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -63,7 +64,7 @@ pub(crate) async fn broker(args: ServerArgs) -> Result<(), String> {
     }
     let stop = Stop::new()?;
     let broker = Broker::start(settings).await.map_err(|error| error.to_string())?;
-    say(&boot_line(&broker));
+    say(boot_line(&broker));
     stop.wait().await;
     broker.shutdown().await.map_err(|error| error.to_string())
 }
@@ -73,8 +74,8 @@ pub(crate) async fn standalone(args: StandaloneArgs) -> Result<(), String> {
     let stop = Stop::new()?;
     let servers = Standalone::start(&args).await?;
     say("The Name Server boot success. serializeType=JSON");
-    say(&boot_line(&servers.broker));
-    say(&format!("standalone: name server {}, data in {}", servers.namesrv_addr(), args.data.display()));
+    say(boot_line(&servers.broker));
+    say(format_args!("standalone: name server {}, data in {}", servers.namesrv_addr(), args.data.display()));
     stop.wait().await;
     servers.shutdown().await
 }
@@ -163,9 +164,9 @@ fn boot_line(broker: &Broker) -> String {
     }
 }
 
-/// A line for whoever started this. A server keeps running when nobody reads any more, as behind
+/// A line for whoever started this. What runs keeps running when nobody reads any more, as behind
 /// `| grep -m 1 'boot success'`.
-fn say(line: &str) {
+pub(crate) fn say(line: impl Display) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

@@ -17,6 +17,7 @@ use ferrocket_protocol::requests::route::{
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson, message};
 use ferrocket_remoting::{CallError, Connection, Dialer, RefuseAll, RemotingConfig};
 use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::broker::Shared;
@@ -111,7 +112,8 @@ struct Progress {
 struct Server {
     progress: watch::Receiver<Progress>,
     /// Dropped to end the task.
-    _stop: watch::Sender<()>,
+    stop: watch::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 /// This broker's registrations.
@@ -155,8 +157,9 @@ impl Registration {
             let (report, progress) = watch::channel(Progress::default());
             let (stop, stopped) = watch::channel(());
             let changes = broker.topics.changes();
-            tokio::spawn(keep_registered(Arc::downgrade(broker), changes, addr.to_owned(), report, stopped));
-            servers.insert(addr.to_owned(), Server { progress, _stop: stop });
+            let broker = Arc::downgrade(broker);
+            let task = tokio::spawn(keep_registered(broker, changes, addr.to_owned(), report, stopped));
+            servers.insert(addr.to_owned(), Server { progress, stop, task });
         }
     }
 
@@ -184,12 +187,17 @@ impl Registration {
 
     /// Ends all tasks and takes the broker off every NameServer that can be reached.
     pub(crate) async fn shutdown(&self) {
-        let addrs: Vec<String> = std::mem::take(&mut *self.servers()).into_keys().collect();
-        let mut goodbyes = tokio::task::JoinSet::new();
-        for addr in addrs {
+        let servers = std::mem::take(&mut *self.servers());
+        let mut goodbyes = JoinSet::new();
+        for (addr, Server { stop, task, .. }) in servers {
             let Identity { cluster, broker_name, broker_id, addr: broker_addr, .. } = self.identity.clone();
             let dialer = self.dialer.clone();
             goodbyes.spawn(async move {
+                // Over before the goodbye: it must not register once more, nor miss the connection that we close.
+                drop(stop);
+                if let Err(error) = task.await {
+                    tracing::error!(namesrv = addr, %error, "registering failed");
+                }
                 let header = UnregisterBrokerHeader { broker_name, broker_addr, cluster_name: cluster, broker_id };
                 let request = RemotingCommand::request(RequestCode::UnregisterBroker, &header);
                 match dialer.call(&addr, request, UNREGISTER_TIMEOUT).await {

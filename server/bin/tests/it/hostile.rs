@@ -83,6 +83,14 @@ async fn assert_serving(servers: &Standalone, name: &str) {
     assert_eq!(consume(&servers.namesrv, name, name, 3).await.len(), 3);
 }
 
+/// The same, and the process never held more than `max_kib`.
+async fn assert_bounded(servers: &Standalone, name: &str, max_kib: u64) {
+    assert_serving(servers, name).await;
+    let most = servers.process.memory_kib("VmHWM");
+    println!("{name}: at most {most} KiB of {max_kib} KiB");
+    assert!(most < max_kib, "{name}: grew to {most} KiB, allowed are {max_kib} KiB");
+}
+
 /// Stops the servers and sees that nothing panicked on the way.
 fn stop(servers: Standalone) {
     let ended = servers.process.stop(Signal::TERM);
@@ -171,10 +179,7 @@ async fn thousands_of_junk_connections() {
             open.push(task.await.unwrap());
         }
     }
-    assert_serving(&servers, "junk").await;
-    let after = servers.process.memory_kib("VmHWM");
-    println!("{before} KiB, at most {after} KiB");
-    assert!(after < before + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    assert_bounded(&servers, "junk", before + GROWTH_MAX_KIB).await;
     stop(servers);
 }
 
@@ -194,10 +199,7 @@ async fn half_frames_cost_what_was_sent() {
         stream.write_all(&half).await.unwrap();
         open.push(stream);
     }
-    assert_serving(&servers, "half").await;
-    let after = servers.process.memory_kib("VmHWM");
-    println!("{before} KiB, at most {after} KiB");
-    assert!(after < before + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    assert_bounded(&servers, "half", before + GROWTH_MAX_KIB).await;
     for mut stream in open {
         let closed = tokio::time::timeout(PATIENCE, stream.read(&mut [0; 16])).await;
         assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
@@ -234,10 +236,7 @@ async fn unfinished_long_frames_have_a_limit() {
     for writer in writers.collect::<Vec<_>>() {
         open.push(writer.await.unwrap());
     }
-    assert_serving(&servers, "long").await;
-    let after = servers.process.memory_kib("VmHWM");
-    println!("{before} KiB, at most {after} KiB");
-    assert!(after < before + TOTAL_MAX_KIB + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    assert_bounded(&servers, "long", before + TOTAL_MAX_KIB + GROWTH_MAX_KIB).await;
     drop(open);
     stop(servers);
 }
@@ -269,10 +268,7 @@ async fn unread_answers_have_a_limit() {
     // One of them reads after all: these were indeed long answers.
     let len = tokio::time::timeout(PATIENCE, open[0].read_u32()).await.unwrap().unwrap();
     assert!(len > 300_000, "{len}");
-    assert_serving(&servers, "unread").await;
-    let after = servers.process.memory_kib("VmHWM");
-    println!("{before} KiB, at most {after} KiB");
-    assert!(after < before + TOTAL_MAX_KIB + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    assert_bounded(&servers, "unread", before + TOTAL_MAX_KIB + GROWTH_MAX_KIB).await;
     drop(open);
     stop(servers);
 }
@@ -384,10 +380,7 @@ async fn every_request_with_nonsense() {
             }
         }
     }
-    assert_serving(&servers, "nonsense").await;
-    let after = servers.process.memory_kib("VmHWM");
-    println!("{before} KiB, at most {after} KiB");
-    assert!(after < before + GROWTH_MAX_KIB, "{before} KiB grew to {after} KiB");
+    assert_bounded(&servers, "nonsense", before + GROWTH_MAX_KIB).await;
     assert!(!home.path("etc").exists());
     stop(servers);
 }

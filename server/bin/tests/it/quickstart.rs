@@ -51,18 +51,30 @@ fn against_nobody() {
     assert!(ended.err.last().unwrap().contains(NOBODY), "{ended:#?}");
 }
 
-/// Interrupted, it stops its servers and leaves no folder behind.
+/// Somebody who has read enough, as behind `| head -1`, ends nothing: the messages are accounted for all the same.
+#[test]
+fn closed_output() {
+    let home = Home::new();
+    let mut process = Process::start(&mut home.command(&["quickstart", "--messages", "50"]));
+    process.out_line();
+    process.read_no_more();
+    assert!(process.end().status.success());
+}
+
+/// Interrupted, before and after it has begun to consume, it stops its servers and leaves no folder behind.
 #[test]
 fn interrupted() {
     let home = Home::new();
     let temporary = home.path("tmp");
     std::fs::create_dir(&temporary).unwrap();
-    let mut process =
-        Process::start(home.command(&["quickstart", "--messages", "10000000"]).env("TMPDIR", &temporary));
-    process.out_line();
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
-    let ended = process.signal(Signal::INT);
-    assert_eq!(ended.status.code(), Some(1));
-    assert_eq!(ended.complaints(), ["ferrocket: stopped by SIGINT"], "{ended:#?}");
-    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    for seen in ["NameServer and Broker ready", "received "] {
+        let mut process =
+            Process::start(home.command(&["quickstart", "--messages", "10000000"]).env("TMPDIR", &temporary));
+        while !process.out_line().starts_with(seen) {}
+        assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 1);
+        let ended = process.signal(Signal::INT);
+        assert_eq!(ended.status.code(), Some(1));
+        assert_eq!(ended.complaints(), ["ferrocket: stopped by SIGINT"], "{ended:#?}");
+        assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    }
 }

@@ -28,7 +28,7 @@ fn broker_page() {
     page(
         "settings-broker",
         "Settings of the Broker",
-        "`updateBrokerConfig` changes hold until the next start.",
+        "`updateBrokerConfig` saves its changes into that file; without one they hold until the next start.",
         BrokerSettings::table(),
     );
 }

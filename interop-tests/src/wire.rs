@@ -1,7 +1,7 @@
 //! A connection that sends requests, tells answers from what the server asks, and answers that as a client.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -68,6 +68,14 @@ impl Wire {
     }
 }
 
+impl Drop for Wire {
+    /// Ends the thread that reads.
+    fn drop(&mut self) {
+        // An error means that it is closed already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
 type Pushed = Arc<Mutex<Vec<RemotingCommand>>>;
 
 fn open(address: &str, pushed: &Pushed) -> io::Result<(TcpStream, Receiver<RemotingCommand>)> {
@@ -82,10 +90,12 @@ fn open(address: &str, pushed: &Pushed) -> io::Result<(TcpStream, Receiver<Remot
             buffer.extend_from_slice(&chunk[..read]);
             while let Ok(Some(command)) = frame::decode(&mut buffer) {
                 if command.is_response() {
+                    // Nobody waits for an answer any more once the connection is given up.
                     let _ = sender.send(command);
                     continue;
                 }
                 if !command.is_oneway() {
+                    // A closed connection shows with the next read.
                     let _ = reading.write_all(&frame::to_bytes(&client_answer(&command)));
                 }
                 pushed.lock().unwrap_or_else(PoisonError::into_inner).push(command);
