@@ -27,17 +27,8 @@ pub struct LockBatchResponseBody {
     pub lock_ok_mq_set: BTreeSet<MessageQueue>,
 }
 
-/// Body of `UNLOCK_BATCH_MQ`. Java: `UnlockBatchRequestBody`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct UnlockBatchRequestBody {
-    /// Who gives the locks back.
-    pub client_id: String,
-    /// For which group.
-    pub consumer_group: String,
-    /// The queues.
-    pub mq_set: BTreeSet<MessageQueue>,
-}
+/// Body of `UNLOCK_BATCH_MQ`: the same, of locks that are given back. Java: `UnlockBatchRequestBody`.
+pub type UnlockBatchRequestBody = LockBatchRequestBody;
 
 #[cfg(test)]
 mod tests {

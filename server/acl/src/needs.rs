@@ -7,7 +7,7 @@
 
 use ferrocket_protocol::body::group::CheckClientRequestBody;
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
-use ferrocket_protocol::body::lock::{LockBatchRequestBody, UnlockBatchRequestBody};
+use ferrocket_protocol::body::lock::LockBatchRequestBody;
 use ferrocket_protocol::requests::Permission;
 use ferrocket_protocol::requests::client::{GetConsumerListByGroupHeader, UnregisterClientHeader};
 use ferrocket_protocol::requests::offset::{
@@ -73,13 +73,8 @@ pub(crate) fn of(request: &RemotingCommand) -> Result<Needs, String> {
         }
         // Its topic is known when it has been read: the handler asks then.
         Code::ViewMessageById => Vec::new(),
-        Code::LockBatchMq => {
+        Code::LockBatchMq | Code::UnlockBatchMq => {
             let LockBatchRequestBody { consumer_group, mq_set, .. } = body(request)?;
-            let queues = mq_set.iter().map(|queue| topic(&queue.topic));
-            queues.chain([group(&consumer_group)]).collect()
-        }
-        Code::UnlockBatchMq => {
-            let UnlockBatchRequestBody { consumer_group, mq_set, .. } = body(request)?;
             let queues = mq_set.iter().map(|queue| topic(&queue.topic));
             queues.chain([group(&consumer_group)]).collect()
         }
