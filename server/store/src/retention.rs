@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::segments::file_name;
+use crate::segments::{Segments, file_name};
 use crate::store::Store;
 
 /// Segments that one round removes at most, as in Java.
@@ -43,26 +43,26 @@ impl Store {
         let config = &self.config;
         let ratio = config.disk_max_used_space_ratio.clamp(10, 95);
         let due = is_hour(&config.delete_when, self.clock.now_ms()) || used > ratio;
-        if !due {
-            return 0;
-        }
-        let at_once = config.clean_file_forcibly_enable && used > config.disk_space_clean_forcibly_ratio;
-        self.delete_segments(at_once)
+        if due { self.delete_segments(used) } else { 0 }
     }
 
     /// Removes expired segments now, whatever the hour. Returns how many went. Java counterpart:
     /// `executeDeleteFilesManually`.
     pub fn delete_expired_segments(&self) -> usize {
-        let used = self.look_at_disk();
-        let at_once =
-            self.config.clean_file_forcibly_enable && used > self.config.disk_space_clean_forcibly_ratio;
-        self.delete_segments(at_once)
+        self.delete_segments(self.look_at_disk())
     }
 
     /// Looks how full the disk is, and stops or resumes storing accordingly. Returns percent.
     pub(crate) fn look_at_disk(&self) -> i64 {
         let dirs = [self.config.commit_log_dir(), self.config.store_path_root_dir.clone()];
-        let used = dirs.iter().filter_map(|dir| self.disk.space(dir).ok()).map(|space| space.used_percent());
+        let used = dirs.iter().map(|dir| match self.disk.space(dir) {
+            Ok(space) => space.used_percent(),
+            Err(error) => {
+                tracing::error!(dir = %dir.display(), %error, "how full the disk is");
+                // As far as is known it is as it was.
+                self.disk_used_percent.load(Ordering::Relaxed)
+            }
+        });
         let used = used.max().unwrap_or(0);
         self.disk_used_percent.store(used, Ordering::Relaxed);
         let full = used > self.config.disk_space_warning_level_ratio;
@@ -76,15 +76,16 @@ impl Store {
         used
     }
 
-    fn delete_segments(&self, at_once: bool) -> usize {
-        let deleted = self.try_delete_segments(at_once);
+    fn delete_segments(&self, used: i64) -> usize {
+        let deleted = self.try_delete_segments(used);
         deleted.unwrap_or_else(|error| {
             tracing::error!(%error, "removing expired files");
             0
         })
     }
 
-    fn try_delete_segments(&self, at_once: bool) -> std::io::Result<usize> {
+    fn try_delete_segments(&self, used: i64) -> std::io::Result<usize> {
+        let config = &self.config;
         let entries = self.disk.list(&self.config.commit_log_dir())?;
         let starts = self.log.with_segments(|segments| segments.starts());
         let modified = |start: &i64| {
@@ -95,12 +96,16 @@ impl Store {
         let facts = Facts {
             modified_ms: starts.iter().take(kept).map(modified).collect(),
             now_ms: self.clock.now_ms(),
-            reserved_ms: self.config.file_reserved_time * HOUR_MS,
-            at_once,
+            reserved_ms: config.file_reserved_time * HOUR_MS,
+            at_once: config.clean_file_forcibly_enable && used > config.disk_space_clean_forcibly_ratio,
         };
         let count = expired(&facts);
-        for _ in 0..count {
-            self.log.with_segments(|segments| segments.remove_first())?;
+        for start in starts.iter().take(count) {
+            // Two rounds may look at the same segments: what the other one removed is not removed again.
+            let is_first = |segments: &Segments| segments.first() == Some(*start);
+            self.log.with_segments(
+                |segments| if is_first(segments) { segments.remove_first() } else { Ok(()) },
+            )?;
         }
         if count > 0 {
             let min = self.log.min();
