@@ -12,10 +12,12 @@ use std::{fmt, io};
 
 use ferrocket_acl::Access;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::message::RecordView;
+use ferrocket_protocol::message::{MessageRecord, RecordView};
 use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
-use ferrocket_store::{Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock};
+use ferrocket_store::{
+    Append, AppendError, Appended, Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock,
+};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -95,6 +97,26 @@ impl Shared {
     /// A queue of this Broker by its full name.
     pub(crate) fn queue(&self, topic: impl Into<Text>, queue_id: i32) -> MessageQueue {
         MessageQueue::new(topic, self.registration.identity().broker_name.clone(), queue_id)
+    }
+
+    /// The message at this place of the log.
+    pub(crate) fn message_at(&self, physical_offset: i64) -> Option<MessageRecord> {
+        MessageRecord::decode(&mut self.store.record_at(physical_offset)?).ok()
+    }
+
+    /// Stores one record of the Broker's own making and counts it.
+    pub(crate) fn append(&self, record: MessageRecord) -> Result<Appended, AppendError> {
+        let topic = record.topic.clone();
+        let appended = self.store.append(vec![Append { records: vec![record] }]).pop();
+        let appended = appended.unwrap_or(Err(AppendError::Closed))?;
+        self.count_stored(&topic, &appended);
+        Ok(appended)
+    }
+
+    /// Counts what one append stored of a topic.
+    pub(crate) fn count_stored(&self, topic: &str, appended: &Appended) {
+        let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
+        self.stats.put(topic, appended.physical_offsets.len() as u64, bytes);
     }
 
     /// Whether the sender of this request may have it served.
@@ -458,7 +480,6 @@ impl std::error::Error for StopError {}
 mod tests {
     use std::collections::BTreeMap;
 
-    use ferrocket_protocol::message::MessageRecord;
     use ferrocket_protocol::requests::Empty;
     use ferrocket_protocol::requests::pull::PullMessageHeader;
     use ferrocket_protocol::requests::send::SendMessageHeader;

@@ -15,12 +15,12 @@ use std::time::Duration;
 use ferrocket_protocol::body::offset::DelayOffsetTable;
 use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::message::MessageRecord;
-use ferrocket_protocol::properties::{self, names};
 use ferrocket_store::Append;
 use tokio::sync::{Notify, watch};
 
 use crate::broker::{Shared, stopped};
 use crate::saving::{Kept, Unsaved};
+use crate::send_plan;
 use crate::topics::{SCHEDULE_TOPIC, TRANS_HALF_TOPIC};
 
 /// Messages of one level that are delivered as one group.
@@ -101,12 +101,11 @@ impl DelayLevels {
 /// What is appended for a delayed message whose time has come, `None` for a record that names no destination
 /// (only a foreign writer makes one). Properties stay as they are, `DELAY` too.
 pub(crate) fn delivery(record: MessageRecord) -> Option<MessageRecord> {
-    let topic = properties::get(&record.properties, names::REAL_TOPIC)?;
-    let queue_id = properties::get(&record.properties, names::REAL_QUEUE_ID)?.parse().ok()?;
-    if topic == SCHEDULE_TOPIC || topic == TRANS_HALF_TOPIC {
+    let (topic, queue_id) = send_plan::destination(&record)?;
+    if *topic == *SCHEDULE_TOPIC || *topic == *TRANS_HALF_TOPIC {
         return None;
     }
-    Some(MessageRecord { topic: topic.into(), queue_id, ..record })
+    Some(MessageRecord { topic, queue_id, ..record })
 }
 
 /// The delay levels of a running Broker.
@@ -179,10 +178,7 @@ impl Delay {
                 next_due = Some(at);
                 break;
             }
-            let record = store.record_at(entry.physical_offset);
-            let record =
-                record.and_then(|mut bytes| MessageRecord::decode(&mut bytes).ok()).and_then(delivery);
-            match record {
+            match broker.message_at(entry.physical_offset).and_then(delivery) {
                 Some(record) => {
                     offsets.push(offset);
                     group.push(Append { records: vec![record] });
@@ -196,10 +192,7 @@ impl Delay {
         let results = if group.is_empty() { Vec::new() } else { store.append(group) };
         for ((at, topic), result) in offsets.into_iter().zip(topics).zip(results) {
             match result {
-                Ok(appended) => {
-                    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
-                    broker.stats.put(&topic, 1, bytes);
-                }
+                Ok(appended) => broker.count_stored(&topic, &appended),
                 Err(error) => {
                     // Those behind it may have been stored; they will be delivered once more.
                     tracing::warn!(level, offset = at, %error, "a delayed message could not be delivered yet");

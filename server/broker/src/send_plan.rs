@@ -117,19 +117,7 @@ pub(crate) fn plan_message(
     };
     let record = MessageRecord {
         topic,
-        queue_id: stored_queue_id,
-        flag: header.flag,
-        sys_flag: flags,
-        queue_offset: 0,
-        physical_offset: 0,
-        born_timestamp: header.born_timestamp,
-        born_host: sender,
-        store_timestamp: 0,
-        store_host: rules.store_host,
-        reconsume_times: header.reconsume_times.unwrap_or(0),
-        prepared_transaction_offset: 0,
-        body,
-        properties: sent.text.into(),
+        ..sent_record(header, stored_queue_id, flags, sender, rules.store_host, body, sent.text.into())
     };
     let record = if sent.half {
         // Java writes the properties anew here, and WAIT comes back.
@@ -180,26 +168,43 @@ pub(crate) fn plan_batch(
             properties.push(PROPERTY_SEPARATOR);
         }
         properties.push_str(&sent.text);
+        let (body, properties) = (message.body, properties.into());
         let record = MessageRecord {
-            topic: header.topic.clone(),
-            queue_id,
             flag: message.flag,
-            sys_flag: flags,
-            queue_offset: 0,
-            physical_offset: 0,
-            born_timestamp: header.born_timestamp,
-            born_host: sender,
-            store_timestamp: 0,
-            store_host: rules.store_host,
-            reconsume_times: header.reconsume_times.unwrap_or(0),
-            prepared_transaction_offset: 0,
-            body: message.body,
-            properties: properties.into(),
+            ..sent_record(header, queue_id, flags, sender, rules.store_host, body, properties)
         };
         check_record(rules, &record)?;
         records.push(record);
     }
     Ok(Planned { records, queue_id, wait: sent.wait })
+}
+
+/// The record of a message as this header sends it. The store fills in what is 0 here.
+pub(crate) fn sent_record(
+    header: &SendMessageHeader,
+    queue_id: i32,
+    sys_flag: i32,
+    born_host: SocketAddr,
+    store_host: SocketAddr,
+    body: Bytes,
+    properties: Text,
+) -> MessageRecord {
+    MessageRecord {
+        topic: header.topic.clone(),
+        queue_id,
+        flag: header.flag,
+        sys_flag,
+        queue_offset: 0,
+        physical_offset: 0,
+        born_timestamp: header.born_timestamp,
+        born_host,
+        store_timestamp: 0,
+        store_host,
+        reconsume_times: header.reconsume_times.unwrap_or(0),
+        prepared_transaction_offset: 0,
+        body,
+        properties,
+    }
 }
 
 /// Where a message that a consumer gave back goes.
@@ -273,6 +278,14 @@ pub(crate) fn delayed(record: MessageRecord, level: i32, level_max: i32) -> Mess
         properties: properties.to_text(),
         ..record
     }
+}
+
+/// Where a record belongs that waits in one of the Broker's own topics: what [`delayed`] and
+/// [`transactions::half`] noted.
+pub(crate) fn destination(waiting: &MessageRecord) -> Option<(Text, i32)> {
+    let topic = properties::get(&waiting.properties, names::REAL_TOPIC)?;
+    let queue_id = properties::get(&waiting.properties, names::REAL_QUEUE_ID)?.parse().ok()?;
+    Some((topic.into(), queue_id))
 }
 
 fn check_record(rules: &SendRules, record: &MessageRecord) -> Result<(), Refusal> {

@@ -24,12 +24,13 @@ use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{self, Properties, names};
 use ferrocket_protocol::requests::transaction::{CheckTransactionStateHeader, EndTransactionHeader};
 use ferrocket_protocol::{RemotingCommand, RequestCode, Text};
-use ferrocket_store::{Append, AppendError, Appended};
+use ferrocket_store::{AppendError, Appended};
 use tokio::sync::watch;
 
 use crate::broker::{Shared, stopped};
 use crate::offsets::NO_OFFSET;
 use crate::refusal::Refusal;
+use crate::send_plan::destination;
 use crate::topics::{TRANS_CHECK_MAX_TIME_TOPIC, TRANS_HALF_TOPIC, TRANS_OP_HALF_TOPIC};
 
 /// The group whose offsets say how far the rounds have come. Java: `CID_SYS_RMQ_TRANS`.
@@ -85,12 +86,6 @@ pub(crate) fn committed(half: &MessageRecord) -> Option<MessageRecord> {
         prepared_transaction_offset: half.physical_offset,
         ..half.clone()
     })
-}
-
-fn destination(half: &MessageRecord) -> Option<(Text, i32)> {
-    let topic = properties::get(&half.properties, names::REAL_TOPIC)?;
-    let queue_id = properties::get(&half.properties, names::REAL_QUEUE_ID)?.parse().ok()?;
-    Some((topic.into(), queue_id))
 }
 
 /// The op message that says that `half` is ended.
@@ -405,26 +400,21 @@ fn check_queue(broker: &Shared, queue_id: i32, stop: &watch::Receiver<()>) {
 
 fn read(broker: &Shared, topic: &str, queue_id: i32, offset: i64) -> Option<MessageRecord> {
     let entry = broker.store.entry(topic, queue_id, offset)?;
-    record_at(broker, entry.physical_offset)
-}
-
-/// The record at this place of the log.
-pub(crate) fn record_at(broker: &Shared, physical_offset: i64) -> Option<MessageRecord> {
-    MessageRecord::decode(&mut broker.store.record_at(physical_offset)?).ok()
+    broker.message_at(entry.physical_offset)
 }
 
 fn carry_out(broker: &Shared, verdict: Verdict) -> Result<(), AppendError> {
     match verdict {
         Verdict::Ended | Verdict::TooYoung => {}
-        Verdict::PutBack(copy) => drop(append(broker, copy)?),
+        Verdict::PutBack(copy) => drop(broker.append(copy)?),
         Verdict::Park(record) => {
             let real = properties::get(&record.properties, names::REAL_TOPIC);
             tracing::warn!(topic = real, born = record.born_timestamp, "a half message is given up");
             ensure_topic(broker, TRANS_CHECK_MAX_TIME_TOPIC, broker.clock.now_ms());
-            append(broker, record)?;
+            broker.append(record)?;
         }
         Verdict::Check(copy) => {
-            let appended = append(broker, copy.clone())?;
+            let appended = broker.append(copy.clone())?;
             match check_request(copy, &appended) {
                 Some((group, request)) => ask(broker, &group, &request),
                 None => tracing::warn!(offset = appended.queue_offset, "a half message names no producer"),
@@ -432,16 +422,6 @@ fn carry_out(broker: &Shared, verdict: Verdict) -> Result<(), AppendError> {
         }
     }
     Ok(())
-}
-
-/// Appends one record of the transactions' own and counts it.
-pub(crate) fn append(broker: &Shared, record: MessageRecord) -> Result<Appended, AppendError> {
-    let topic = record.topic.clone();
-    let appended = broker.store.append(vec![Append { records: vec![record] }]).pop();
-    let appended = appended.unwrap_or(Err(AppendError::Closed))?;
-    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
-    broker.stats.put(&topic, 1, bytes);
-    Ok(appended)
 }
 
 /// Asks one producer of the group, the next one each time. Whoever is missed is asked in the next round.

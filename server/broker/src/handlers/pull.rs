@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use ferrocket_protocol::body::heartbeat::{MessageModel, SubscriptionData};
 use ferrocket_protocol::body::offset::OffsetMovedEvent;
 use ferrocket_protocol::body::topic::PERM_READ;
@@ -18,7 +18,7 @@ use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_protocol::{RemotingCommand, Text, fastjson};
 use ferrocket_remoting::Connection;
-use ferrocket_store::{Append, GetLimits, GetStatus};
+use ferrocket_store::{GetLimits, GetStatus};
 
 use crate::broker::Shared;
 use crate::consumer_filters;
@@ -356,18 +356,11 @@ const fn java_name(status: GetStatus) -> &'static str {
     }
 }
 
-fn join(chunks: Vec<Bytes>) -> Bytes {
-    let mut chunks = chunks.into_iter();
-    match (chunks.next(), chunks.len()) {
-        (None, _) => Bytes::new(),
-        (Some(only), 0) => only,
-        (Some(first), _) => {
-            let mut body = BytesMut::from(first);
-            for chunk in chunks {
-                body.extend_from_slice(&chunk);
-            }
-            body.freeze()
-        }
+/// Records as one body; what is in one piece already is not copied.
+pub(super) fn join(chunks: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(chunks) {
+        Ok([only]) => only,
+        Err(chunks) => chunks.concat().into(),
     }
 }
 
@@ -397,9 +390,7 @@ fn note_offset_moved(broker: &Shared, header: &PullMessageHeader, next: i64) {
         body: fastjson::to_vec(&event).into(),
         properties: properties.to_text(),
     };
-    for result in broker.store.append(vec![Append { records: vec![record] }]) {
-        if let Err(error) = result {
-            tracing::warn!(%error, "could not note a corrected offset");
-        }
+    if let Err(error) = broker.append(record) {
+        tracing::warn!(%error, "could not note a corrected offset");
     }
 }

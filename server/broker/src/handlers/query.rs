@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use ferrocket_protocol::body::query::{ConsumeQueueData, QueryConsumeQueueResponseBody};
 use ferrocket_protocol::requests::query::{
     QueryConsumeQueueHeader, QueryMessageHeader, QueryMessageReply, ViewMessageHeader,
@@ -12,7 +11,7 @@ use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
 
 use super::topic::NOT_SET;
-use super::{Answer, acl};
+use super::{Answer, acl, pull};
 use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
@@ -44,18 +43,10 @@ pub(crate) fn query_message(
             reply.code = ResponseCode::QUERY_NOT_FOUND.0;
             reply.remark = Some("can not find message, maybe time range not correct".into());
         } else {
-            reply.body = joined(&found.records);
+            reply.body = pull::join(found.records);
         }
         Ok(reply)
     })
-}
-
-fn joined(records: &[Bytes]) -> Bytes {
-    let mut body = BytesMut::with_capacity(records.iter().map(Bytes::len).sum());
-    for record in records {
-        body.extend_from_slice(record);
-    }
-    body.freeze()
 }
 
 /// 33: the message at a place in the log.

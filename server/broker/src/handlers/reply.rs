@@ -14,7 +14,6 @@ use ferrocket_protocol::properties::{self, Properties, names};
 use ferrocket_protocol::requests::send::{ReplyMessageHeader, SendMessageHeader, SendMessageReply};
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
 use ferrocket_remoting::Connection;
-use ferrocket_store::Append;
 
 use super::{Answer, send};
 use crate::broker::Shared;
@@ -36,22 +35,9 @@ pub(crate) fn send_reply_message(
     let topic = send::admit(broker, connection, &header)?;
     let turn = broker.turn.fetch_add(1, Ordering::Relaxed);
     let queue_id = send_plan::choose_queue(header.queue_id, topic.write_queue_nums, turn)?;
-    let record = MessageRecord {
-        topic: header.topic.clone(),
-        queue_id,
-        flag: header.flag,
-        sys_flag: 0,
-        queue_offset: 0,
-        physical_offset: 0,
-        born_timestamp: header.born_timestamp,
-        born_host: connection.peer_addr(),
-        store_timestamp: 0,
-        store_host: broker.store_host,
-        reconsume_times: header.reconsume_times.unwrap_or(0),
-        prepared_transaction_offset: 0,
-        body: request.body.clone(),
-        properties: header.properties.clone().unwrap_or_default(),
-    };
+    let (sender, body) = (connection.peer_addr(), request.body.clone());
+    let properties = header.properties.clone().unwrap_or_default();
+    let record = send_plan::sent_record(&header, queue_id, 0, sender, broker.store_host, body, properties);
     late::answer(broker, connection, request, |broker, asked| async move {
         let pushed = push(&broker, header, &record).await;
         let id = if broker.settings.now().store_reply { store(&broker, record) } else { None };
@@ -121,15 +107,9 @@ async fn push(broker: &Shared, header: SendMessageHeader, record: &MessageRecord
 /// Stores the reply; answers its id and queue offset. A failure is logged only, as in Java.
 fn store(broker: &Shared, record: MessageRecord) -> Option<(Text, i64)> {
     let topic = record.topic.clone();
-    let appended = match broker.store.append(vec![Append { records: vec![record] }]).pop()? {
-        Ok(appended) => appended,
-        Err(error) => {
-            tracing::warn!(%topic, %error, "a reply was not stored");
-            return None;
-        }
-    };
-    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
-    broker.stats.put(&topic, 1, bytes);
+    let stored = broker.append(record);
+    let appended =
+        stored.inspect_err(|error| tracing::warn!(%topic, %error, "a reply was not stored")).ok()?;
     let id = OffsetMessageId { host: broker.store_host, physical_offset: appended.physical_offset };
     Some((id.to_string().into(), appended.queue_offset))
 }

@@ -299,7 +299,18 @@ pub(crate) fn append(
             }
             Err(error) => {
                 broker.stats.put_failed();
-                reply(replies, &request, not_stored(broker, &request, &kind, &error));
+                let refusal = not_stored(broker, &error);
+                let answer = match (kind, refusal.code) {
+                    (Kind::Send { .. }, _) => refused(broker, &request, refusal),
+                    // Java names its own status here.
+                    (Kind::Back { .. }, ResponseCode::MESSAGE_ILLEGAL) => {
+                        Refusal::system_error("MESSAGE_ILLEGAL").reply_to(&request)
+                    }
+                    (Kind::Back { .. }, _) => {
+                        Refusal::system_error("SERVICE_NOT_AVAILABLE").reply_to(&request)
+                    }
+                };
+                reply(replies, &request, answer);
             }
         }
     }
@@ -337,7 +348,8 @@ async fn answer_durable(
                 answer.remark = Some(error.to_string().into());
             }
         }
-        let _ = connection.reply(answer);
+        // False means that the peer is gone; what it sent is stored all the same.
+        connection.reply(answer);
     }
 }
 
@@ -349,15 +361,13 @@ fn stored(
     stored_topic: &str,
     appended: &Appended,
 ) -> RemotingCommand {
-    let messages = appended.physical_offsets.len() as u64;
-    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
     match kind {
         Kind::Back { group, topic } => {
             broker.stats.sent_back(group, topic);
             request.reply(ResponseCode::SUCCESS)
         }
         Kind::Send { queue_id } => {
-            broker.stats.put(stored_topic, messages, bytes);
+            broker.count_stored(stored_topic, appended);
             let host = broker.store_host;
             let id = |at: &i64| OffsetMessageId { host, physical_offset: *at }.to_string();
             let ids = match &appended.physical_offsets[..] {
@@ -376,30 +386,19 @@ fn stored(
     }
 }
 
-fn not_stored(
-    broker: &Shared,
-    request: &RemotingCommand,
-    kind: &Kind,
-    error: &AppendError,
-) -> RemotingCommand {
-    let fault = match error {
+/// Why a message was not stored, as its sender is told.
+pub(super) fn not_stored(broker: &Shared, error: &AppendError) -> Refusal {
+    match error {
         AppendError::Topic { .. }
         | AppendError::Properties { .. }
         | AppendError::Size { .. }
-        | AppendError::Batch => {
-            ("MESSAGE_ILLEGAL", send_plan::illegal(broker.settings.now().max_message_size))
-        }
+        | AppendError::Batch => send_plan::illegal(broker.settings.now().max_message_size),
         AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_) => {
             tracing::warn!(%error, "a message was not stored");
             let remark = "service not available now. It may be caused by one of the following reasons: the broker's \
                           disk is full, messages are put to the slave, message store has been shut down, etc.";
-            ("SERVICE_NOT_AVAILABLE", Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, remark))
+            Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, remark)
         }
-    };
-    match kind {
-        Kind::Send { .. } => refused(broker, request, fault.1),
-        // Java names its own status here.
-        Kind::Back { .. } => Refusal::system_error(fault.0).reply_to(request),
     }
 }
 

@@ -15,14 +15,14 @@ use ferrocket_protocol::{RemotingCommand, ResponseCode};
 use ferrocket_remoting::Connection;
 use ferrocket_store::AppendError;
 
-use super::{Answer, acl};
+use super::{Answer, acl, send};
 use crate::broker::Shared;
 use crate::refusal::Refusal;
 use crate::send_plan;
 use crate::topics::TRANS_HALF_TOPIC;
 use crate::transactions;
 
-/// Commits or rolls back a half message, or leaves it to be asked about again.
+/// 37: commits or rolls back a half message, or leaves it to be asked about again.
 pub(crate) fn end_transaction(
     broker: &Arc<Shared>,
     connection: &Connection,
@@ -43,7 +43,8 @@ pub(crate) fn end_transaction(
         }
     };
     let not_found = || Refusal::system_error("Find prepared transaction message failed");
-    let half = transactions::record_at(broker, header.commit_log_offset)
+    let half = broker
+        .message_at(header.commit_log_offset)
         .filter(|record| *record.topic == *TRANS_HALF_TOPIC)
         .ok_or_else(not_found)?;
     transactions::check_end(&half, &header)?;
@@ -57,10 +58,10 @@ pub(crate) fn end_transaction(
         let level = properties::get(&half.properties, names::DELAY_TIME_LEVEL);
         let level = level.and_then(|level| level.parse().ok()).unwrap_or(0);
         let message = send_plan::delayed(message, level, broker.delay.level_max());
-        transactions::append(broker, message).map_err(|error| not_committed(broker, &error))?;
+        broker.append(message).map_err(|error| not_committed(broker, &error))?;
     }
     // Lost, the producer is asked, and this comes again.
-    if let Err(error) = transactions::append(broker, transactions::op(&half, broker.clock.now_ms())) {
+    if let Err(error) = broker.append(transactions::op(&half, broker.clock.now_ms())) {
         tracing::error!(%error, offset = half.queue_offset, "the end of a transaction was not stored");
     }
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
@@ -68,22 +69,16 @@ pub(crate) fn end_transaction(
 
 fn not_committed(broker: &Shared, error: &AppendError) -> Refusal {
     tracing::warn!(%error, "a message was not committed");
-    match error {
-        AppendError::Topic { .. }
-        | AppendError::Properties { .. }
-        | AppendError::Size { .. }
-        | AppendError::Batch => {
-            let Refusal { code, remark } = send_plan::illegal(broker.settings.now().max_message_size);
-            // The one place where Java writes it with a capital letter.
-            Refusal::new(code, remark.replacen('t', "T", 1))
+    match send::not_stored(broker, error) {
+        // The one place where Java writes it with a capital letter.
+        Refusal { code: ResponseCode::MESSAGE_ILLEGAL, remark } => {
+            Refusal::new(ResponseCode::MESSAGE_ILLEGAL, remark.replacen('t', "T", 1))
         }
-        AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_) => {
-            Refusal::new(ResponseCode::SERVICE_NOT_AVAILABLE, "Service not available now.")
-        }
+        Refusal { code, .. } => Refusal::new(code, "Service not available now."),
     }
 }
 
-/// Puts a half message that was given up back among those that are asked about.
+/// 323: puts a half message that was given up back among those that are asked about.
 pub(crate) fn resume_check_half_message(
     broker: &Arc<Shared>,
     _: &Connection,
@@ -91,11 +86,11 @@ pub(crate) fn resume_check_half_message(
 ) -> Answer {
     let header = ResumeCheckHalfMessageHeader::decode(&request.ext_fields)?;
     let id = header.msg_id.as_deref().and_then(OffsetMessageId::parse);
-    let record: Option<MessageRecord> = id.and_then(|id| transactions::record_at(broker, id.physical_offset));
+    let record: Option<MessageRecord> = id.and_then(|id| broker.message_at(id.physical_offset));
     let half = record.and_then(transactions::resumed).ok_or_else(|| {
         Refusal::system_error("Exception was thrown when putting message back to RMQ_SYS_TRANS_HALF_TOPIC.")
     })?;
-    transactions::append(broker, half).map_err(|error| {
+    broker.append(half).map_err(|error| {
         tracing::error!(%error, "a half message was not put back");
         Refusal::system_error("Put message back to RMQ_SYS_TRANS_HALF_TOPIC failed.")
     })?;
