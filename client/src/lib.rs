@@ -42,6 +42,8 @@ mod push_consumer;
 mod rebalance;
 mod route;
 mod send_result;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod validate;
 
 pub use client::Client;

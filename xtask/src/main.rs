@@ -97,17 +97,19 @@ fn interop_test(name: &str) -> Result<(), Failure> {
 fn quick() -> Result<(), Failure> {
     step("format", || Cmd::cargo(["fmt", "--all", "--check"]).run())?;
     step("clippy", || {
-        Cmd::cargo(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]).run()
+        Cmd::cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"])
+            .run()
     })?;
     // The tests that need real peers or the release binary have steps of their own.
     step("unit and crate tests", || {
-        Cmd::cargo(["test", "--workspace", "--exclude", "ferrocket-interop-tests"]).run()?;
+        Cmd::cargo(["test", "--workspace", "--all-features", "--exclude", "ferrocket-interop-tests"])
+            .run()?;
         Cmd::cargo(["test", "--package", "ferrocket-interop-tests", "--lib"]).run()
     })
 }
 
 fn docs() -> Result<(), Failure> {
-    Cmd::cargo(["doc", "--workspace", "--no-deps", "--quiet"])
+    Cmd::cargo(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .run()?;
     Cmd::new("mdbook", ["build", "docs"]).run()

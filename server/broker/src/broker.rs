@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use ferrocket_acl::Access;
@@ -18,7 +18,7 @@ use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError
 use ferrocket_store::{
     Append, AppendError, Appended, Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock,
 };
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::advertised::{self, Machine};
@@ -54,8 +54,9 @@ const VIP_PORT_BELOW: u16 = 2;
 pub(crate) struct Shared {
     /// Settings; the hot ones change while the Broker runs.
     pub(crate) settings: LiveSettings,
-    /// Time for everything but timeouts.
+    /// What time it is.
     pub(crate) clock: Arc<dyn Clock>,
+    started: Instant,
     /// CommitLog, ConsumeQueues, index.
     pub(crate) store: Arc<Store>,
     /// `topics.json`.
@@ -84,6 +85,8 @@ pub(crate) struct Shared {
     pub(crate) broker_ip: Text,
     /// The address in records and offset message ids: where clients reach this Broker.
     pub(crate) store_host: SocketAddr,
+    /// Half messages are to be looked through now.
+    pub(crate) transactions_due: Notify,
     held_pulls: Mutex<HeldPulls<ParkedPull>>,
 }
 
@@ -92,6 +95,12 @@ impl Shared {
     pub(crate) fn held_pulls(&self) -> MutexGuard<'_, HeldPulls<ParkedPull>> {
         // Parking and taking out leave a usable table wherever they stop.
         self.held_pulls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the start. Waits, leases and silences are counted by it: setting the machine's clock must
+    /// neither end nor lengthen them.
+    pub(crate) fn elapsed_ms(&self) -> i64 {
+        self.started.elapsed().as_millis() as i64
     }
 
     /// A queue of this Broker by its full name.
@@ -139,7 +148,7 @@ impl fmt::Debug for Shared {
 struct Arrived(Weak<Shared>);
 
 impl Arrivals for Arrived {
-    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64, store_timestamp: i64) {
+    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64) {
         let Some(broker) = self.0.upgrade() else { return };
         if topic == SCHEDULE_TOPIC {
             broker.delay.arrived(tags_code);
@@ -154,7 +163,7 @@ impl Arrivals for Arrived {
         }
         let properties = record.as_deref().and_then(|record| RecordView::parse(record).ok());
         let properties = properties.map(|record| record.properties);
-        let woken = held.arrived(topic, queue_id, queue_offset, tags_code, properties, store_timestamp);
+        let woken = held.arrived(topic, queue_id, queue_offset, tags_code, properties, broker.elapsed_ms());
         drop(held);
         pull::answer_held(&broker, woken);
     }
@@ -184,7 +193,11 @@ impl Broker {
         Self::start_on(settings, Arc::new(OsDisk), Arc::new(SystemClock)).await
     }
 
-    async fn start_on(
+    /// The same on another disk and by another clock: for simulations, and for tests that turn the clock.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub async fn start_on(
         settings: BrokerSettings,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
@@ -269,6 +282,7 @@ impl Broker {
             stats: Stats::new(&values.cluster, now_ms, local_day(now_ms)),
             settings: live,
             clock,
+            started: Instant::now(),
             store,
             topics,
             groups,
@@ -289,6 +303,7 @@ impl Broker {
             turn: AtomicU32::new(0),
             broker_ip: advertised.host.into(),
             store_host,
+            transactions_due: Notify::new(),
             held_pulls: Mutex::default(),
         });
         shared.store.on_arrival(Arc::new(Arrived(Arc::downgrade(&shared))));
@@ -332,6 +347,13 @@ impl Broker {
         self.shared.registration.identity().broker_name.to_string()
     }
 
+    /// The clock given to [`Broker::start_on`] was set forward: what is due by it now is done at once, not when its
+    /// time would have come.
+    pub fn clock_turned(&self) {
+        self.shared.delay.clock_turned();
+        self.shared.transactions_due.notify_one();
+    }
+
     /// `namesrvAddr`, empty when the Broker registers nowhere.
     pub fn namesrv_addr(&self) -> String {
         self.shared.settings.now().namesrv_addr.clone()
@@ -373,8 +395,8 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
             _ = tick.tick() => {}
             () = stopped(&mut stop) => return,
         }
-        let now_ms = broker.clock.now_ms();
-        let due = broker.held_pulls().tick(now_ms, |held| held.connection.is_closed());
+        let (now_ms, elapsed_ms) = (broker.clock.now_ms(), broker.elapsed_ms());
+        let due = broker.held_pulls().tick(elapsed_ms, |held| held.connection.is_closed());
         pull::answer_held(&broker, due);
         broker.stats.tick(now_ms, local_day(now_ms));
         if let Some(access) = broker.access.clone().filter(|_| ticks % ACL_LOOK_TICKS == 0) {
@@ -382,7 +404,7 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         }
         if ticks % CLIENT_SCAN_TICKS == 0 {
             let settings = broker.settings.now();
-            broker.clients.scan(now_ms, settings.notify_consumer_ids_changed);
+            broker.clients.scan(elapsed_ms, settings.notify_consumer_ids_changed);
             let mut gone = broker.filters.groups();
             gone.retain(|group| broker.clients.client_ids(group).is_none());
             broker.filters.bury(&gone, now_ms, settings.filter_data_clean_ms);

@@ -34,7 +34,7 @@ pub(crate) struct ClientChannel {
     pub(crate) language: LanguageCode,
     /// Its version.
     pub(crate) version: i32,
-    /// When it last sent a heartbeat, ms since 1970.
+    /// When it last sent a heartbeat, ms since the Broker's start.
     pub(crate) last_seen_ms: i64,
 }
 

@@ -143,6 +143,11 @@ impl Delay {
         DelayOffsetTable { offset_table: self.lock().progress().clone(), ..DelayOffsetTable::default() }
     }
 
+    /// It may be later than the driver reckons.
+    pub(crate) fn clock_turned(&self) {
+        self.sooner.notify_one();
+    }
+
     /// A delayed message has been stored that is due at this time.
     pub(crate) fn arrived(&self, deliver_at_ms: i64) {
         if deliver_at_ms < self.sleeps_until_ms.load(Ordering::Acquire) {

@@ -100,7 +100,7 @@ pub(crate) struct HeldPull<P> {
     pub(crate) from_offset: i64,
     /// What it wants.
     pub(crate) filter: PullFilter,
-    /// When it is answered in any case, ms since 1970.
+    /// When it is answered in any case, ms since the Broker's start.
     pub(crate) deadline_ms: i64,
     /// What is needed to answer it.
     pub(crate) pull: P,

@@ -325,6 +325,7 @@ pub(crate) async fn run(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(broker.settings.now().transaction_check_interval) => {}
+            () = broker.transactions_due.notified() => {}
             () = stopped(&mut stop) => return,
         }
         let (broker, stop) = (broker.clone(), stop.clone());

@@ -225,7 +225,7 @@ impl Store {
                     let tags_code = properties.tags_code(topic, store_timestamp, &self.delay_levels);
                     let entry = QueueEntry { physical_offset, size: *len as i32, tags_code };
                     let queue = part.queue.clone();
-                    placed.arrivals.push(Arrival { queue, entry, queue_offset, store_timestamp });
+                    placed.arrivals.push(Arrival { queue, entry, queue_offset });
                 }
                 end += *len as i64;
             }

@@ -32,8 +32,8 @@ pub(crate) const KEPT_TOPICS: [&str; 2] = [crate::record::SCHEDULE_TOPIC, "RMQ_S
 /// Is told of messages that consumers can see from now on. Java counterpart: `MessageArrivingListener`.
 pub trait Arrivals: Send + Sync {
     /// A message has come. Called without a lock of the store, in asynchronous mode by the appending thread,
-    /// in synchronous mode by the flushing one. `queue_offset` is the new message's; times are ms since 1970.
-    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64, store_timestamp: i64);
+    /// in synchronous mode by the flushing one. `queue_offset` is the new message's.
+    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64);
 }
 
 /// How a store is doing.
@@ -60,7 +60,6 @@ pub(crate) struct Arrival {
     pub(crate) queue: Arc<ConsumeQueue>,
     pub(crate) entry: QueueEntry,
     pub(crate) queue_offset: i64,
-    pub(crate) store_timestamp: i64,
 }
 
 /// An open store. Locks are taken in the order: flushing, tail of the log, segments, queue table, a queue,
@@ -357,8 +356,8 @@ impl Store {
     /// Tells the listener.
     pub(crate) fn announce(&self, arrivals: &[Arrival]) {
         let Some(listener) = self.arrivals.read().expect("arrivals").clone() else { return };
-        for Arrival { queue, entry, queue_offset, store_timestamp } in arrivals {
-            listener.arrived(&queue.topic, queue.queue_id, *queue_offset, entry.tags_code, *store_timestamp);
+        for Arrival { queue, entry, queue_offset } in arrivals {
+            listener.arrived(&queue.topic, queue.queue_id, *queue_offset, entry.tags_code);
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn heart_beat(broker: &Arc<Shared>, connection: &Connection, request:
         client_id: heartbeat.client_id.into(),
         language: request.language,
         version: request.version,
-        last_seen_ms: now_ms,
+        last_seen_ms: broker.elapsed_ms(),
     };
     for consumer in &heartbeat.consumer_data_set {
         let mut notify = settings.notify_consumer_ids_changed;

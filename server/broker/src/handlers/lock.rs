@@ -13,7 +13,7 @@ use crate::broker::Shared;
 pub(crate) fn lock_batch_mq(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
     let LockBatchRequestBody { client_id, consumer_group, mq_set } = body(request)?;
     let held =
-        broker.queue_locks.lock(&consumer_group.into(), &client_id.into(), mq_set, broker.clock.now_ms());
+        broker.queue_locks.lock(&consumer_group.into(), &client_id.into(), mq_set, broker.elapsed_ms());
     let held = LockBatchResponseBody { lock_ok_mq_set: held.into_iter().collect() };
     Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&held))))
 }

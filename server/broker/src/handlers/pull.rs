@@ -75,7 +75,7 @@ pub(crate) fn pull_message(
         group: header.consumer_group.clone(),
         from_offset: header.queue_offset,
         filter,
-        deadline_ms: broker.clock.now_ms().saturating_add(wait_ms.clamp(0, HOLD_MS_MAX)),
+        deadline_ms: broker.elapsed_ms().saturating_add(wait_ms.clamp(0, HOLD_MS_MAX)),
         pull: ParkedPull { connection: connection.clone(), request: request.clone() },
     };
     let no_room = broker.held_pulls().park(header.topic.clone(), header.queue_id, held);
