@@ -4,7 +4,9 @@
 
 mod callbacks;
 mod cluster;
+mod lite_pull_consumer;
 mod producer;
 mod push_consumer;
 mod queue_broker;
 mod routes;
+mod world;
