@@ -51,6 +51,7 @@ pub(crate) use offset_store::Hold;
 use offset_store::{OffsetFile, OffsetStore, Place};
 pub(crate) use process_queue::ProcessQueue;
 use process_queue::Thresholds;
+pub(crate) use pull::read;
 pub(crate) use rebalance::Command;
 use rebalance::by_broker;
 use registered::Registered;

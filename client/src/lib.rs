@@ -17,7 +17,8 @@
 //! ```
 //!
 //! [`Client`] is the connection to a cluster, shared by all [`Producer`]s and consumers of a program: a
-//! [`PushConsumer`] calls a listener, a [`LitePullConsumer`] is polled.
+//! [`PushConsumer`] calls a listener, a [`LitePullConsumer`] is polled, a [`PullConsumer`] asks for one queue at a
+//! time.
 //!
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
@@ -37,6 +38,7 @@ mod message;
 mod message_ids;
 mod name_servers;
 mod producer;
+mod pull_consumer;
 mod push_consumer;
 mod route;
 mod selector;
@@ -54,6 +56,7 @@ pub use ferrocket_remoting::TlsOptions;
 pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePullStream};
 pub use message::{Message, MessageExt};
 pub use producer::{PendingSend, Producer, ProducerBuilder};
+pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{
     ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
     MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,

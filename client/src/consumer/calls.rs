@@ -79,10 +79,14 @@ pub(crate) struct Pull<'a> {
 
 /// What a pull found. Java: `PullStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PullStatus {
+pub enum PullStatus {
+    /// Messages, of which the client may still leave some out that do not match.
     Found,
+    /// The queue has no more messages.
     NoNewMsg,
+    /// There were messages, none of which matches.
     NoMatchedMsg,
+    /// The queue does not have the offset; the answer says where to go on.
     OffsetIllegal,
 }
 

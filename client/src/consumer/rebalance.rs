@@ -295,27 +295,14 @@ impl Consumer {
 
     /// Answers whether nothing was missing, and whether anything changed.
     async fn rebalance_topic(self: &Arc<Self>, topic: &Text) -> Result<(bool, bool)> {
-        let client = &self.calls.client;
-        let mut queues = client.route(topic).await?.subscribe_queues().to_vec();
+        let mut queues = self.calls.client.route(topic).await?.subscribe_queues().to_vec();
         queues.sort();
         let chosen = self.by_hand().as_ref().map(|chosen| {
             chosen.iter().filter(|queue| queue.topic == *topic).cloned().collect::<BTreeSet<_>>()
         });
-        let assigned: BTreeSet<MessageQueue> = match (chosen, self.settings.message_model) {
-            (Some(chosen), _) => chosen,
-            (None, MessageModel::Broadcasting) => queues.iter().cloned().collect(),
-            (None, _) => {
-                let mut ids = self.calls.consumer_ids(topic).await?;
-                ids.sort();
-                let strategy = &self.settings.strategy;
-                let share = strategy.allocate(&self.calls.group, client.client_id(), &queues, &ids);
-                let share = share.map_err(|error| {
-                    let name = strategy.name();
-                    Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}"))
-                        .with_source(error)
-                })?;
-                share.into_iter().collect()
-            }
+        let assigned = match chosen {
+            Some(chosen) => chosen,
+            None => self.share(topic, &queues).await?,
         };
         let at_hand: BTreeMap<MessageQueue, AtHand> = {
             let now = now_ms();
@@ -352,6 +339,26 @@ impl Consumer {
             self.tell(topic, &queues);
         }
         Ok((balanced, changed))
+    }
+
+    /// The share of a topic's sorted queues that should be ours.
+    pub(crate) async fn share(
+        &self,
+        topic: &Text,
+        queues: &[MessageQueue],
+    ) -> Result<BTreeSet<MessageQueue>> {
+        if self.settings.message_model == MessageModel::Broadcasting {
+            return Ok(queues.iter().cloned().collect());
+        }
+        let mut ids = self.calls.consumer_ids(topic).await?;
+        ids.sort();
+        let strategy = &self.settings.strategy;
+        let share = strategy.allocate(&self.calls.group, self.calls.client.client_id(), queues, &ids);
+        let share = share.map_err(|error| {
+            let name = strategy.name();
+            Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}")).with_source(error)
+        })?;
+        Ok(share.into_iter().collect())
     }
 
     /// Tells the application what is ours of a topic's queues now.
@@ -509,7 +516,7 @@ impl Consumer {
     }
 
     /// Writes offsets down; with `wait` each write is confirmed. Only the keeper calls it, or the shutdown
-    /// after it. What fails is worth a line; answers the first failure.
+    /// after it, or a program that keeps its offsets itself. What fails is worth a line; answers the first failure.
     pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>, wait: bool) -> Result<()> {
         let mut failure = Ok(());
         match self.offsets.place() {

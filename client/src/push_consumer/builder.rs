@@ -277,9 +277,10 @@ impl PushConsumerBuilder {
     /// Topics that do not exist yet are no error: they are consumed once they do.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for names and settings that cannot work, a missing listener or subscription, or a
-    /// group that this client consumes already; [`ErrorKind::Io`] for an unreadable offset file;
-    /// [`ErrorKind::Closed`] after the client's shutdown.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for names and settings that cannot work, a missing listener
+    /// or subscription, or a group that this client consumes already; [`ErrorKind::Io`](crate::ErrorKind::Io) for an
+    /// unreadable offset file;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the client's shutdown.
     pub async fn start(self) -> Result<PushConsumer> {
         let Self { client, group, subscriptions, listener, single, mut settings } = self;
         if single {
