@@ -63,7 +63,9 @@ impl Callbacks {
         request: &RemotingCommand,
     ) -> Answer {
         let header: ConsumeMessageDirectlyHeader = read(request)?;
-        let Some(consumer) = client.consumer(&header.consumer_group) else {
+        // Java: a consumer that pulls by itself counts as none here.
+        let consumer = client.consumer(&header.consumer_group).filter(|consumer| consumer.has_listener());
+        let Some(consumer) = consumer else {
             return Ok(Some(no_such_group(request, &header.consumer_group)));
         };
         let Ok(permit) = Arc::clone(&self.direct).try_acquire_owned() else {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::callbacks::Callbacks;
 use crate::config::{ClientBuilder, ClientConfig};
-use crate::consumer_handle::ConsumerHandle;
+use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};

@@ -16,31 +16,32 @@
 //! }
 //! ```
 //!
-//! [`Client`] is the connection to a cluster, shared by all [`Producer`]s and [`PushConsumer`]s of a
-//! program.
+//! [`Client`] is the connection to a cluster, shared by all [`Producer`]s and consumers of a program: a
+//! [`PushConsumer`] calls a listener, a [`LitePullConsumer`] is polled, a [`PullConsumer`] asks for one queue at a
+//! time.
 //!
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, message traces, transactions, request-reply, SQL filters, pop and pull consumers.
+//! namespaces, message traces, transactions, request-reply and pop consumers.
 
 pub mod allocate;
 mod callbacks;
 mod client;
 mod config;
-mod consumer_handle;
+mod consumer;
 mod error;
 mod fault;
 mod in_flight;
+mod lite_pull_consumer;
 mod message;
 mod message_ids;
 mod name_servers;
-mod offset_store;
-mod process_queue;
 mod producer;
+mod pull_consumer;
 mod push_consumer;
-mod rebalance;
 mod route;
+mod selector;
 mod send_result;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -54,10 +55,13 @@ pub use ferrocket_protocol::{LanguageCode, SerializeType};
 pub use ferrocket_remoting::RemotingConfig;
 #[cfg(feature = "tls")]
 pub use ferrocket_remoting::TlsOptions;
+pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePullStream};
 pub use message::{Message, MessageExt};
 pub use producer::{PendingSend, Producer, ProducerBuilder};
+pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{
     ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
     MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,
 };
+pub use selector::MessageSelector;
 pub use send_result::{SendResult, SendStatus};

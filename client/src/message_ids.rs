@@ -16,6 +16,12 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
+/// A time as milliseconds since 1970; before that 0.
+pub(crate) fn ms_of(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// A number that nobody can foresee, from the seed of the standard library's hash maps.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::{Client, Shared};
-use crate::consumer_handle::ConsumerHandle;
+use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::route::MASTER_ID;
 

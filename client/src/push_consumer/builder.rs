@@ -2,71 +2,28 @@
 //!
 //! Names and defaults are Java's, in Rust's case. Java counterpart: the settings of `DefaultMQPushConsumer`.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use ferrocket_protocol::Text;
-use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
-use tokio::sync::{Notify, OnceCell, mpsc};
 
-use super::calls::Calls;
 use super::listener::{
     ConsumeOrderlyResult, ConsumeResult, Listener, MessageListenerConcurrently, MessageListenerOrderly,
 };
-use super::registered::Registered;
-use super::signal::Signal;
-use super::workers::Workers;
-use super::{Consumer, PushConsumer, Subscription, config};
-use crate::allocate::{AllocateMessageQueueStrategy, Averagely};
+use super::{PushConsumer, Pushed};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
-use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
-use crate::message_ids::now_ms;
-use crate::offset_store::{OffsetFile, OffsetStore, Place};
-use crate::rebalance;
-use crate::validate::check_group;
-
-/// Commands that wait for the keeper at most; more are refused with a log line.
-const COMMANDS_MAX: usize = 256;
-
-/// What a consumer was built with.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) message_model: MessageModel,
-    pub(crate) consume_from_where: ConsumeFromWhere,
-    pub(crate) consume_timestamp_ms: i64,
-    pub(crate) strategy: Arc<dyn AllocateMessageQueueStrategy>,
-    pub(crate) concurrency: usize,
-    pub(crate) consume_concurrently_max_span: i64,
-    pub(crate) pull_threshold_for_queue: usize,
-    pub(crate) pull_threshold_size_for_queue: usize,
-    pub(crate) pull_threshold_for_topic: Option<usize>,
-    pub(crate) pull_threshold_size_for_topic: Option<usize>,
-    pub(crate) pull_interval: Duration,
-    pub(crate) pull_batch_size: i32,
-    pub(crate) consume_message_batch_max_size: usize,
-    pub(crate) post_subscription_when_pull: bool,
-    pub(crate) max_reconsume_times: Option<i32>,
-    pub(crate) suspend_current_queue_time: Duration,
-    pub(crate) consume_timeout: Duration,
-    pub(crate) auto_commit: bool,
-    pub(crate) await_termination: Duration,
-    pub(crate) persist_interval: Duration,
-    pub(crate) rebalance_interval: Duration,
-    pub(crate) pull_delay_on_failure: Duration,
-    pub(crate) offset_dir: Option<PathBuf>,
-}
+use crate::consumer::{Consumer, Settings, Sink, config, consumer_settings};
+use crate::error::Result;
+use crate::message::MessageExt;
+use crate::selector::MessageSelector;
 
 /// Sets up a [`PushConsumer`]. Obtained from [`Client::push_consumer`]; names and defaults are Java's.
 #[must_use]
 pub struct PushConsumerBuilder {
     client: Client,
     group: Text,
-    subscriptions: Vec<(String, String)>,
+    subscriptions: Vec<(String, MessageSelector)>,
     listener: Option<Listener>,
     /// The listener takes one message at a time, whatever the batch size.
     single: bool,
@@ -101,46 +58,24 @@ impl Client {
 
 impl PushConsumerBuilder {
     fn new(client: Client, group: &str) -> Self {
-        let settings = Settings {
-            message_model: MessageModel::Clustering,
-            consume_from_where: ConsumeFromWhere::LastOffset,
-            consume_timestamp_ms: now_ms() - 30 * 60 * 1000,
-            strategy: Arc::new(Averagely),
-            concurrency: 20,
-            consume_concurrently_max_span: 2000,
-            pull_threshold_for_queue: 1000,
-            pull_threshold_size_for_queue: 100,
-            pull_threshold_for_topic: None,
-            pull_threshold_size_for_topic: None,
-            pull_interval: Duration::ZERO,
-            pull_batch_size: 32,
-            consume_message_batch_max_size: 1,
-            post_subscription_when_pull: false,
-            max_reconsume_times: None,
-            suspend_current_queue_time: Duration::from_secs(1),
-            consume_timeout: Duration::from_secs(15 * 60),
-            auto_commit: true,
-            await_termination: Duration::from_secs(30),
-            persist_interval: Duration::from_secs(5),
-            rebalance_interval: Duration::from_secs(20),
-            pull_delay_on_failure: Duration::from_secs(1),
-            offset_dir: None,
-        };
         Self {
             client,
             group: group.into(),
             subscriptions: Vec::new(),
             listener: None,
             single: false,
-            settings,
+            settings: Settings::push(),
         }
     }
 
-    /// Subscribes to a topic. `expression` is `*` (or empty) for every message, or tags with `||` between
-    /// them. A second subscription to the topic replaces the first.
-    pub fn subscribe(mut self, topic: &str, expression: &str) -> Self {
+    consumer_settings!();
+
+    /// Subscribes to a topic; several calls make several topics. Text is `*` (or empty) for every message, or
+    /// tags with `||` between them; [`MessageSelector::by_sql`] selects by properties. A second subscription
+    /// to the topic replaces the first.
+    pub fn subscribe(mut self, topic: &str, selector: impl Into<MessageSelector>) -> Self {
         self.subscriptions.retain(|(known, _)| known != topic);
-        self.subscriptions.push((topic.to_owned(), expression.to_owned()));
+        self.subscriptions.push((topic.to_owned(), selector.into()));
         self
     }
 
@@ -245,34 +180,6 @@ impl PushConsumerBuilder {
         self.orderly_listener(handle)
     }
 
-    /// `messageModel`: whether each message goes to one consumer of the group (default) or to all.
-    ///
-    /// A broadcasting consumer keeps its offsets in a file and does not try failed messages again.
-    pub fn message_model(mut self, model: MessageModel) -> Self {
-        self.settings.message_model = model;
-        self
-    }
-
-    /// `consumeFromWhere`: where a group without stored offset begins. Default: the end of the queue.
-    pub fn consume_from(mut self, from: ConsumeFromWhere) -> Self {
-        self.settings.consume_from_where = from;
-        self
-    }
-
-    /// `consumeTimestamp`: the time for [`ConsumeFromWhere::Timestamp`]. Default: 30 minutes ago.
-    pub fn consume_timestamp(mut self, time: SystemTime) -> Self {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.settings.consume_timestamp_ms = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        self
-    }
-
-    /// `allocateMessageQueueStrategy`: how queues are divided within the group. Default: [`Averagely`].
-    /// All consumers of a group must use the same.
-    pub fn allocate(mut self, strategy: impl AllocateMessageQueueStrategy) -> Self {
-        self.settings.strategy = Arc::new(strategy);
-        self
-    }
-
     /// Handlers at work at once, 1 to 1000. Default 20. Java: `consumeThreadMin` and `consumeThreadMax`.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.settings.concurrency = handlers;
@@ -282,21 +189,7 @@ impl PushConsumerBuilder {
     /// `consumeConcurrentlyMaxSpan`: pulling of a queue pauses when its oldest and newest message in memory
     /// are further apart, 1 to 65535. Default 2000. Not for orderly consumers.
     pub fn consume_concurrently_max_span(mut self, offsets: u32) -> Self {
-        self.settings.consume_concurrently_max_span = i64::from(offsets);
-        self
-    }
-
-    /// `pullThresholdForQueue`: pulling of a queue pauses with more messages in memory, 1 to 65535.
-    /// Default 1000.
-    pub fn pull_threshold_for_queue(mut self, messages: usize) -> Self {
-        self.settings.pull_threshold_for_queue = messages;
-        self
-    }
-
-    /// `pullThresholdSizeForQueue`: pulling of a queue pauses with more MiB in memory, 1 to 1024.
-    /// Default 100.
-    pub fn pull_threshold_size_for_queue(mut self, mib: usize) -> Self {
-        self.settings.pull_threshold_size_for_queue = mib;
+        self.settings.consume_max_span = i64::from(offsets);
         self
     }
 
@@ -379,154 +272,36 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// `rocketmq.client.rebalance.waitInterval`: time between two divisions of queues when nobody came or
-    /// went. Default 20 s.
-    pub fn rebalance_interval(mut self, interval: Duration) -> Self {
-        self.settings.rebalance_interval = interval;
-        self
-    }
-
-    /// `pullTimeDelayMillsWhenException`: pause after a failed pull. Default 1 s.
-    pub fn pull_time_delay_when_exception(mut self, delay: Duration) -> Self {
-        self.settings.pull_delay_on_failure = delay;
-        self
-    }
-
-    /// `rocketmq.client.localOffsetStoreDir`: folder of a broadcasting consumer's offsets.
-    /// Default `.rocketmq_offsets` in the home directory.
-    pub fn local_offset_store_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.settings.offset_dir = Some(dir.into());
-        self
-    }
-
     /// Registers the consumer with the brokers and begins to consume.
     ///
     /// Topics that do not exist yet are no error: they are consumed once they do.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for names and settings that cannot work, a missing listener or subscription, or a
-    /// group that this client consumes already; [`ErrorKind::Io`] for an unreadable offset file;
-    /// [`ErrorKind::Closed`] after the client's shutdown.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for names and settings that cannot work, a missing listener
+    /// or subscription, or a group that this client consumes already; [`ErrorKind::Io`](crate::ErrorKind::Io) for an
+    /// unreadable offset file;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the client's shutdown.
     pub async fn start(self) -> Result<PushConsumer> {
         let Self { client, group, subscriptions, listener, single, mut settings } = self;
-        check_group(&group)?;
-        settings.check()?;
         if single {
             settings.consume_message_batch_max_size = 1;
         }
         let listener =
             listener.ok_or_else(|| config("a consumer needs a listener, or on_message or its like"))?;
-        let now = now_ms();
-        let calls = Calls { client: client.clone(), group: group.clone() };
-        let mut subscribed = BTreeMap::new();
-        for (topic, expression) in &subscriptions {
-            let subscription = Subscription::new(topic, expression, now)?;
-            subscribed.insert(Text::from(topic.as_str()), subscription);
-        }
-        if subscribed.is_empty() {
+        if subscriptions.is_empty() {
             return Err(config("a consumer needs a subscription"));
         }
-        let place = match settings.message_model {
-            MessageModel::Broadcasting => {
-                let dir = settings.offset_dir.clone().unwrap_or_else(OffsetFile::default_dir);
-                let file = OffsetFile::new(&dir, &local_id(&client), &group);
-                // Read now, so that a broken file stops the start and not the consumption.
-                rebalance::blocking({
-                    let file = file.clone();
-                    move || file.load()
-                })
-                .await
-                .map_err(|error| {
-                    Error::new(ErrorKind::Io, format!("the group's offset file is unreadable: {error}"))
-                        .with_source(error)
-                })?;
-                Place::File(file)
-            }
-            _ => {
-                let retry_topic = calls.retry_topic();
-                subscribed.insert(retry_topic.clone(), Subscription::new(&retry_topic, "*", now)?);
-                Place::Broker
-            }
-        };
-        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-        let consumer = Arc::new(Consumer {
-            workers: Workers::new(settings.concurrency),
-            subscriptions: Mutex::new(subscribed),
-            queues: Mutex::default(),
-            offsets: OffsetStore::new(place),
-            stats: Mutex::default(),
-            commands,
-            wake: Notify::new(),
-            stop: Signal::default(),
-            paused: AtomicBool::new(false),
-            started_ms: now,
-            tasks: Mutex::default(),
-            ended: OnceCell::new(),
-            calls,
-            settings,
-            listener,
-        });
-        client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
-        for topic in consumer.topics() {
-            if let Err(error) = client.fetch_route(&topic, None).await
-                && !topic.starts_with(RETRY_TOPIC_PREFIX)
-            {
-                tracing::warn!(%group, %topic, %error, "the topic cannot be consumed yet");
-            }
-        }
-        client.heartbeat().await;
-        let mut tasks = vec![tokio::spawn(rebalance::keep(Arc::clone(&consumer), inbox))];
-        if consumer.is_locking() {
-            tasks.push(tokio::spawn(rebalance::keep_locks(Arc::clone(&consumer))));
-        }
-        consumer.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
-        tracing::info!(%group, client_id = client.client_id(), "consumer started");
+        let sink = Sink::Push(Pushed::new(listener, settings.concurrency));
+        let consumer = Consumer::start(&client, group, subscriptions, None, settings, sink).await?;
         Ok(PushConsumer { consumer })
-    }
-}
-
-/// The part of a client's id that survives a restart, for files: without process number and random part.
-fn local_id(client: &Client) -> String {
-    let config = client.config();
-    config.client_id(config.instance_name.as_deref().unwrap_or("DEFAULT"))
-}
-
-impl Settings {
-    fn check(&self) -> Result<()> {
-        fn within(name: &str, value: u128, min: u128, max: u128) -> Result<()> {
-            if (min..=max).contains(&value) {
-                return Ok(());
-            }
-            Err(config(format!("{name} is {value}, it must be from {min} to {max}")))
-        }
-        within("concurrency", self.concurrency as u128, 1, 1000)?;
-        let span = self.consume_concurrently_max_span.unsigned_abs();
-        within("consume_concurrently_max_span", span.into(), 1, 65_535)?;
-        within("pull_threshold_for_queue", self.pull_threshold_for_queue as u128, 1, 65_535)?;
-        within("pull_threshold_size_for_queue", self.pull_threshold_size_for_queue as u128, 1, 1024)?;
-        if let Some(messages) = self.pull_threshold_for_topic {
-            within("pull_threshold_for_topic", messages as u128, 1, 6_553_500)?;
-        }
-        if let Some(mib) = self.pull_threshold_size_for_topic {
-            within("pull_threshold_size_for_topic", mib as u128, 1, 102_400)?;
-        }
-        within("pull_interval (ms)", self.pull_interval.as_millis(), 0, 65_535)?;
-        within("pull_batch_size", self.pull_batch_size.unsigned_abs().into(), 1, 1024)?;
-        within("consume_message_batch_max_size", self.consume_message_batch_max_size as u128, 1, 1024)?;
-        within("consume_timeout (ms)", self.consume_timeout.as_millis(), 1, u128::MAX)?;
-        within("persist_consumer_offset_interval (ms)", self.persist_interval.as_millis(), 1, u128::MAX)?;
-        within("rebalance_interval (ms)", self.rebalance_interval.as_millis(), 1, u128::MAX)?;
-        if self.message_model == MessageModel::Unknown || self.consume_from_where == ConsumeFromWhere::Unknown
-        {
-            return Err(config("message_model and consume_from must be known values"));
-        }
-        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
+    use crate::push_consumer::MessageModel;
 
     fn client() -> Client {
         Client::builder("127.0.0.1:9876").client_ip([10, 0, 0, 1].into()).build().unwrap()
@@ -543,7 +318,11 @@ mod tests {
     async fn settings_are_checked() {
         let client = client();
         let whole = || client.push_consumer("g").subscribe("T", "*").on_message(|_| async {});
-        assert!(refused(client.push_consumer("a b").subscribe("T", "*")).await.contains("illegal"));
+        assert!(
+            refused(client.push_consumer("a b").subscribe("T", "*").on_message(|_| async {}))
+                .await
+                .contains("illegal")
+        );
         assert!(refused(client.push_consumer("g").subscribe("T", "*")).await.contains("listener"));
         assert!(refused(client.push_consumer("g").on_message(|_| async {})).await.contains("subscription"));
         assert!(refused(whole().subscribe("U", " || ")).await.contains("names no tag"));
@@ -552,13 +331,5 @@ mod tests {
         );
         assert!(refused(whole().pull_batch_size(1025)).await.contains("pull_batch_size"));
         assert!(refused(whole().message_model(MessageModel::Unknown)).await.contains("message_model"));
-    }
-
-    /// Offsets of a broadcasting group are found again after a restart: the path has no process number.
-    #[test]
-    fn broadcasting_files_survive_restarts() {
-        assert_eq!(local_id(&client()), "10.0.0.1@DEFAULT");
-        let named = Client::builder("127.0.0.1:9876").client_ip([10, 0, 0, 1].into()).instance_name("i");
-        assert_eq!(local_id(&named.unit_name("u").build().unwrap()), "10.0.0.1@i@u");
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
-use super::stats::Event;
-use super::{Assigned, Consumer, Work};
+use super::{Work, work};
+use crate::consumer::stats::Event;
+use crate::consumer::{Assigned, Consumer};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 
@@ -19,7 +20,7 @@ const LOCAL_RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// Puts the messages with these offsets to work, in runs of the handler's batch size.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets: &[i64]) {
     let runs = offsets.chunks(consumer.settings.consume_message_batch_max_size);
-    consumer.work(runs.map(|run| Work { assigned: Arc::clone(assigned), offsets: run.to_vec() }));
+    work(consumer, runs.map(|run| Work { assigned: Arc::clone(assigned), offsets: run.to_vec() }));
 }
 
 /// How many messages from the front are done, and the delay level of the others.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use super::concurrent::log_failure;
 use super::listener::{self, ConsumeOrderlyResult, MessageListenerOrderly};
-use super::stats::Event;
-use super::{Assigned, Consumer, Work};
+use super::{Work, work};
+use crate::consumer::stats::Event;
+use crate::consumer::{Assigned, Consumer};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 
@@ -26,7 +27,7 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
 /// Puts a queue to work; the caller has made sure that it is not at work already.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>) {
-    consumer.work([Work { assigned: Arc::clone(assigned), offsets: Vec::new() }]);
+    work(consumer, [Work { assigned: Arc::clone(assigned), offsets: Vec::new() }]);
 }
 
 fn submit_later(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, pause: Duration) {

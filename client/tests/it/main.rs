@@ -4,7 +4,10 @@
 
 mod callbacks;
 mod cluster;
+mod lite_pull_consumer;
 mod producer;
+mod pull_consumer;
 mod push_consumer;
 mod queue_broker;
 mod routes;
+mod world;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferrocket::{
-    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageExt, MessageListenerConcurrently,
-    MessageListenerOrderly, MessageModel, MessageQueue, PushConsumerBuilder,
+    ConsumeOrderlyResult, ConsumeResult, MessageExt, MessageListenerConcurrently, MessageListenerOrderly,
+    MessageModel, MessageQueue,
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::offset::ResetOffsetBody;
@@ -20,42 +20,7 @@ use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageH
 use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::cluster::{Server, builder, name_server, route};
-use crate::queue_broker::QueueBroker;
-
-/// A broker called `a`, with two queues of topic T and one of each retry topic, and a client of it.
-struct World {
-    broker: QueueBroker,
-    client: Client,
-    _names: Server,
-}
-
-impl World {
-    async fn new() -> Self {
-        let broker = QueueBroker::start().await;
-        let (topic, retry) = (route(&[("a", broker.addr, 2)]), route(&[("a", broker.addr, 1)]));
-        let names = name_server(move |name| match name {
-            "T" => Some(topic.clone()),
-            _ => name.starts_with("%RETRY%").then(|| retry.clone()),
-        })
-        .await;
-        let client = builder(&names).build().unwrap();
-        Self { broker, client, _names: names }
-    }
-
-    fn consumer(&self) -> PushConsumerBuilder {
-        let consumer = self.client.push_consumer("g").subscribe("T", "*");
-        consumer.consume_from(ConsumeFromWhere::FirstOffset)
-    }
-}
-
-fn text(message: &MessageExt) -> String {
-    String::from_utf8(message.body.to_vec()).unwrap()
-}
-
-async fn next<T>(received: &mut mpsc::UnboundedReceiver<T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap()
-}
+use crate::world::{World, next, text};
 
 /// Everything is consumed once, from the first offset; the end stores how far each queue got and signs off.
 #[tokio::test]

@@ -11,8 +11,8 @@ use ferrocket_protocol::body::lock::{LockBatchRequestBody, LockBatchResponseBody
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::properties::{self, Properties, names};
 use ferrocket_protocol::requests::offset::{
-    GetMaxOffsetHeader, GetMaxOffsetReply, QueryConsumerOffsetHeader, QueryConsumerOffsetReply,
-    UpdateConsumerOffsetHeader,
+    GetMaxOffsetHeader, GetMaxOffsetReply, GetMinOffsetHeader, GetMinOffsetReply, QueryConsumerOffsetHeader,
+    QueryConsumerOffsetReply, SearchOffsetHeader, SearchOffsetReply, UpdateConsumerOffsetHeader,
 };
 use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader, SendMessageReply};
@@ -124,6 +124,8 @@ impl State {
         record.physical_offset = self.queues.values().map(Vec::len).sum::<usize>() as i64;
         let queue = self.queues.entry((record.topic.clone(), record.queue_id)).or_default();
         record.queue_offset = queue.len() as i64;
+        // A message a second.
+        record.store_timestamp = 1000 * (1 + record.queue_offset);
         queue.push(record);
     }
 
@@ -196,7 +198,7 @@ impl State {
                 let body = ConsumerListBody { consumer_id_list: ids };
                 request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&body))
             }
-            RequestCode::PullMessage => {
+            RequestCode::PullMessage | RequestCode::LitePullMessage => {
                 let header = PullMessageHeader::decode(fields).unwrap();
                 if header.sys_flag & 1 != 0 {
                     let queue = (header.topic.clone(), header.queue_id);
@@ -224,6 +226,18 @@ impl State {
                 let header = GetMaxOffsetHeader::decode(fields).unwrap();
                 let records = self.queues.get(&(header.topic, header.queue_id));
                 request.reply_with(&GetMaxOffsetReply { offset: records.map_or(0, Vec::len) as i64 })
+            }
+            RequestCode::GetMinOffset => {
+                let header = GetMinOffsetHeader::decode(fields).unwrap();
+                let min = self.min_offsets.get(&(header.topic, header.queue_id));
+                request.reply_with(&GetMinOffsetReply { offset: min.copied().unwrap_or(0) })
+            }
+            RequestCode::SearchOffsetByTimestamp => {
+                let header = SearchOffsetHeader::decode(fields).unwrap();
+                let records =
+                    self.queues.get(&(header.topic, header.queue_id)).map_or(&[][..], Vec::as_slice);
+                let offset = records.partition_point(|record| record.store_timestamp < header.timestamp);
+                request.reply_with(&SearchOffsetReply { offset: offset as i64 })
             }
             RequestCode::ConsumerSendMsgBack if self.refuse_send_back => {
                 request.reply_error(ResponseCode::SYSTEM_ERROR, "as told")

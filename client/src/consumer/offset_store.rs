@@ -20,6 +20,10 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::ResetOffsetBody;
 use ferrocket_protocol::fastjson;
 
+use super::settings::Settings;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+
 /// The right to set the offset of a queue, from its assignment until it is revoked.
 ///
 /// The number tells two assignments of one queue apart: a handler that outlives its assignment cannot move
@@ -34,6 +38,11 @@ impl Hold {
     /// The queue it is for.
     pub(crate) fn queue(&self) -> &MessageQueue {
         &self.queue
+    }
+
+    /// Whether the other one of the same queue was made later.
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        self.number < other.number
     }
 }
 
@@ -144,8 +153,35 @@ impl OffsetFile {
         Self(dir.join(client_id).join(group).join("offsets.json"))
     }
 
+    /// The file of a client's broadcasting group. It is read once, so that a broken one stops the start and
+    /// not the consumption.
+    pub(crate) async fn open(client: &Client, settings: &Settings, group: &str) -> Result<Self> {
+        let dir = settings.offset_dir.clone().unwrap_or_else(Self::default_dir);
+        let file = Self::new(&dir, &local_id(client), group);
+        file.read().await?;
+        Ok(file)
+    }
+
+    /// The offsets in the file, read where that may block.
+    pub(crate) async fn read(&self) -> Result<BTreeMap<MessageQueue, i64>> {
+        let file = self.clone();
+        blocking(move || file.load()).await.map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the group's offset file is unreadable: {error}"))
+                .with_source(error)
+        })
+    }
+
+    /// Writes offsets where that may block.
+    pub(crate) async fn write(&self, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
+        let file = self.clone();
+        blocking(move || file.store(&pending)).await.map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the group's offset file cannot be written: {error}"))
+                .with_source(error)
+        })
+    }
+
     /// Java's default folder: `.rocketmq_offsets` in the home directory.
-    pub(crate) fn default_dir() -> PathBuf {
+    fn default_dir() -> PathBuf {
         std::env::home_dir().unwrap_or_default().join(".rocketmq_offsets")
     }
 
@@ -192,6 +228,20 @@ impl OffsetFile {
             tracing::debug!(dir = %dir.display(), %error, "the folder of offsets cannot be synced");
         }
         Ok(())
+    }
+}
+
+/// The part of a client's id that survives a restart, for files: without process number and random part.
+fn local_id(client: &Client) -> String {
+    let config = client.config();
+    config.client_id(config.instance_name.as_deref().unwrap_or("DEFAULT"))
+}
+
+/// Runs a piece of disk work where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 
@@ -295,5 +345,14 @@ mod tests {
             std::fs::write(dir.0.join("c/g/offsets.json"), broken).unwrap();
             assert_eq!(file.load().unwrap(), BTreeMap::from([(queue(0), 5), (queue(1), 7)]), "{broken:?}");
         }
+    }
+
+    /// Offsets of a broadcasting group are found again after a restart: the path has no process number.
+    #[test]
+    fn broadcasting_files_survive_restarts() {
+        let builder = || Client::builder("127.0.0.1:9876").client_ip([10, 0, 0, 1].into());
+        assert_eq!(local_id(&builder().build().unwrap()), "10.0.0.1@DEFAULT");
+        let named = builder().instance_name("i").unit_name("u").build().unwrap();
+        assert_eq!(local_id(&named), "10.0.0.1@i@u");
     }
 }

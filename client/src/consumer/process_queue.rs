@@ -41,6 +41,8 @@ pub(crate) enum Full {
     Count,
     Size,
     Span,
+    /// All queues together hold too much.
+    All,
 }
 
 /// What became of the messages of a pull.

@@ -4,7 +4,8 @@
 //! wait for room -> pull (held by the broker up to 15 s) -> filter -> process queue -> work -> pull ...
 //! ```
 //!
-//! Java counterparts: `DefaultMQPushConsumerImpl.pullMessage`, `PullMessageService`.
+//! Java counterparts: `DefaultMQPushConsumerImpl.pullMessage`, `PullMessageService`,
+//! `DefaultLitePullConsumerImpl.PullTaskImpl`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,12 +16,13 @@ use ferrocket_protocol::properties::names;
 use ferrocket_protocol::{ResponseCode, Text};
 
 use super::calls::{Pull, PullStatus, Pulled};
+use super::process_queue::Full;
+use super::rebalance::Command;
 use super::stats::Event;
-use super::{Assigned, Consumer};
-use crate::error::{Error, ErrorKind, Result};
+use super::{Assigned, Consumer, Sink};
+use crate::error::{Error, Result};
 use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
-use crate::rebalance::Command;
 use crate::route::MASTER_ID;
 
 /// Pause while a queue is beyond a threshold; an answering handler ends it early.
@@ -68,8 +70,10 @@ impl Puller<'_> {
     async fn run(&mut self) {
         loop {
             self.assigned.process().note_pull(now_ms());
-            if self.consumer.is_paused() {
-                tokio::time::sleep(SUSPENDED_PAUSE).await;
+            // Before the look at the flags: going on in between wakes it.
+            let resumed = self.assigned.handled.notified();
+            if self.consumer.is_paused() || self.assigned.is_paused() {
+                let _ = tokio::time::timeout(SUSPENDED_PAUSE, resumed).await;
                 continue;
             }
             if !self.has_room().await {
@@ -98,7 +102,12 @@ impl Puller<'_> {
         let thresholds = self.consumer.thresholds();
         // Before the look at the queue: an answer in between wakes it.
         let handled = self.assigned.handled.notified();
-        let Some(full) = self.assigned.process().full(&thresholds) else { return true };
+        let full = self.assigned.process().full(&thresholds);
+        let all_max = self.consumer.settings.pull_threshold_for_all;
+        let full = full.or_else(|| {
+            (all_max < usize::MAX && self.consumer.messages_in_memory() > all_max).then_some(Full::All)
+        });
+        let Some(full) = full else { return true };
         if self.full_times.is_multiple_of(LOG_EVERY) {
             tracing::info!(queue = %self.assigned.queue(), ?full, times = self.full_times, "pulling pauses: too much in memory");
         }
@@ -110,10 +119,10 @@ impl Puller<'_> {
     /// One pull. Answers whether pulling goes on.
     async fn pull(&mut self) -> Result<bool> {
         let (consumer, queue) = (self.consumer, self.assigned.queue());
-        let subscription = consumer.subscriptions().get(&queue.topic).cloned().ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("topic {} is not subscribed any more", queue.topic))
-        })?;
-        let commit = match consumer.is_clustering() {
+        let subscription = consumer.subscription(&queue.topic)?;
+        let lite = matches!(consumer.sink, Sink::Poll(_));
+        // Java's lite pull leaves commits to those who are asked for them.
+        let commit = match consumer.is_clustering() && !lite {
             true => consumer.offsets.table().get(queue).filter(|offset| *offset > 0),
             false => None,
         };
@@ -129,7 +138,11 @@ impl Puller<'_> {
             commit,
             expression,
             expression_type: subscription.data.expression_type.as_str().into(),
-            sub_version: subscription.pull_version,
+            // Java: only conditions have a version here.
+            sub_version: if lite && subscription.data.is_tag_type() { 0 } else { subscription.pull_version },
+            suspend: Some(consumer.settings.broker_suspend_max),
+            timeout: consumer.settings.pull_timeout,
+            lite,
         };
         let begin = now_ms();
         let pulled = consumer.calls.pull(pull).await?;
@@ -146,18 +159,30 @@ impl Puller<'_> {
                 let event = Event::Pulled { messages: messages.len() as u64, ms };
                 consumer.count(&queue.topic, event);
                 let put = self.assigned.process().put(messages);
-                consumer.submit(self.assigned, &put.fresh, put.start);
+                match &consumer.sink {
+                    Sink::Push(pushed) => pushed.submit(consumer, self.assigned, &put.fresh, put.start),
+                    Sink::Poll(polls) => polls.bell.ring(),
+                }
             }
             PullStatus::NoNewMsg | PullStatus::NoMatchedMsg => {
                 self.next = pulled.reply.next_begin_offset;
                 // Nothing in memory: what the filter passed over is consumed.
                 if self.assigned.process().count() == 0 {
-                    consumer.offsets.table().advance(&self.assigned.hold, self.next);
+                    match &consumer.sink {
+                        Sink::Push(_) => consumer.offsets.table().advance(&self.assigned.hold, self.next),
+                        Sink::Poll(polls) => polls.passed(&self.assigned.hold, self.next),
+                    }
                 }
             }
             PullStatus::OffsetIllegal => {
                 let offset = pulled.reply.next_begin_offset;
                 tracing::warn!(%queue, wrong = self.next, right = offset, "the offset is outside the queue, it is corrected");
+                if let Sink::Poll(_) = consumer.sink {
+                    // What is stored changes when the application commits.
+                    self.next = offset;
+                    tokio::time::sleep(consumer.settings.pull_delay_on_failure).await;
+                    return Ok(true);
+                }
                 self.assigned.correcting.store(true, Ordering::Release);
                 self.assigned.process().drop_queue();
                 // At least a little, lest a confused broker keeps us in a loop.
@@ -183,17 +208,9 @@ impl Puller<'_> {
     /// The messages of an answer that the group really wants.
     fn read(&self, pulled: Pulled, subscription: &SubscriptionData) -> Result<Vec<MessageExt>> {
         let queue = self.assigned.queue();
-        let mut messages = MessageExt::decode_all(pulled.body, &queue.broker_name)?;
-        messages.retain(|message| matches(subscription, message.tags()));
-        let min_offset = Text::from(pulled.reply.min_offset.to_string());
-        let max_offset = Text::from(pulled.reply.max_offset.to_string());
-        let is_retry = queue.topic.starts_with(RETRY_TOPIC_PREFIX);
-        for message in &mut messages {
-            message.set_property(Text::from_static(names::MIN_OFFSET), min_offset.clone());
-            message.set_property(Text::from_static(names::MAX_OFFSET), max_offset.clone());
-            if is_retry {
-                restore_topic(message);
-            }
+        let mut messages = read(pulled, &queue.broker_name, subscription)?;
+        if queue.topic.starts_with(RETRY_TOPIC_PREFIX) {
+            messages.iter_mut().for_each(restore_topic);
         }
         Ok(messages)
     }
@@ -223,6 +240,23 @@ impl Puller<'_> {
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// The messages of an answer that match a subscription. Java: `processPullResult`.
+pub(crate) fn read(
+    pulled: Pulled,
+    broker_name: &Text,
+    subscription: &SubscriptionData,
+) -> Result<Vec<MessageExt>> {
+    let mut messages = MessageExt::decode_all(pulled.body, broker_name)?;
+    messages.retain(|message| matches(subscription, message.tags()));
+    let min_offset = Text::from(pulled.reply.min_offset.to_string());
+    let max_offset = Text::from(pulled.reply.max_offset.to_string());
+    for message in &mut messages {
+        message.set_property(Text::from_static(names::MIN_OFFSET), min_offset.clone());
+        message.set_property(Text::from_static(names::MAX_OFFSET), max_offset.clone());
+    }
+    Ok(messages)
 }
 
 /// Gives a message of the retry topic its first topic back.

@@ -10,16 +10,15 @@ use ferrocket_protocol::Text;
 use ferrocket_protocol::body::group::{
     CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo, ProcessQueueInfo, running_info,
 };
-use ferrocket_protocol::body::heartbeat::{ConsumeType, ConsumerData};
+use ferrocket_protocol::body::heartbeat::ConsumerData;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
-use super::listener::{self, ConsumeOrderlyResult, ConsumeResult, Listener};
 use super::pull::restore_topic;
-use super::{Assigned, Consumer};
-use crate::consumer_handle::ConsumerHandle;
+use super::rebalance::Command;
+use super::{Assigned, Consumer, ConsumerHandle, Sink};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
-use crate::rebalance::Command;
+use crate::push_consumer::{ConsumeOrderlyResult, ConsumeResult, Listener, concurrently, orderly_answer};
 
 /// The consumer in the client's list.
 pub(crate) struct Registered(pub(crate) Arc<Consumer>);
@@ -31,24 +30,31 @@ impl ConsumerHandle for Registered {
     }
 
     fn consumer_data(&self) -> ConsumerData {
+        let by_hand = self.0.by_hand().is_some();
         let subscriptions = self.0.subscriptions();
+        // Java: who chose queues subscribes to nothing.
+        let announced = subscriptions.values().filter(|_| !by_hand).map(|known| known.data.clone());
         ConsumerData {
             consume_from_where: self.0.settings.consume_from_where,
-            consume_type: ConsumeType::Passively,
+            consume_type: self.0.consume_type(),
             group_name: self.0.calls.group.to_string(),
             message_model: self.0.settings.message_model,
-            subscription_data_set: subscriptions.values().map(|known| known.data.clone()).collect(),
+            subscription_data_set: announced.collect(),
             unit_mode: false,
         }
     }
 
     fn topics(&self) -> Vec<Text> {
-        self.0.topics()
+        let mut topics = self.0.topics();
+        if let Sink::Poll(polls) = &self.0.sink {
+            topics.extend(polls.watched_topics());
+        }
+        topics.into_iter().collect()
     }
 
     fn route_changed(&self, topic: &Text) {
         // The keeper reads the queues from the client's table; it only has to look sooner.
-        if self.0.subscriptions().contains_key(topic) {
+        if self.topics().contains(topic) {
             self.0.wake.notify_one();
         }
     }
@@ -86,10 +92,10 @@ impl ConsumerHandle for Registered {
         };
         let property = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
         let properties = BTreeMap::from([
-            property(running_info::CONSUME_ORDERLY, &consumer.listener.is_orderly()),
+            property(running_info::CONSUME_ORDERLY, &consumer.is_orderly()),
             property(running_info::THREADPOOL_CORE_SIZE, &settings.concurrency),
             property(running_info::CONSUMER_START_TIMESTAMP, &consumer.started_ms),
-            property(running_info::CONSUME_TYPE, &ConsumeType::Passively.name()),
+            property(running_info::CONSUME_TYPE, &consumer.consume_type().name()),
             property("consumerGroup", &consumer.calls.group),
             property("messageModel", &settings.message_model.name()),
             property("consumeFromWhere", &settings.consume_from_where.name()),
@@ -99,7 +105,7 @@ impl ConsumerHandle for Registered {
             property("consumeMessageBatchMaxSize", &settings.consume_message_batch_max_size),
             property("pullThresholdForQueue", &settings.pull_threshold_for_queue),
             property("pullThresholdSizeForQueue", &settings.pull_threshold_size_for_queue),
-            property("consumeConcurrentlyMaxSpan", &settings.consume_concurrently_max_span),
+            property("consumeConcurrentlyMaxSpan", &settings.consume_max_span),
             property("maxReconsumeTimes", &settings.max_reconsume_times.unwrap_or(-1)),
         ]);
         ConsumerRunningInfo {
@@ -109,6 +115,10 @@ impl ConsumerHandle for Registered {
             subscription_set: subscriptions,
             ..ConsumerRunningInfo::default()
         }
+    }
+
+    fn has_listener(&self) -> bool {
+        matches!(self.0.sink, Sink::Push(_))
     }
 
     async fn consume_directly(&self, message: MessageExt) -> ConsumeMessageDirectlyResult {
@@ -126,15 +136,20 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     }
     let begin = now_ms();
     let messages = vec![message];
-    let (consume_result, remark) = match &consumer.listener {
-        Listener::Concurrently(listener) => match listener::concurrently(&**listener, messages).await {
+    let listener = match &consumer.sink {
+        Sink::Push(pushed) => Some(&pushed.listener),
+        Sink::Poll(_) => None,
+    };
+    let (consume_result, remark) = match listener {
+        None => (CMResult::ReturnNull, None),
+        Some(Listener::Concurrently(listener)) => match concurrently(&**listener, messages).await {
             ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
             ConsumeResult::SuccessOf(_)
             | ConsumeResult::ReconsumeLater
             | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
             ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
         },
-        Listener::Orderly(listener) => match listener::orderly(&**listener, messages).await {
+        Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, messages).await {
             ConsumeOrderlyResult::Success => (CMResult::Success, None),
             ConsumeOrderlyResult::Commit => (CMResult::Commit, None),
             ConsumeOrderlyResult::Rollback => (CMResult::Rollback, None),
@@ -146,7 +161,7 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     ConsumeMessageDirectlyResult {
         auto_commit: consumer.settings.auto_commit,
         consume_result,
-        order: consumer.listener.is_orderly(),
+        order: consumer.is_orderly(),
         remark,
         spent_time_mills: now_ms() - begin,
     }

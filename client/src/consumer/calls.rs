@@ -13,8 +13,8 @@ use ferrocket_protocol::properties::names;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::GetConsumerListByGroupHeader;
 use ferrocket_protocol::requests::offset::{
-    GetMaxOffsetHeader, GetMaxOffsetReply, QueryConsumerOffsetHeader, QueryConsumerOffsetReply,
-    SearchOffsetHeader, SearchOffsetReply, UpdateConsumerOffsetHeader,
+    GetMaxOffsetHeader, GetMaxOffsetReply, GetMinOffsetHeader, GetMinOffsetReply, QueryConsumerOffsetHeader,
+    QueryConsumerOffsetReply, SearchOffsetHeader, SearchOffsetReply, UpdateConsumerOffsetHeader,
 };
 use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
@@ -26,10 +26,6 @@ use crate::message::{Message, MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
 use crate::route::{BrokerAddr, MASTER_ID};
 
-/// How long the broker holds a pull that finds nothing.
-const BROKER_SUSPEND_MAX: Duration = Duration::from_secs(15);
-/// How long a pull waits for its answer.
-const PULL_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const SEND_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Attempts to send a message to the retry topic.
@@ -48,6 +44,8 @@ mod pull_flag {
     pub(super) const SUSPEND: i32 = 2;
     /// The request carries the expression.
     pub(super) const SUBSCRIPTION: i32 = 4;
+    /// The request has the number of its own that lite pulls have.
+    pub(super) const LITE_PULL: i32 = 16;
 }
 
 /// The consumer group's side of a client.
@@ -71,14 +69,24 @@ pub(crate) struct Pull<'a> {
     pub(crate) expression: Option<Text>,
     pub(crate) expression_type: Text,
     pub(crate) sub_version: i64,
+    /// How long the broker may hold the request when there is nothing.
+    pub(crate) suspend: Option<Duration>,
+    /// How long the answer is waited for.
+    pub(crate) timeout: Duration,
+    /// Asked as `LITE_PULL_MESSAGE` (361), which brokers may give threads of its own.
+    pub(crate) lite: bool,
 }
 
 /// What a pull found. Java: `PullStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PullStatus {
+pub enum PullStatus {
+    /// Messages, of which the client may still leave some out that do not match.
     Found,
+    /// The queue has no more messages.
     NoNewMsg,
+    /// There were messages, none of which matches.
     NoMatchedMsg,
+    /// The queue does not have the offset; the answer says where to go on.
     OffsetIllegal,
 }
 
@@ -221,16 +229,31 @@ impl Calls {
         Ok(reply.offset)
     }
 
-    /// One pull, held by the broker until there is something (11).
+    /// The offset of the queue's first message (31).
+    pub(crate) async fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        let addr = self.broker(queue, MASTER_ID, false).await?.addr;
+        let header = GetMinOffsetHeader { topic: queue.topic.clone(), queue_id: queue.queue_id };
+        let reply: GetMinOffsetReply = self.ask(&addr, RequestCode::GetMinOffset, &header).await?;
+        Ok(reply.offset)
+    }
+
+    /// One pull (11 or 361).
     pub(crate) async fn pull(&self, pull: Pull<'_>) -> Result<Pulled> {
         let broker = self.broker(pull.queue, pull.broker_id, false).await?;
-        let mut sys_flag = pull_flag::SUSPEND;
+        let mut sys_flag = if pull.suspend.is_some() { pull_flag::SUSPEND } else { 0 };
         // A slave has no offsets to commit to.
         if pull.commit.is_some() && !broker.is_slave {
             sys_flag |= pull_flag::COMMIT_OFFSET;
         }
         if pull.expression.is_some() {
             sys_flag |= pull_flag::SUBSCRIPTION;
+        }
+        let code = match pull.lite {
+            true => RequestCode::LitePullMessage,
+            false => RequestCode::PullMessage,
+        };
+        if pull.lite {
+            sys_flag |= pull_flag::LITE_PULL;
         }
         let header = PullMessageHeader {
             consumer_group: self.group.clone(),
@@ -240,14 +263,14 @@ impl Calls {
             max_msg_nums: pull.count_max,
             sys_flag,
             commit_offset: pull.commit.unwrap_or(0),
-            suspend_timeout_millis: BROKER_SUSPEND_MAX.as_millis() as i64,
+            suspend_timeout_millis: pull.suspend.map_or(0, |suspend| suspend.as_millis() as i64),
             subscription: pull.expression,
             sub_version: pull.sub_version,
             expression_type: Some(pull.expression_type),
             ..PullMessageHeader::default()
         };
-        let request = self.client.request(RequestCode::PullMessage, &header);
-        let reply = self.client.call(&broker.addr, request, PULL_TIMEOUT).await?;
+        let request = self.client.request(code, &header);
+        let reply = self.client.call(&broker.addr, request, pull.timeout).await?;
         let status = match reply.response_code() {
             ResponseCode::SUCCESS => PullStatus::Found,
             ResponseCode::PULL_NOT_FOUND => PullStatus::NoNewMsg,

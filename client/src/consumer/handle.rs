@@ -31,6 +31,8 @@ pub(crate) trait ConsumerHandle: Send + Sync + 'static {
     fn consumer_status(&self, topic: &str) -> Vec<(MessageQueue, i64)>;
     /// What `consumerStatus` shows (307). The client adds NameServers and version.
     fn running_info(&self) -> ConsumerRunningInfo;
+    /// Whether messages are handed to the program, which 309 needs.
+    fn has_listener(&self) -> bool;
     /// Hands one message to the program's listener on an administrator's behalf (309).
     async fn consume_directly(&self, message: MessageExt) -> ConsumeMessageDirectlyResult;
     /// Stops pulling, finishes what is under way, stores offsets and unregisters.

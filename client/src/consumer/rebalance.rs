@@ -13,20 +13,22 @@
 //! Java counterparts: `RebalanceImpl`, `RebalancePushImpl`, `RebalanceService`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::offset_store::{Hold, Place};
+use super::{Assigned, Consumer, Sink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
-use crate::offset_store::Place;
-use crate::push_consumer::{Assigned, ConsumeFromWhere, Consumer, MessageModel};
+use crate::push_consumer::{ConsumeFromWhere, MessageModel};
 
 /// First pause before another try when something was missing; doubles up to the usual interval.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -52,6 +54,27 @@ pub(crate) enum Command {
         topic: Text,
         /// The new offsets.
         offsets: Vec<(MessageQueue, i64)>,
+    },
+    /// The application wants a queue from this offset on.
+    Seek {
+        /// The queue.
+        queue: MessageQueue,
+        /// The offset to go on at.
+        offset: i64,
+        /// Told when it is pulled from there, or why not.
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// Divide the queues now.
+    Divide {
+        /// Told when that is through, complete or not.
+        done: oneshot::Sender<()>,
+    },
+    /// Store what is pending for these queues, confirmed.
+    Store {
+        /// The queues; all if none are named.
+        queues: Option<BTreeSet<MessageQueue>>,
+        /// Told when that is through.
+        done: oneshot::Sender<Result<()>>,
     },
 }
 
@@ -80,10 +103,26 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
             Some(command) = commands.recv() => match command {
                 Command::Correct { assigned, offset } => consumer.correct(&assigned, offset).await,
                 Command::Reset { topic, offsets } => consumer.reset(&topic, offsets).await,
+                // Whoever asked may be gone.
+                Command::Seek { queue, offset, done } => {
+                    let _ = done.send(consumer.seek(&queue, offset));
+                },
+                Command::Divide { done } => {
+                    if !consumer.rebalance().await {
+                        consumer.wake.notify_one();
+                    }
+                    let _ = done.send(());
+                }
+                Command::Store { queues, done } => {
+                    let mut pending = consumer.offsets.table().pending();
+                    pending.retain(|(queue, _)| queues.as_ref().is_none_or(|wanted| wanted.contains(queue)));
+                    let _ = done.send(consumer.store_offsets(pending, true).await);
+                }
             },
             _ = persist.tick() => {
                 let pending = consumer.offsets.table().pending();
-                consumer.store_offsets(pending, false).await;
+                // What fails has been told, and is tried again with the next.
+                let _ = consumer.store_offsets(pending, false).await;
             }
             () = consumer.wake.notified() => {
                 retry_pause = RETRY_PAUSE;
@@ -102,13 +141,17 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
                     }
                 };
                 next_division = Instant::now() + pause;
+                if let Sink::Poll(polls) = &consumer.sink {
+                    polls.look_at_watched(consumer).await;
+                }
             }
-            _ = expire.tick(), if !consumer.listener.is_orderly() && consumer.is_clustering() => {
+            _ = expire.tick(), if matches!(consumer.sink, Sink::Push(_)) => {
                 let consumer = Arc::clone(consumer);
                 tokio::spawn(async move {
+                    let Sink::Push(pushed) = &consumer.sink else { return };
                     tokio::select! {
                         () = consumer.stop.raised() => {}
-                        () = consumer.expire() => {}
+                        () = pushed.expire(&consumer) => {}
                     }
                 });
             }
@@ -129,16 +172,6 @@ pub(crate) async fn keep_locks(consumer: Arc<Consumer>) {
     tokio::select! {
         () = consumer.stop.raised() => {}
         () = renewals => {}
-    }
-}
-
-/// Runs a piece of disk work where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(std::io::Error::other(error)),
     }
 }
 
@@ -237,7 +270,7 @@ impl Consumer {
         for queue in given_up {
             balanced &= self.give_up(&queue).await;
         }
-        if !changed.is_empty() {
+        if !changed.is_empty() && matches!(self.sink, Sink::Push(_)) {
             self.announce(&changed).await;
         }
         balanced
@@ -262,23 +295,14 @@ impl Consumer {
 
     /// Answers whether nothing was missing, and whether anything changed.
     async fn rebalance_topic(self: &Arc<Self>, topic: &Text) -> Result<(bool, bool)> {
-        let client = &self.calls.client;
-        let mut queues = client.route(topic).await?.subscribe_queues().to_vec();
+        let mut queues = self.calls.client.route(topic).await?.subscribe_queues().to_vec();
         queues.sort();
-        let assigned: BTreeSet<MessageQueue> = match self.settings.message_model {
-            MessageModel::Broadcasting => queues.into_iter().collect(),
-            _ => {
-                let mut ids = self.calls.consumer_ids(topic).await?;
-                ids.sort();
-                let strategy = &self.settings.strategy;
-                let share = strategy.allocate(&self.calls.group, client.client_id(), &queues, &ids);
-                let share = share.map_err(|error| {
-                    let name = strategy.name();
-                    Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}"))
-                        .with_source(error)
-                })?;
-                share.into_iter().collect()
-            }
+        let chosen = self.by_hand().as_ref().map(|chosen| {
+            chosen.iter().filter(|queue| queue.topic == *topic).cloned().collect::<BTreeSet<_>>()
+        });
+        let assigned = match chosen {
+            Some(chosen) => chosen,
+            None => self.share(topic, &queues).await?,
         };
         let at_hand: BTreeMap<MessageQueue, AtHand> = {
             let now = now_ms();
@@ -311,7 +335,40 @@ impl Consumer {
                 }
             }
         }
+        if changed {
+            self.tell(topic, &queues);
+        }
         Ok((balanced, changed))
+    }
+
+    /// The share of a topic's sorted queues that should be ours.
+    pub(crate) async fn share(
+        &self,
+        topic: &Text,
+        queues: &[MessageQueue],
+    ) -> Result<BTreeSet<MessageQueue>> {
+        if self.settings.message_model == MessageModel::Broadcasting {
+            return Ok(queues.iter().cloned().collect());
+        }
+        let mut ids = self.calls.consumer_ids(topic).await?;
+        ids.sort();
+        let strategy = &self.settings.strategy;
+        let share = strategy.allocate(&self.calls.group, self.calls.client.client_id(), queues, &ids);
+        let share = share.map_err(|error| {
+            let name = strategy.name();
+            Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}")).with_source(error)
+        })?;
+        Ok(share.into_iter().collect())
+    }
+
+    /// Tells the application what is ours of a topic's queues now.
+    fn tell(&self, topic: &Text, all: &[MessageQueue]) {
+        let Some(listener) = &self.settings.queue_listener else { return };
+        let mine: Vec<MessageQueue> =
+            self.queues().keys().filter(|queue| queue.topic == *topic).cloned().collect();
+        if catch_unwind(AssertUnwindSafe(|| listener(topic, all, &mine))).is_err() {
+            tracing::error!(group = %self.calls.group, %topic, "the message queue listener panicked");
+        }
     }
 
     /// Takes a queue and pulls it. Answers false if another consumer has it locked still.
@@ -337,18 +394,43 @@ impl Consumer {
                 }
             }
         };
+        self.begin(queue, stored, offset, false);
+        Ok(true)
+    }
+
+    /// Pulls a queue from an offset on. Only the keeper calls it.
+    fn begin(self: &Arc<Self>, queue: &MessageQueue, stored: Option<i64>, offset: i64, paused: bool) -> Hold {
         let hold = self.offsets.table().hold(queue.clone());
         if let Some(offset) = stored {
             self.offsets.table().advance(&hold, offset);
         }
-        let assigned = Arc::new(Assigned::new(hold, now_ms()));
+        let assigned = Arc::new(Assigned::new(hold.clone(), now_ms()));
+        assigned.paused.store(paused, Ordering::Relaxed);
         if self.is_locking() {
             assigned.process().lock(now_ms());
         }
         self.queues().insert(queue.clone(), Arc::clone(&assigned));
         tracing::info!(group = %self.calls.group, %queue, offset, "the queue is ours");
         tokio::spawn(self.pull(assigned, offset));
-        Ok(true)
+        hold
+    }
+
+    /// Pulls a queue that is ours from another offset on; what is in memory is thrown away, and what is stored
+    /// stays until the application commits.
+    fn seek(self: &Arc<Self>, queue: &MessageQueue, offset: i64) -> Result<()> {
+        let known = self.queues().get(queue).cloned();
+        let Some(assigned) = known.filter(|_| !self.stop.is_raised()) else {
+            let text = format!("the message queue is not in the assigned list, it may have gone: {queue}");
+            return Err(Error::new(ErrorKind::Config, text));
+        };
+        assigned.process().drop_and_clear();
+        assigned.gone.raise();
+        let stored = self.offsets.table().get(queue);
+        let hold = self.begin(queue, stored, offset, assigned.is_paused());
+        if let Sink::Poll(polls) = &self.sink {
+            polls.passed(&hold, offset);
+        }
+        Ok(())
     }
 
     /// Gives a queue up. Answers false if its orderly handler still runs: then it is tried again.
@@ -364,11 +446,13 @@ impl Consumer {
         // Stored before it is void: whoever stops us in between stores what is still pending.
         let pending = self.offsets.table().get(queue);
         if let Some(offset) = pending {
-            self.store_offsets(vec![(queue.clone(), offset)], true).await;
+            // What fails has been told, and comes again.
+            let _ = self.store_offsets(vec![(queue.clone(), offset)], true).await;
         }
         let last = self.offsets.table().revoke(&assigned.hold);
         if let Some(offset) = last.filter(|_| last != pending) {
-            self.store_offsets(vec![(queue.clone(), offset)], true).await;
+            // What fails has been told, and comes again.
+            let _ = self.store_offsets(vec![(queue.clone(), offset)], true).await;
         }
         self.forget(assigned).await;
         true
@@ -405,7 +489,7 @@ impl Consumer {
         }
         assigned.process().drop_queue();
         assigned.gone.raise();
-        self.store_offsets(vec![(assigned.queue().clone(), offset)], true).await;
+        let _ = self.store_offsets(vec![(assigned.queue().clone(), offset)], true).await;
         self.forget(assigned).await;
         self.wake.notify_one();
     }
@@ -424,22 +508,17 @@ impl Consumer {
     }
 
     /// The group's stored offset of a queue.
-    async fn stored_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+    pub(crate) async fn stored_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
         match self.offsets.place() {
             Place::Broker => self.calls.query_offset(queue).await,
-            Place::File(file) => {
-                let file = file.clone();
-                let offsets = blocking(move || file.load()).await.map_err(|error| {
-                    Error::new(ErrorKind::Io, "the group's offset file is unreadable").with_source(error)
-                })?;
-                Ok(offsets.get(queue).copied())
-            }
+            Place::File(file) => Ok(file.read().await?.get(queue).copied()),
         }
     }
 
     /// Writes offsets down; with `wait` each write is confirmed. Only the keeper calls it, or the shutdown
-    /// after it. What fails is only worth a line: the messages come again.
-    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>, wait: bool) {
+    /// after it, or a program that keeps its offsets itself. What fails is worth a line; answers the first failure.
+    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>, wait: bool) -> Result<()> {
+        let mut failure = Ok(());
         match self.offsets.place() {
             Place::Broker => {
                 let mut silent = BTreeSet::new();
@@ -452,19 +531,20 @@ impl Consumer {
                         if error.kind() != ErrorKind::Broker {
                             silent.insert(queue.broker_name);
                         }
+                        failure = failure.and(Err(error));
                     }
                 }
             }
             Place::File(file) => {
-                if pending.is_empty() {
-                    return;
-                }
-                let file = file.clone();
-                if let Err(error) = blocking(move || file.store(&pending)).await {
+                if !pending.is_empty()
+                    && let Err(error) = file.write(pending).await
+                {
                     tracing::warn!(group = %self.calls.group, %error, "offsets are not stored");
+                    failure = Err(error);
                 }
             }
         }
+        failure
     }
 
     /// Asks every broker to lock our queues on it again. What is refused is not consumed until it is granted.

@@ -1,0 +1,394 @@
+//! A consumer that is asked for messages, while pulling goes on behind it.
+//!
+//! ```text
+//! builder.rs   settings, and the start
+//! polls.rs     hands messages out, queue by queue in turn, and knows how far that went
+//! ```
+//!
+//! Dividing queues, pulling them, and storing offsets are those of every consumer, in `consumer`.
+//! Java counterparts: `DefaultLitePullConsumer`, `DefaultLitePullConsumerImpl`, `AssignedMessageQueue`.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::message_queue::MessageQueue;
+use futures_core::Stream;
+
+use crate::consumer::{Command, Consumer, Sink, config};
+use crate::error::{Error, Result};
+use crate::message::MessageExt;
+use crate::message_ids::ms_of;
+use crate::selector::MessageSelector;
+use crate::validate::check_topic;
+
+mod builder;
+mod polls;
+
+pub use builder::LitePullConsumerBuilder;
+pub(crate) use polls::Polls;
+
+/// A running consumer that is polled for messages. Cheap to clone; one task should poll at a time, see
+/// [`poll`](Self::poll). Java: `DefaultLitePullConsumer`.
+///
+/// Dropping it does not stop it: [`LitePullConsumer::shutdown`] or [`shutdown`](crate::Client::shutdown) of its
+/// client does.
+#[derive(Clone)]
+pub struct LitePullConsumer {
+    consumer: Arc<Consumer>,
+}
+
+impl LitePullConsumer {
+    /// The group. Java: `getConsumerGroup`.
+    pub fn group(&self) -> &str {
+        &self.consumer.calls.group
+    }
+
+    /// The queues this consumer pulls at the moment, ordered by topic, broker and number. Java: `assignment`.
+    pub fn assignment(&self) -> Vec<MessageQueue> {
+        self.consumer.queues().keys().cloned().collect()
+    }
+
+    /// Subscribes to another topic, or to the same by another selector. Java: `subscribe`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a name or selector that cannot work, and after
+    /// [`assign`](Self::assign).
+    pub async fn subscribe(&self, topic: &str, selector: impl Into<MessageSelector>) -> Result<()> {
+        if self.consumer.by_hand().is_some() {
+            return Err(exclusive());
+        }
+        self.consumer.subscribe(topic, &selector.into()).await
+    }
+
+    /// Gives a topic up; its queues are released with the next division, which follows at once. Java:
+    /// `unsubscribe`.
+    pub fn unsubscribe(&self, topic: &str) {
+        self.consumer.unsubscribe(topic);
+    }
+
+    /// Pulls exactly these queues from now on, whoever else is in the group. Returns when those that could be
+    /// reached are [assigned](Self::assignment); the others follow. With automatic commits what was handed out
+    /// before counts as done. Java: `assign`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for no queues, and for a consumer with subscriptions;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown.
+    pub async fn assign(&self, queues: impl IntoIterator<Item = MessageQueue>) -> Result<()> {
+        let queues = chosen(queues)?;
+        {
+            let mut by_hand = self.consumer.by_hand();
+            if by_hand.is_none() && !self.consumer.subscriptions().is_empty() {
+                return Err(exclusive());
+            }
+            *by_hand = Some(queues);
+        }
+        self.done_before();
+        self.consumer.ask(|done| Command::Divide { done }).await
+    }
+
+    /// The next messages, all of one queue and in its order, at most
+    /// [`pull_batch_size`](LitePullConsumerBuilder::pull_batch_size); none when `timeout` passed without any.
+    /// Queues take turns. Java: `poll`.
+    ///
+    /// With automatic commits (the default) a poll says that the messages of all polls before it are done: a
+    /// program that polls from several tasks should commit by itself. Giving up on the future loses nothing.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").start().await?;
+    /// loop {
+    ///     for message in consumer.poll(Duration::from_secs(5)).await? {
+    ///         println!("{}: {} bytes", message.msg_id, message.body.len());
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown. Brokers that do not answer are
+    /// logged and tried again.
+    pub async fn poll(&self, timeout: Duration) -> Result<Vec<MessageExt>> {
+        self.done_before();
+        let max = self.consumer.settings.pull_batch_size.unsigned_abs() as usize;
+        let messages = poll_fn(|context| self.poll_messages(context, max));
+        match tokio::time::timeout(timeout, messages).await {
+            Ok(messages) => messages.ok_or_else(|| Error::closed("the consumer")),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// The messages as a stream, one by one. With automatic commits, asking for a message says that those before
+    /// it are done. It ends with the consumer.
+    ///
+    /// ```no_run
+    /// # async fn run(consumer: ferrocket::LitePullConsumer) {
+    /// let mut messages = consumer.stream();
+    /// while let Some(message) = messages.next().await {
+    ///     println!("{}: {} bytes", message.msg_id, message.body.len());
+    /// }
+    /// # }
+    /// ```
+    pub fn stream(&self) -> LitePullStream {
+        LitePullStream { consumer: self.clone() }
+    }
+
+    /// What is there, or later; `None` after the shutdown.
+    fn poll_messages(&self, context: &Context<'_>, max: usize) -> Poll<Option<Vec<MessageExt>>> {
+        let polls = self.polls();
+        polls.bell.register(context);
+        if self.consumer.stop.is_raised() {
+            return Poll::Ready(None);
+        }
+        match polls.take(&self.consumer, max) {
+            messages if messages.is_empty() => Poll::Pending,
+            messages => Poll::Ready(Some(messages)),
+        }
+    }
+
+    /// Automatic commits: what was handed out is done.
+    fn done_before(&self) {
+        if self.consumer.settings.auto_commit {
+            self.polls().commit(&self.consumer);
+        }
+    }
+
+    fn polls(&self) -> &Polls {
+        match &self.consumer.sink {
+            Sink::Poll(polls) => polls,
+            Sink::Push(_) => unreachable!("built with polls"),
+        }
+    }
+
+    /// Goes on at this offset of a queue; messages of it in memory are thrown away. What the group has stored
+    /// changes with the next commit. Java: `seek`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a queue that is not assigned, and an offset that it
+    /// does not have; whatever keeps the broker from telling its offsets.
+    pub async fn seek(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
+        let (min, max) = (self.begin(queue).await?, self.end(queue).await?);
+        if !(min..=max).contains(&offset) {
+            return Err(config(format!(
+                "Seek offset illegal, seek offset = {offset}, min offset = {min}, max offset = {max}"
+            )));
+        }
+        self.seek_now(queue, offset).await
+    }
+
+    /// Goes on at the first message that the queue still has. Java: `seekToBegin`.
+    ///
+    /// # Errors
+    /// As [`seek`](Self::seek).
+    pub async fn seek_to_begin(&self, queue: &MessageQueue) -> Result<()> {
+        self.seek_now(queue, self.begin(queue).await?).await
+    }
+
+    /// Goes on behind the last message of the queue. Java: `seekToEnd`.
+    ///
+    /// # Errors
+    /// As [`seek`](Self::seek).
+    pub async fn seek_to_end(&self, queue: &MessageQueue) -> Result<()> {
+        self.seek_now(queue, self.end(queue).await?).await
+    }
+
+    /// Goes on at the first message stored at this time or later. Java: `offsetForTimestamp` and `seek`.
+    ///
+    /// # Errors
+    /// As [`seek`](Self::seek).
+    pub async fn seek_to_time(&self, queue: &MessageQueue, time: SystemTime) -> Result<()> {
+        self.seek_now(queue, self.offset_for_timestamp(queue, time).await?).await
+    }
+
+    async fn begin(&self, queue: &MessageQueue) -> Result<i64> {
+        self.check_assigned(queue)?;
+        self.consumer.calls.min_offset(queue).await
+    }
+
+    async fn end(&self, queue: &MessageQueue) -> Result<i64> {
+        self.check_assigned(queue)?;
+        self.consumer.calls.max_offset(queue).await
+    }
+
+    async fn seek_now(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
+        self.check_assigned(queue)?;
+        self.consumer.ask(|done| Command::Seek { queue: queue.clone(), offset, done }).await?
+    }
+
+    fn check_assigned(&self, queue: &MessageQueue) -> Result<()> {
+        if self.consumer.queues().contains_key(queue) {
+            return Ok(());
+        }
+        let why = if self.consumer.by_hand().is_none() { ", may be rebalancing" } else { "" };
+        Err(config(format!("The message queue is not in assigned list{why}, message queue: {queue}")))
+    }
+
+    /// Pulls these queues no more, and keeps what is in memory of them back (Java still hands that out). Lasts
+    /// until [`resume`](Self::resume), or until the queue goes to another consumer. Java: `pause`.
+    pub fn pause<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>) {
+        self.set_paused(queues, true);
+    }
+
+    /// Goes on with these queues. Java: `resume`.
+    pub fn resume<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>) {
+        self.set_paused(queues, false);
+        self.polls().bell.ring();
+    }
+
+    fn set_paused<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>, paused: bool) {
+        let assigned = self.consumer.queues();
+        for queue in queues {
+            if let Some(assigned) = assigned.get(queue) {
+                assigned.paused.store(paused, Ordering::Relaxed);
+                assigned.handled.notify_waiters();
+            }
+        }
+    }
+
+    /// Stores that everything handed out so far is consumed, and waits until brokers have confirmed it. Java:
+    /// `commitSync`, which returns before anything is stored.
+    ///
+    /// # Errors
+    /// The first failure; what was not stored is tried again every
+    /// [`auto_commit_interval`](LitePullConsumerBuilder::auto_commit_interval).
+    pub async fn commit(&self) -> Result<()> {
+        self.polls().commit(&self.consumer);
+        self.consumer.ask(|done| Command::Store { queues: None, done }).await?
+    }
+
+    /// Stores these offsets, each that of the next message to consume, and waits for the brokers. Java:
+    /// `commit(Map<MessageQueue, Long>, boolean)`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a queue that is not assigned or a negative offset:
+    /// then nothing is stored; else as [`commit`](Self::commit).
+    pub async fn commit_offsets(&self, offsets: impl IntoIterator<Item = (MessageQueue, i64)>) -> Result<()> {
+        let mut holds = Vec::new();
+        for (queue, offset) in offsets {
+            if offset < 0 {
+                return Err(config(format!("offset {offset} of {queue} is negative")));
+            }
+            let hold = self.consumer.queues().get(&queue).map(|assigned| assigned.hold.clone());
+            let Some(hold) = hold else {
+                self.check_assigned(&queue)?;
+                continue;
+            };
+            holds.push((hold, offset));
+        }
+        let queues = Some(holds.iter().map(|(hold, _)| hold.queue().clone()).collect::<BTreeSet<_>>());
+        {
+            let mut table = self.consumer.offsets.table();
+            for (hold, offset) in &holds {
+                table.set(hold, *offset);
+            }
+        }
+        self.consumer.ask(|done| Command::Store { queues, done }).await?
+    }
+
+    /// The committed offset of a queue: what this consumer committed last, else what the group has stored.
+    /// Java: `committed`, which answers -1 for none.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
+    pub async fn committed(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+        let known = self.consumer.offsets.table().get(queue);
+        match known {
+            Some(offset) => Ok(Some(offset)),
+            None => self.consumer.stored_offset(queue).await,
+        }
+    }
+
+    /// The offset of the first message of a queue stored at this time or later. Java: `offsetForTimestamp`.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker from answering.
+    pub async fn offset_for_timestamp(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
+        self.consumer.calls.search_offset(queue, ms_of(time)).await
+    }
+
+    /// The queues of a topic, to [`assign`](Self::assign) some of them. Java: `fetchMessageQueues`.
+    ///
+    /// # Errors
+    /// As [`Client::fetch_subscribe_queues`](crate::Client::fetch_subscribe_queues).
+    pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        self.consumer.calls.client.fetch_subscribe_queues(topic).await
+    }
+
+    /// Has `listener` called with a topic's queues whenever they change, as soon as that is known: every
+    /// [`poll_name_server_interval`](crate::ClientBuilder::poll_name_server_interval). A second listener of a
+    /// topic replaces the first. Java: `registerTopicMessageQueueChangeListener`.
+    ///
+    /// # Errors
+    /// As [`fetch_queues`](Self::fetch_queues): the listener hears of what differs from the queues now.
+    pub async fn topic_queue_change_listener(
+        &self,
+        topic: &str,
+        listener: impl Fn(&str, &[MessageQueue]) + Send + Sync + 'static,
+    ) -> Result<()> {
+        check_topic(topic)?;
+        let queues = self.fetch_queues(topic).await?;
+        self.polls().watch(Text::from(topic), queues, Arc::new(listener));
+        Ok(())
+    }
+
+    /// Stops pulling, stores the offsets and unregisters. With automatic commits everything handed out counts as
+    /// consumed; a shutdown of the client cannot know that, and stores what polls have committed. Further calls
+    /// wait for the first. Java: `shutdown`.
+    pub async fn shutdown(&self) {
+        self.done_before();
+        self.consumer.shutdown().await;
+    }
+}
+
+impl fmt::Debug for LitePullConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LitePullConsumer").field("group", &self.group()).finish_non_exhaustive()
+    }
+}
+
+fn exclusive() -> Error {
+    config("Subscribe and assign are mutually exclusive.")
+}
+
+fn chosen(queues: impl IntoIterator<Item = MessageQueue>) -> Result<BTreeSet<MessageQueue>> {
+    let queues: BTreeSet<MessageQueue> = queues.into_iter().collect();
+    if queues.is_empty() {
+        return Err(config("Message queues can not be null or empty."));
+    }
+    for queue in &queues {
+        check_topic(&queue.topic)?;
+    }
+    Ok(queues)
+}
+
+/// The messages of a [`LitePullConsumer`], see [`LitePullConsumer::stream`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct LitePullStream {
+    consumer: LitePullConsumer,
+}
+
+impl LitePullStream {
+    /// The next message; `None` after the consumer's shutdown. Giving up on the future loses nothing.
+    pub async fn next(&mut self) -> Option<MessageExt> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for LitePullStream {
+    type Item = MessageExt;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<MessageExt>> {
+        self.consumer.done_before();
+        let messages = self.consumer.poll_messages(context, 1);
+        messages.map(|messages| messages.and_then(|messages| messages.into_iter().next()))
+    }
+}

@@ -1,0 +1,348 @@
+//! A consumer that asks for one queue at a time, for programs that manage queues and offsets themselves.
+//!
+//! It divides nothing, remembers no position and pulls nothing by itself; every call is one request.
+//! Java counterparts: `DefaultMQPullConsumer`, `DefaultMQPullConsumerImpl`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use ferrocket_protocol::Text;
+use ferrocket_protocol::body::message_queue::MessageQueue;
+
+use crate::allocate::AllocateMessageQueueStrategy;
+use crate::client::Client;
+use crate::consumer::calls::Pull;
+pub use crate::consumer::calls::PullStatus;
+use crate::consumer::{Consumer, Settings, Sink, Subscription, config, read, within};
+use crate::error::{Error, Result};
+use crate::lite_pull_consumer::Polls;
+use crate::message::MessageExt;
+use crate::message_ids::ms_of;
+use crate::push_consumer::MessageModel;
+use crate::route::MASTER_ID;
+use crate::selector::MessageSelector;
+
+/// Queues whose suggested broker is remembered; beyond it all are asked of their masters again.
+const SUGGESTIONS_MAX: usize = 65_536;
+
+/// Sets up a [`PullConsumer`]. Obtained from [`Client::pull_consumer`]; names and defaults are Java's.
+#[must_use]
+pub struct PullConsumerBuilder {
+    client: Client,
+    group: Text,
+    consumer_pull_timeout: Duration,
+    settings: Settings,
+}
+
+impl Client {
+    /// A consumer of this group for programs that manage queues themselves, to be set up and started. Java:
+    /// `DefaultMQPullConsumer`.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// let consumer = client.pull_consumer("export").start().await?;
+    /// for queue in consumer.fetch_queues("Orders").await? {
+    ///     let mut offset = consumer.fetch_consume_offset(&queue).await?.unwrap_or(0);
+    ///     loop {
+    ///         let pulled = consumer.pull(&queue, "*", offset, 32).await?;
+    ///         if pulled.next_begin_offset == offset {
+    ///             break;
+    ///         }
+    ///         for message in &pulled.messages {
+    ///             println!("{}", message.msg_id);
+    ///         }
+    ///         offset = pulled.next_begin_offset;
+    ///         consumer.update_consume_offset(&queue, offset).await?;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pull_consumer(&self, group: &str) -> PullConsumerBuilder {
+        PullConsumerBuilder {
+            client: self.clone(),
+            group: group.into(),
+            consumer_pull_timeout: Duration::from_secs(10),
+            settings: Settings::lite_pull(),
+        }
+    }
+}
+
+impl PullConsumerBuilder {
+    /// `messageModel`: whether offsets are the group's, at brokers (default), or this program's, in a file.
+    pub fn message_model(mut self, model: MessageModel) -> Self {
+        self.settings.message_model = model;
+        self
+    }
+
+    /// `allocateMessageQueueStrategy`, for [`PullConsumer::fetch_queues_in_balance`]. Default:
+    /// [`Averagely`](crate::allocate::Averagely).
+    pub fn allocate(mut self, strategy: impl AllocateMessageQueueStrategy) -> Self {
+        self.settings.strategy = Arc::new(strategy);
+        self
+    }
+
+    /// `consumerPullTimeoutMillis`: how long [`PullConsumer::pull`] waits for its answer. Default 10 s.
+    pub fn consumer_pull_timeout(mut self, timeout: Duration) -> Self {
+        self.consumer_pull_timeout = timeout;
+        self
+    }
+
+    /// `brokerSuspendMaxTimeMillis`: how long a broker holds a
+    /// [`pull_block_if_not_found`](PullConsumer::pull_block_if_not_found). Default 20 s.
+    pub fn broker_suspend_max_time(mut self, time: Duration) -> Self {
+        self.settings.broker_suspend_max = time;
+        self
+    }
+
+    /// `consumerTimeoutMillisWhenSuspend`: how long such a pull waits for its answer. Default 30 s.
+    pub fn consumer_timeout_when_suspend(mut self, timeout: Duration) -> Self {
+        self.settings.pull_timeout = timeout;
+        self
+    }
+
+    /// `maxReconsumeTimes`: how often a message that was sent back comes again before it becomes a dead letter.
+    /// Default 16.
+    pub fn max_reconsume_times(mut self, times: u16) -> Self {
+        self.settings.max_reconsume_times = Some(i32::from(times));
+        self
+    }
+
+    /// `rocketmq.client.localOffsetStoreDir`: folder of a broadcasting consumer's offsets.
+    /// Default `.rocketmq_offsets` in the home directory.
+    pub fn local_offset_store_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.settings.offset_dir = Some(dir.into());
+        self
+    }
+
+    /// Registers the consumer with the brokers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for names and settings that cannot work, or a group that
+    /// this client consumes already; [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the client's
+    /// shutdown.
+    pub async fn start(self) -> Result<PullConsumer> {
+        let Self { client, group, consumer_pull_timeout, settings } = self;
+        within("consumer_pull_timeout (ms)", consumer_pull_timeout.as_millis(), 1, u128::MAX)?;
+        // It chose no queues, and never will: nothing is divided and nothing pulled behind its back.
+        let chosen = Some(BTreeSet::new());
+        let sink = Sink::Poll(Polls::default());
+        let consumer = Consumer::start(&client, group, Vec::new(), chosen, settings, sink).await?;
+        Ok(PullConsumer { consumer, consumer_pull_timeout, suggestions: Arc::default() })
+    }
+}
+
+/// What a pull found. Java: `PullResult`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PullResult {
+    /// What became of it.
+    pub status: PullStatus,
+    /// The offset to go on at.
+    pub next_begin_offset: i64,
+    /// The first offset that the queue still has.
+    pub min_offset: i64,
+    /// The offset behind its last message.
+    pub max_offset: i64,
+    /// The messages, in the queue's order. With tags, fewer than were passed over.
+    pub messages: Vec<MessageExt>,
+}
+
+/// A consumer for programs that manage queues and offsets themselves. Cheap to clone. Java:
+/// `DefaultMQPullConsumer`.
+#[derive(Clone)]
+pub struct PullConsumer {
+    consumer: Arc<Consumer>,
+    consumer_pull_timeout: Duration,
+    /// The broker to ask for each queue, where it is not the master. Held for one look-up or change.
+    suggestions: Arc<Mutex<BTreeMap<MessageQueue, i64>>>,
+}
+
+impl PullConsumer {
+    /// The group. Java: `getConsumerGroup`.
+    pub fn group(&self) -> &str {
+        &self.consumer.calls.group
+    }
+
+    /// The queues of a topic. Java: `fetchSubscribeMessageQueues`.
+    ///
+    /// # Errors
+    /// As [`Client::fetch_subscribe_queues`].
+    pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        self.consumer.calls.client.fetch_subscribe_queues(topic).await
+    }
+
+    /// The queues of a topic that are this consumer's share, if all of the group's consumers divide them so; all
+    /// for a broadcasting one. Nobody else is kept from pulling them. Java: `fetchMessageQueuesInBalance`.
+    ///
+    /// # Errors
+    /// As [`fetch_queues`](Self::fetch_queues), and whatever keeps the broker from telling the group's members.
+    pub async fn fetch_queues_in_balance(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        let mut queues = self.fetch_queues(topic).await?;
+        queues.sort();
+        // The topic's brokers may not have heard of us: then we would have no share.
+        self.consumer.calls.client.heartbeat().await;
+        Ok(self.consumer.share(&topic.into(), &queues).await?.into_iter().collect())
+    }
+
+    /// Up to `max` messages of a queue from `offset` on that match; at once, with or without any. Java: `pull`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a negative offset, no messages, or a selector that
+    /// cannot work; whatever keeps the broker from answering.
+    pub async fn pull(
+        &self,
+        queue: &MessageQueue,
+        selector: impl Into<MessageSelector>,
+        offset: i64,
+        max: u16,
+    ) -> Result<PullResult> {
+        self.ask(queue, &selector.into(), offset, max, None, self.consumer_pull_timeout).await
+    }
+
+    /// As [`pull`](Self::pull), but the broker holds the request until there is something, at most
+    /// [`broker_suspend_max_time`](PullConsumerBuilder::broker_suspend_max_time). Java: `pullBlockIfNotFound`.
+    ///
+    /// # Errors
+    /// As [`pull`](Self::pull).
+    pub async fn pull_block_if_not_found(
+        &self,
+        queue: &MessageQueue,
+        selector: impl Into<MessageSelector>,
+        offset: i64,
+        max: u16,
+    ) -> Result<PullResult> {
+        let settings = &self.consumer.settings;
+        let suspend = Some(settings.broker_suspend_max);
+        self.ask(queue, &selector.into(), offset, max, suspend, settings.pull_timeout).await
+    }
+
+    async fn ask(
+        &self,
+        queue: &MessageQueue,
+        selector: &MessageSelector,
+        offset: i64,
+        max: u16,
+        suspend: Option<Duration>,
+        timeout: Duration,
+    ) -> Result<PullResult> {
+        if self.consumer.stop.is_raised() {
+            return Err(Error::closed("the consumer"));
+        }
+        if offset < 0 || max == 0 {
+            return Err(config(format!("offset is {offset} and max {max}, they must be at least 0 and 1")));
+        }
+        let subscription = Subscription::new(&queue.topic, selector, 0)?.data;
+        let suggested = self.suggestions().get(queue).copied();
+        let pull = Pull {
+            queue,
+            offset,
+            count_max: i32::from(max),
+            broker_id: suggested.unwrap_or(MASTER_ID),
+            commit: None,
+            expression: Some(Text::from(subscription.sub_string.as_str())),
+            expression_type: subscription.expression_type.as_str().into(),
+            sub_version: 0,
+            suspend,
+            timeout,
+            lite: false,
+        };
+        let pulled = self.consumer.calls.pull(pull).await?;
+        self.suggest(queue, pulled.reply.suggest_which_broker_id);
+        Ok(PullResult {
+            status: pulled.status,
+            next_begin_offset: pulled.reply.next_begin_offset,
+            min_offset: pulled.reply.min_offset,
+            max_offset: pulled.reply.max_offset,
+            messages: match pulled.status {
+                PullStatus::Found => read(pulled, &queue.broker_name, &subscription)?,
+                _ => Vec::new(),
+            },
+        })
+    }
+
+    fn suggestions(&self) -> std::sync::MutexGuard<'_, BTreeMap<MessageQueue, i64>> {
+        self.suggestions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn suggest(&self, queue: &MessageQueue, broker_id: i64) {
+        let mut suggestions = self.suggestions();
+        if broker_id == MASTER_ID {
+            suggestions.remove(queue);
+            return;
+        }
+        if suggestions.len() >= SUGGESTIONS_MAX {
+            suggestions.clear();
+        }
+        suggestions.insert(queue.clone(), broker_id);
+    }
+
+    /// The offset of a queue's first message. Java: `minOffset`.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker from answering.
+    pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        self.consumer.calls.min_offset(queue).await
+    }
+
+    /// The offset behind a queue's last message. Java: `maxOffset`.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker from answering.
+    pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        self.consumer.calls.max_offset(queue).await
+    }
+
+    /// The offset of the first message of a queue stored at this time or later. Java: `searchOffset`.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker from answering.
+    pub async fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
+        self.consumer.calls.search_offset(queue, ms_of(time)).await
+    }
+
+    /// The group's stored offset of a queue, if there is one. Java: `fetchConsumeOffset`, which answers -1 for
+    /// none and -2 for a failure.
+    ///
+    /// # Errors
+    /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
+    pub async fn fetch_consume_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+        self.consumer.stored_offset(queue).await
+    }
+
+    /// Stores the group's offset of a queue, that of the next message to consume, and waits until it is stored.
+    /// Java: `updateConsumeOffset`, which only notes it for the next round.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a negative offset; whatever keeps the broker, or the
+    /// file of a broadcasting consumer, from taking it.
+    pub async fn update_consume_offset(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
+        if offset < 0 {
+            return Err(config(format!("offset {offset} of {queue} is negative")));
+        }
+        self.consumer.store_offsets(vec![(queue.clone(), offset)], true).await
+    }
+
+    /// Has the group's push consumers get a message again after the broker's delay of this level: 0 by the number
+    /// of attempts, -1 makes it a dead letter at once. Java: `sendMessageBack`.
+    ///
+    /// # Errors
+    /// Whatever keeps the message's broker, and the retry topic's after it, from taking it.
+    pub async fn send_message_back(&self, message: &MessageExt, delay_level: i32) -> Result<()> {
+        self.consumer.calls.send_back(message, delay_level, self.consumer.reconsume_times_max()).await
+    }
+
+    /// Unregisters. Java: `shutdown`.
+    pub async fn shutdown(&self) {
+        self.consumer.shutdown().await;
+    }
+}
+
+impl fmt::Debug for PullConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PullConsumer").field("group", &self.group()).finish_non_exhaustive()
+    }
+}
