@@ -2,7 +2,7 @@
 //!
 //! Java counterpart: `MQClientInstance`. Left out: the admin calls, filter servers, the VIP channel.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
-use crate::producer::ProducerBuilder;
+use crate::producer::{Checks, ProducerBuilder};
 use crate::route::{RouteTable, TopicRoute};
 use crate::validate::check_topic;
 
@@ -75,7 +75,8 @@ type Fetched = watch::Receiver<Option<Result<Arc<TopicRoute>>>>;
 #[derive(Default)]
 struct State {
     routes: RouteTable,
-    producers: BTreeSet<Text>,
+    /// Groups of producers, and who answers about their transactions.
+    producers: BTreeMap<Text, Option<Arc<Checks>>>,
     consumers: Vec<Arc<dyn ConsumerHandle>>,
     /// Fetches of routes under way, by topic and whether a template will do; one at a time for each.
     fetches: HashMap<(Text, bool), Fetched>,
@@ -171,7 +172,7 @@ impl Client {
         }
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
         self.shared.in_flight.close();
-        let groups: Vec<Text> = self.lock().producers.iter().cloned().collect();
+        let groups: Vec<Text> = self.lock().producers.keys().cloned().collect();
         for group in groups {
             self.unregister_producer(&group).await;
         }

@@ -22,7 +22,7 @@
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, message traces, transactions, request-reply, SQL filters, pop and pull consumers.
+//! namespaces, message traces, request-reply, SQL filters, pop and pull consumers.
 
 pub mod allocate;
 mod callbacks;
@@ -53,7 +53,10 @@ pub use ferrocket_remoting::RemotingConfig;
 #[cfg(feature = "tls")]
 pub use ferrocket_remoting::TlsOptions;
 pub use message::{Message, MessageExt};
-pub use producer::{PendingSend, Producer, ProducerBuilder};
+pub use producer::{
+    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer, ProducerBuilder,
+    TransactionProducer, TransactionProducerBuilder, TransactionSendResult,
+};
 pub use push_consumer::{
     ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
     MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,

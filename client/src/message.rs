@@ -135,6 +135,11 @@ impl Message {
         self.properties.to_text()
     }
 
+    /// Whether the message is the half message of a transaction.
+    pub(crate) fn is_half(&self) -> bool {
+        self.property_value(names::TRANSACTION_PREPARED).is_some_and(|half| half.eq_ignore_ascii_case("true"))
+    }
+
     pub(crate) fn waits_for_store(&self) -> bool {
         self.property_value(names::WAIT_STORE_MSG_OK).is_none_or(|wait| wait.eq_ignore_ascii_case("true"))
     }
@@ -265,6 +270,12 @@ impl MessageExt {
     /// The word by which consumers filter.
     pub fn tags(&self) -> Option<&str> {
         self.property(names::TAGS)
+    }
+
+    /// The id of the transaction that the message is or was part of.
+    pub fn transaction_id(&self) -> Option<&str> {
+        let half = self.property(names::TRANSACTION_PREPARED)?;
+        half.eq_ignore_ascii_case("true").then(|| self.property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX))?
     }
 
     /// The lookup keys.

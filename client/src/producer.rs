@@ -6,7 +6,7 @@
 //!                                                       └────┘
 //! ```
 //!
-//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: transactions, request-reply,
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: request-reply,
 //! message traces, hooks.
 
 use std::fmt;
@@ -34,9 +34,15 @@ use crate::validate::check_group;
 
 mod parcel;
 mod plan;
+mod transaction;
 
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, tries_again};
+pub(crate) use transaction::Checks;
+pub use transaction::{
+    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, TransactionProducer,
+    TransactionProducerBuilder, TransactionSendResult,
+};
 
 /// Largest body that can be set as the limit: it has to fit a frame of 16 MiB with its header.
 const MESSAGE_LEN_MAX: usize = 15 << 20;
@@ -135,7 +141,18 @@ impl ProducerBuilder {
     /// [`ErrorKind::Config`] for a group that cannot be one or that has a producer in this client already;
     /// [`ErrorKind::Closed`] after the client's shutdown.
     pub async fn start(self) -> Result<Producer> {
+        self.open(None)
+    }
+
+    /// The group as the cluster knows it, if it can be one.
+    fn group_name(&self) -> Result<Text> {
         check_group(&self.group)?;
+        Ok(self.group.as_str().into())
+    }
+
+    /// Checks the settings and registers the group; `checks` answer brokers about its transactions.
+    fn open(self, checks: Option<Arc<Checks>>) -> Result<Producer> {
+        let group = self.group_name()?;
         let settings = &self.settings;
         if settings.send_msg_timeout.is_zero() || settings.default_topic_queue_nums < 1 {
             let text = "send_msg_timeout and default_topic_queue_nums must be more than 0";
@@ -148,14 +165,14 @@ impl ProducerBuilder {
             );
             return Err(Error::new(ErrorKind::Config, text));
         }
-        self.client.register_producer(&self.group.as_str().into())?;
-        Ok(self.producer())
+        self.client.register_producer(&group, checks)?;
+        Ok(self.producer(group))
     }
 
-    fn producer(self) -> Producer {
-        let Self { client, group, settings } = self;
+    fn producer(self, group: Text) -> Producer {
+        let Self { client, settings, .. } = self;
         let packing = Packing {
-            group: group.into(),
+            group,
             template: Template {
                 topic: settings.create_topic_key.as_str().into(),
                 queue_nums: settings.default_topic_queue_nums,

@@ -47,6 +47,7 @@ pub use builder::PushConsumerBuilder;
 use builder::Settings;
 use calls::Calls;
 use listener::Listener;
+pub(crate) use listener::catch_panic;
 pub use listener::{
     ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently, MessageListenerOrderly,
 };

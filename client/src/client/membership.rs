@@ -4,6 +4,7 @@
 //! `cleanOfflineBroker` of `MQClientInstance`.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::{Client, Shared};
 use crate::consumer_handle::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::producer::Checks;
 use crate::route::MASTER_ID;
 
 /// Two heartbeats that nobody scheduled are at least this far apart.
@@ -25,25 +27,35 @@ const HEARTBEAT_SPACING: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Registers a producer group; one client has one producer of a group.
-    pub(crate) fn register_producer(&self, group: &Text) -> Result<()> {
+    pub(crate) fn register_producer(&self, group: &Text, checks: Option<Arc<Checks>>) -> Result<()> {
         self.start_background()?;
         if self.is_closing() {
             return Err(Error::closed("the client"));
         }
-        if !self.lock().producers.insert(group.clone()) {
-            let text =
-                format!("The producer group[{group}] has been created before, specify another name please.");
-            return Err(Error::new(ErrorKind::Config, text));
-        }
+        match self.lock().producers.entry(group.clone()) {
+            Entry::Vacant(entry) => entry.insert(checks),
+            Entry::Occupied(_) => {
+                let text = format!(
+                    "The producer group[{group}] has been created before, specify another name please."
+                );
+                return Err(Error::new(ErrorKind::Config, text));
+            }
+        };
         self.shared.heartbeat_wanted.notify_one();
         Ok(())
     }
 
     /// Takes a producer group out and tells the brokers.
     pub(crate) async fn unregister_producer(&self, group: &Text) {
-        if self.lock().producers.remove(group) {
+        let known = self.lock().producers.remove(group).is_some();
+        if known {
             self.unregister(Some(group), None).await;
         }
+    }
+
+    /// Who answers about the transactions of a producer group.
+    pub(crate) fn checks(&self, group: &str) -> Option<Arc<Checks>> {
+        self.lock().producers.get(group).cloned().flatten()
     }
 
     /// Registers a consumer: from now on it is part of heartbeats and hears of routes and brokers' requests.
@@ -132,7 +144,7 @@ impl Client {
                 .filter(|(id, _)| all || *id == MASTER_ID)
                 .map(|(_, addr)| addr.clone())
                 .collect();
-            (state.producers.clone(), state.consumers.clone(), addrs)
+            (state.producers.keys().cloned().collect::<Vec<_>>(), state.consumers.clone(), addrs)
         };
         if producers.is_empty() && consumers.is_empty() {
             return;

@@ -64,16 +64,19 @@ impl Parcel {
             max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
             properties = Some(bare.properties_text());
         }
-        let (body, sys_flag) = if message.body().len() >= packing.compress_from {
+        let (body, mut flags) = if message.body().len() >= packing.compress_from {
             (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
         } else {
             (message.body().clone(), 0)
         };
+        if message.is_half() {
+            flags |= sys_flag::TRANSACTION_PREPARED;
+        }
         Ok(Self {
             is_batch: false,
             topic: message.topic_text().clone(),
             flag: message.flag_value(),
-            sys_flag,
+            sys_flag: flags,
             properties: properties.unwrap_or_else(|| message.properties_text()),
             body,
             reconsume_times,
@@ -180,7 +183,7 @@ impl Parcel {
 }
 
 /// Gives a message its id unless it has one: a message sent again keeps it.
-fn set_unique_key(message: &mut Message, client: &Client) {
+pub(super) fn set_unique_key(message: &mut Message, client: &Client) {
     if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
         let name = Text::from_static(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
         message.set_property(name, client.next_message_id());

@@ -8,3 +8,4 @@ mod producer;
 mod push_consumer;
 mod queue_broker;
 mod routes;
+mod transaction;
