@@ -1,7 +1,6 @@
 //! What brokers ask of this client, over the connections it dialled.
 //!
-//! Java counterpart: `ClientRemotingProcessor`. Left out: replies to requests (326), which are refused like
-//! every request that is not known.
+//! Java counterpart: `ClientRemotingProcessor`. Requests that are not known are refused.
 
 use std::sync::{Arc, Weak};
 
@@ -14,6 +13,7 @@ use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
 use ferrocket_protocol::requests::offset::{GetConsumerStatusHeader, ResetOffsetHeader};
+use ferrocket_protocol::requests::send::ReplyMessageHeader;
 use ferrocket_protocol::requests::transaction::CheckTransactionStateHeader;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use ferrocket_remoting::{Connection, Handler};
@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use crate::client::{Client, Shared};
 use crate::message::MessageExt;
+use crate::message_ids::now_ms;
 
 /// Most messages that administrators have consumed directly at once; beyond it they are told to wait.
 const DIRECT_MAX: usize = 16;
@@ -44,6 +45,7 @@ impl Callbacks {
     fn answer(&self, client: &Client, connection: &Connection, request: &RemotingCommand) -> Answer {
         match request.request_code() {
             Some(RequestCode::CheckTransactionState) => check_transaction_state(client, connection, request),
+            Some(RequestCode::PushReplyMessageToClient) => push_reply_message(client, request),
             Some(RequestCode::NotifyConsumerIdsChanged) => notify_consumer_ids_changed(client, request),
             Some(RequestCode::ResetConsumerClientOffset) => reset_offset(client, request),
             Some(RequestCode::GetConsumerStatusFromClient) => get_consumer_status(client, request),
@@ -137,6 +139,13 @@ fn check_transaction_state(client: &Client, connection: &Connection, request: &R
         // A producer of the group may be elsewhere: the broker asks another one the next time.
         None => tracing::debug!(group, "a transaction of a group that is not here is checked"),
     }
+    Ok(Some(request.reply(ResponseCode::SUCCESS)))
+}
+
+/// A reply to one of our requests.
+fn push_reply_message(client: &Client, request: &RemotingCommand) -> Answer {
+    let header: ReplyMessageHeader = read(request)?;
+    client.replies().arrived(MessageExt::from_reply(header, request.body.clone(), now_ms()));
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
-use crate::producer::{Checks, ProducerBuilder};
+use crate::producer::{Checks, ProducerBuilder, Replies};
 use crate::route::{RouteTable, TopicRoute};
 use crate::validate::check_topic;
 
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     dialer: Dialer,
     ids: MessageIds,
     in_flight: InFlight,
+    replies: Replies,
     /// Routes, registrations and fetches under way. Held for look-ups and exchanges, never across an await.
     state: Mutex<State>,
     /// When the client was built: durations are counted from here.
@@ -78,6 +79,10 @@ struct State {
     /// Groups of producers, and who answers about their transactions.
     producers: BTreeMap<Text, Option<Arc<Checks>>>,
     consumers: Vec<Arc<dyn ConsumerHandle>>,
+    /// Grows when a producer or a consumer is registered.
+    membership: u64,
+    /// The connection after the last heartbeat to each broker, and the membership in it.
+    announced: HashMap<Text, (Option<u64>, u64)>,
     /// Fetches of routes under way, by topic and whether a template will do; one at a time for each.
     fetches: HashMap<(Text, bool), Fetched>,
 }
@@ -110,6 +115,7 @@ impl Client {
             dialer: Dialer::new(Arc::new(Callbacks::new(shared.clone())), config.remoting.clone()),
             ids: MessageIds::new(config.client_ip, now_ms()),
             in_flight: InFlight::new(config.in_flight_max, config.in_flight_bytes_max),
+            replies: Replies::default(),
             state: Mutex::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
@@ -203,6 +209,10 @@ impl Client {
 
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.shared.in_flight
+    }
+
+    pub(crate) fn replies(&self) -> &Replies {
+        &self.shared.replies
     }
 
     pub(crate) fn name_server_addrs(&self) -> &[String] {

@@ -6,8 +6,8 @@
 //!                                                       └────┘
 //! ```
 //!
-//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: request-reply,
-//! message traces, hooks.
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: message
+//! traces, hooks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -34,10 +34,12 @@ use crate::validate::check_group;
 
 mod parcel;
 mod plan;
+mod request;
 mod transaction;
 
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, tries_again};
+pub(crate) use request::Replies;
 pub(crate) use transaction::Checks;
 pub use transaction::{
     LocalTransaction, LocalTransactionAnswer, LocalTransactionState, TransactionProducer,
@@ -236,7 +238,7 @@ impl Producer {
     pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let mut journey = shared.depart(parcel).await?;
+        let mut journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
         let queue = match shared.choose(&journey.plan, &journey.route) {
@@ -270,7 +272,7 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel).await?;
+        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
         let sent = match shared.choose(&journey.plan, &journey.route) {
             Some(queue) => shared.oneway(&journey, &queue).await,
             None => Err(no_queue(journey.parcel.topic())),
@@ -311,15 +313,7 @@ impl Producer {
     ) -> Result<SendResult> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let mut journey = shared.depart(parcel).await?;
-        let picked =
-            journey.parcel.message().and_then(|message| select(journey.route.publish_queues(), message));
-        let Some(queue) = picked else {
-            let error = Error::new(ErrorKind::Config, "select message queue return null.");
-            return Err(error.with_unsent(journey.parcel.into_messages()));
-        };
-        journey.plan.only_once();
-        journey.first = Some(queue);
+        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(select)?;
         shared.travel(journey).await
     }
 
@@ -379,6 +373,27 @@ struct Journey {
     _share: Share,
 }
 
+impl Journey {
+    /// The journey to the queue that `select` picks, and to no other.
+    fn select(
+        mut self,
+        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
+    ) -> Result<Self> {
+        let message = self.parcel.message();
+        match message.and_then(|message| select(self.route.publish_queues(), message)) {
+            Some(queue) => {
+                self.plan.only_once();
+                self.first = Some(queue);
+                Ok(self)
+            }
+            None => {
+                let error = Error::new(ErrorKind::Config, "select message queue return null.");
+                Err(error.with_unsent(self.parcel.into_messages()))
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Milliseconds of a clock that tests can move: differences of it are all that counts.
     fn now_ms(&self) -> i64 {
@@ -386,13 +401,12 @@ impl Shared {
     }
 
     async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
-        let journey = self.depart(parcel).await?;
+        let journey = self.depart(parcel, self.settings.send_msg_timeout).await?;
         self.travel(journey).await
     }
 
     /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel) -> Result<Journey> {
-        let timeout = self.settings.send_msg_timeout;
+    async fn depart(&self, parcel: Parcel, timeout: Duration) -> Result<Journey> {
         let started = Instant::now();
         let plan = SendPlan::new(
             self.settings.retry_times_when_send_failed,

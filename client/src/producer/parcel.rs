@@ -168,7 +168,11 @@ impl Parcel {
             batch: Some(self.is_batch),
             max_reconsume_times: self.max_reconsume_times,
         };
-        let code = if self.is_batch { RequestCode::SendBatchMessage } else { RequestCode::SendMessageV2 };
+        let code = match self.message() {
+            _ if self.is_batch => RequestCode::SendBatchMessage,
+            Some(message) if message.is_reply() => RequestCode::SendReplyMessageV2,
+            _ => RequestCode::SendMessageV2,
+        };
         let mut request = client.request(code, &Empty).with_body(self.body.clone());
         header.encode_v2(&mut request.ext_fields);
         // Java 4.9.8 names the broker, too; 5.x proxies go by it.

@@ -7,5 +7,6 @@ mod cluster;
 mod producer;
 mod push_consumer;
 mod queue_broker;
+mod request;
 mod routes;
 mod transaction;

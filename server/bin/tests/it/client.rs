@@ -92,3 +92,37 @@ async fn transactions() {
     broker.stop(Signal::TERM);
     namesrv.stop(Signal::TERM);
 }
+
+/// A request is answered by its consumer, with the request's own words in the reply.
+#[tokio::test(flavor = "multi_thread")]
+async fn request_and_reply() {
+    let home = Home::new();
+    let servers = home.standalone();
+    let asking = Client::builder(&servers.namesrv).instance_name("asking").build().unwrap();
+    let answering = Client::builder(&servers.namesrv).instance_name("answering").build().unwrap();
+    let asker = asking.producer("askers").start().await.unwrap();
+    assert!(asker.send(Message::new("Questions", "not a request")).await.unwrap().is_ok());
+    let replier = answering.producer("repliers").start().await.unwrap();
+    let _consumer = answering
+        .push_consumer("answerers")
+        .subscribe("Questions", "*")
+        .consume_from(ConsumeFromWhere::LastOffset)
+        .on_message(move |message| {
+            let replier = replier.clone();
+            async move {
+                let reply = message.reply_message([b"re: ", &message.body[..]].concat())?;
+                replier.send(reply).await.map(drop)
+            }
+        })
+        .start()
+        .await
+        .unwrap();
+    for question in ["one", "two"] {
+        let reply = asker.request(Message::new("Questions", question), PATIENCE).await.unwrap();
+        assert_eq!(reply.body, format!("re: {question}"));
+        assert!(reply.property("PUSH_REPLY_TIME").is_some(), "{reply:?}");
+    }
+    asking.shutdown().await.unwrap();
+    answering.shutdown().await.unwrap();
+    servers.process.stop(Signal::TERM);
+}
