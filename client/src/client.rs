@@ -24,6 +24,7 @@ use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
 use crate::producer::{Checks, ProducerBuilder, Replies};
 use crate::route::{RouteTable, TopicRoute};
+use crate::trace::{TraceQueue, Tracer, dispatcher};
 use crate::validate::check_topic;
 
 mod membership;
@@ -53,6 +54,9 @@ pub(crate) struct Shared {
     ids: MessageIds,
     in_flight: InFlight,
     replies: Replies,
+    tracer: Option<Tracer>,
+    /// The queue of traces until the task that empties it starts.
+    trace_queue: Mutex<Option<TraceQueue>>,
     /// Routes, registrations and fetches under way. Held for look-ups and exchanges, never across an await.
     state: Mutex<State>,
     /// When the client was built: durations are counted from here.
@@ -109,6 +113,8 @@ impl Client {
             // Java appends nanoseconds of a clock with an arbitrary start; all that matters is that they differ.
             None => format!("{}#{}", std::process::id(), seed >> 1),
         };
+        let (tracer, trace_queue) =
+            config.enable_trace.then(|| Tracer::new(config.trace_topic.as_str().into())).unzip();
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             client_id: config.client_id(&instance).into(),
             name_servers,
@@ -116,6 +122,8 @@ impl Client {
             ids: MessageIds::new(config.client_ip, now_ms()),
             in_flight: InFlight::new(config.in_flight_max, config.in_flight_bytes_max),
             replies: Replies::default(),
+            tracer,
+            trace_queue: Mutex::new(trace_queue),
             state: Mutex::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
@@ -141,6 +149,12 @@ impl Client {
     /// How brokers call this client: address, `@`, process and instance.
     pub fn client_id(&self) -> &str {
         &self.shared.client_id
+    }
+
+    /// Message traces that were dropped so far because they came faster than they could be sent; 0 without
+    /// [`enable_trace`](ClientBuilder::enable_trace).
+    pub fn traces_dropped(&self) -> u64 {
+        self.tracer().map_or(0, Tracer::dropped)
     }
 
     /// The queues that messages of `topic` can be sent to, ordered by broker and queue id.
@@ -177,6 +191,9 @@ impl Client {
             consumer.shutdown().await;
         }
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
+        if let Some(tracer) = self.tracer() {
+            tracer.flush().await;
+        }
         self.shared.in_flight.close();
         let groups: Vec<Text> = self.lock().producers.keys().cloned().collect();
         for group in groups {
@@ -209,6 +226,10 @@ impl Client {
 
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.shared.in_flight
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
+        self.shared.tracer.as_ref()
     }
 
     pub(crate) fn replies(&self) -> &Replies {
@@ -295,6 +316,10 @@ impl Client {
             ));
             let wanted = Arc::clone(&self.shared.heartbeat_wanted);
             let interval = self.config().heartbeat_broker_interval;
+            let queue = self.shared.trace_queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(queue) = queue {
+                runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
+            }
             runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
         });
         Ok(())

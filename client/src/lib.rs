@@ -22,7 +22,7 @@
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, message traces, SQL filters, pop and pull consumers.
+//! namespaces, SQL filters, pop and pull consumers.
 
 pub mod allocate;
 mod callbacks;
@@ -42,6 +42,7 @@ mod push_consumer;
 mod rebalance;
 mod route;
 mod send_result;
+mod trace;
 mod validate;
 
 pub use client::Client;

@@ -6,8 +6,7 @@
 //!                                                       └────┘
 //! ```
 //!
-//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: message
-//! traces, hooks.
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: hooks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,6 +29,7 @@ use crate::message::Message;
 use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
+use crate::trace;
 use crate::validate::check_group;
 
 mod parcel;
@@ -68,6 +68,8 @@ struct Settings {
     retry_another_broker_when_not_store_ok: bool,
     max_message_size: usize,
     send_latency_fault_enable: bool,
+    /// Sends the client's own messages, also while it ends.
+    is_internal: bool,
 }
 
 impl ProducerBuilder {
@@ -81,6 +83,7 @@ impl ProducerBuilder {
             retry_another_broker_when_not_store_ok: false,
             max_message_size: 4 << 20,
             send_latency_fault_enable: false,
+            is_internal: false,
         };
         Self { client, group: group.to_owned(), settings }
     }
@@ -169,6 +172,15 @@ impl ProducerBuilder {
         }
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
+    }
+
+    /// A producer of the client's own, for message traces: brokers do not hear of it.
+    pub(crate) fn for_traces(mut self) -> Producer {
+        self.settings.send_msg_timeout = Duration::from_secs(5);
+        self.settings.max_message_size = trace::MESSAGE_LEN_MAX;
+        self.settings.is_internal = true;
+        let group = self.group.as_str().into();
+        self.producer(group)
     }
 
     fn producer(self, group: Text) -> Producer {
@@ -414,7 +426,8 @@ impl Shared {
             timeout.as_millis() as i64,
         );
         let ready = async {
-            if self.closed.load(Ordering::Acquire) || self.client.is_closing() {
+            let closing = self.client.is_closing() && !self.settings.is_internal;
+            if self.closed.load(Ordering::Acquire) || closing {
                 return Err(Error::closed(&format!("producer {}", self.packing.group)));
             }
             let share = self.client.in_flight().take(parcel.weight(), timeout).await?;
@@ -500,9 +513,23 @@ impl Shared {
 
     async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
         let addr = self.master(parcel.topic(), queue, timeout).await?;
-        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        let began_ms = now_ms();
+        let request = parcel.request(queue, &self.packing, &self.client, began_ms);
+        let body_len = request.body.len();
         let reply = self.client.call(&addr, request, timeout).await?;
-        SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())
+        let result =
+            SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())?;
+        let sent = trace::Sent {
+            group: &self.packing.group,
+            topic: parcel.topic(),
+            message: parcel.message().filter(|_| !parcel.is_batch()),
+            body_len,
+            addr: &addr,
+            began_ms,
+            result: &result,
+        };
+        trace::sent(&self.client, &sent);
+        Ok(result)
     }
 
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {

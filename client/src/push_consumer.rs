@@ -10,7 +10,7 @@
 //! workers.rs        runs work, `concurrency` pieces at once
 //! ```
 //!
-//! Leaves out the POP mode of 5.x, SQL filters and message traces.
+//! Leaves out the POP mode of 5.x, SQL filters.
 //! Java counterparts: `DefaultMQPushConsumer`, `DefaultMQPushConsumerImpl`.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ use crate::message_ids::now_ms;
 use crate::offset_store::{Hold, OffsetStore};
 use crate::process_queue::{ProcessQueue, Thresholds};
 use crate::rebalance::{Command, by_broker};
+use crate::trace::ConsumeReturnType;
 use crate::validate::check_topic;
 
 mod builder;
@@ -228,6 +229,19 @@ impl Consumer {
 
     fn count(&self, topic: &Text, event: Event) {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).count(topic, event, now_ms());
+    }
+
+    /// How a listener's call is told of in traces.
+    fn return_type(&self, success: bool, failed: bool, ms: u64) -> ConsumeReturnType {
+        if failed {
+            ConsumeReturnType::Exception
+        } else if u128::from(ms) >= self.settings.consume_timeout.as_millis() {
+            ConsumeReturnType::TimeOut
+        } else if success {
+            ConsumeReturnType::Success
+        } else {
+            ConsumeReturnType::Failed
+        }
     }
 
     pub(crate) fn is_clustering(&self) -> bool {

@@ -132,6 +132,11 @@ impl Parcel {
         self.messages.first()
     }
 
+    /// Whether several messages travel as one.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.is_batch
+    }
+
     /// Bytes the parcel holds while it is under way.
     pub(crate) fn weight(&self) -> usize {
         self.messages.iter().map(Message::weight).sum()

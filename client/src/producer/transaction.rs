@@ -30,6 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt};
 use crate::push_consumer::catch_panic;
 use crate::send_result::{SendResult, SendStatus};
+use crate::trace;
 
 /// Java's `checkRequestHoldMax`: most checks that wait or run.
 const CHECK_REQUEST_HOLD_MAX: usize = 2_000;
@@ -153,12 +154,25 @@ impl Checks {
             let Ok(_turn) = self.running.acquire().await else { return };
             let unique_key = message.property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(Text::from);
             let msg_id = unique_key.unwrap_or_else(|| message.msg_id.clone());
-            let checked = catch_panic(async { (self.check)(message).await }).await;
+            let checked = catch_panic(async { (self.check)(message.clone()).await }).await;
             let (state, failure) =
                 checked.unwrap_or_else(|panic| (LocalTransactionState::Unknown, Some(panic)));
             if state != LocalTransactionState::CommitMessage {
                 tracing::info!(group = %self.group, %msg_id, %state, failure, "a checked transaction is not committed");
             }
+            let ended = trace::Ended {
+                group: &self.group,
+                topic: &message.topic,
+                msg_id: &msg_id,
+                tags: message.tags(),
+                keys: message.property(names::KEYS),
+                region: message.property(names::MSG_REGION),
+                addr: &connection.peer_addr().to_string(),
+                transaction_id: message.transaction_id(),
+                state,
+                from_check: true,
+            };
+            trace::ended(&client, &ended);
             let end = EndTransactionHeader {
                 topic: header.topic,
                 producer_group: self.group.clone(),
@@ -350,7 +364,7 @@ impl TransactionProducer {
             }
             _ => (LocalTransactionState::RollbackMessage, None),
         };
-        if let Err(error) = self.end(&sent, state, failure.as_deref()).await {
+        if let Err(error) = self.end(&message, &sent, state, failure.as_deref()).await {
             tracing::warn!(msg_id = %sent.msg_id, %state, %error, "the broker was not told; it will ask");
         }
         Ok(TransactionSendResult { sent, local_transaction_state: state, failure })
@@ -359,6 +373,7 @@ impl TransactionProducer {
     /// Tells the broker that has the half message. Nobody waits for its answer.
     async fn end(
         &self,
+        message: &Message,
         sent: &SendResult,
         state: LocalTransactionState,
         failure: Option<&str>,
@@ -381,6 +396,19 @@ impl TransactionProducer {
             msg_id: sent.msg_id.as_str().into(),
             transaction_id: sent.transaction_id.as_deref().map(Text::from),
         };
+        let ended = trace::Ended {
+            group: &shared.packing.group,
+            topic: message.topic(),
+            msg_id: &sent.msg_id,
+            tags: message.property_value(names::TAGS),
+            keys: message.property_value(names::KEYS),
+            region: None,
+            addr: &addr,
+            transaction_id: Some(&sent.msg_id),
+            state,
+            from_check: false,
+        };
+        trace::ended(&shared.client, &ended);
         let remark = failure.map(|failure| format!("executeLocalTransactionBranch exception: {failure}"));
         let request = end_transaction(&shared.client, &header, broker_name, remark);
         let timeout = shared.settings.send_msg_timeout;

@@ -9,4 +9,5 @@ mod push_consumer;
 mod queue_broker;
 mod request;
 mod routes;
+mod trace;
 mod transaction;
