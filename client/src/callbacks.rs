@@ -1,7 +1,6 @@
 //! What brokers ask of this client, over the connections it dialled.
 //!
-//! Java counterpart: `ClientRemotingProcessor`. Left out: transaction checks (39) and replies to requests
-//! (326), which are refused like every request that is not known.
+//! Java counterpart: `ClientRemotingProcessor`. Requests that are not known are refused.
 
 use std::sync::{Arc, Weak};
 
@@ -9,16 +8,20 @@ use bytes::Bytes;
 use ferrocket_protocol::body::group::running_info;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::{GetConsumerStatusBody, ResetOffsetBody, ResetOffsetBodyForC};
+use ferrocket_protocol::properties::names;
 use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
 use ferrocket_protocol::requests::offset::{GetConsumerStatusHeader, ResetOffsetHeader};
+use ferrocket_protocol::requests::send::ReplyMessageHeader;
+use ferrocket_protocol::requests::transaction::CheckTransactionStateHeader;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use ferrocket_remoting::{Connection, Handler};
 use tokio::sync::Semaphore;
 
 use crate::client::{Client, Shared};
 use crate::message::MessageExt;
+use crate::message_ids::now_ms;
 
 /// Most messages that administrators have consumed directly at once; beyond it they are told to wait.
 const DIRECT_MAX: usize = 16;
@@ -41,6 +44,8 @@ impl Callbacks {
 
     fn answer(&self, client: &Client, connection: &Connection, request: &RemotingCommand) -> Answer {
         match request.request_code() {
+            Some(RequestCode::CheckTransactionState) => check_transaction_state(client, connection, request),
+            Some(RequestCode::PushReplyMessageToClient) => push_reply_message(client, request),
             Some(RequestCode::NotifyConsumerIdsChanged) => notify_consumer_ids_changed(client, request),
             Some(RequestCode::ResetConsumerClientOffset) => reset_offset(client, request),
             Some(RequestCode::GetConsumerStatusFromClient) => get_consumer_status(client, request),
@@ -123,6 +128,27 @@ fn read<H: Header>(request: &RemotingCommand) -> Result<H, String> {
 fn no_such_group(request: &RemotingCommand, group: &str) -> RemotingCommand {
     let remark = format!("The Consumer Group <{group}> not exist in this consumer");
     request.reply_error(ResponseCode::SYSTEM_ERROR, remark)
+}
+
+/// A broker did not hear what became of a transaction. The answer is a request of its own.
+fn check_transaction_state(client: &Client, connection: &Connection, request: &RemotingCommand) -> Answer {
+    let header: CheckTransactionStateHeader = read(request)?;
+    let broker_name = request.ext_fields.get("bname").cloned().unwrap_or_default();
+    let message = MessageExt::decode(&mut request.body.clone(), &broker_name).map_err(|e| e.to_string())?;
+    let group = message.property(names::PRODUCER_GROUP).ok_or("the message names no producer group")?;
+    match client.checks(group) {
+        Some(checks) => checks.begin(client, connection, header, broker_name, message),
+        // A producer of the group may be elsewhere: the broker asks another one the next time.
+        None => tracing::debug!(group, "a transaction of a group that is not here is checked"),
+    }
+    Ok(Some(request.reply(ResponseCode::SUCCESS)))
+}
+
+/// A reply to one of our requests.
+fn push_reply_message(client: &Client, request: &RemotingCommand) -> Answer {
+    let header: ReplyMessageHeader = read(request)?;
+    client.replies().arrived(MessageExt::from_reply(header, request.body.clone(), now_ms()));
+    Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
 
 fn notify_consumer_ids_changed(client: &Client, request: &RemotingCommand) -> Answer {

@@ -2,7 +2,7 @@
 //!
 //! Java counterpart: `MQClientInstance`. Left out: the admin calls, filter servers, the VIP channel.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,8 +22,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
-use crate::producer::ProducerBuilder;
+use crate::producer::{Checks, ProducerBuilder, Replies};
 use crate::route::{RouteTable, TopicRoute};
+use crate::trace::{TraceQueue, Tracer, dispatcher};
 use crate::validate::check_topic;
 
 mod membership;
@@ -52,6 +53,10 @@ pub(crate) struct Shared {
     dialer: Dialer,
     ids: MessageIds,
     in_flight: InFlight,
+    replies: Replies,
+    tracer: Option<Tracer>,
+    /// The queue of traces until the task that empties it starts.
+    trace_queue: Mutex<Option<TraceQueue>>,
     /// Routes, registrations and fetches under way. Held for look-ups and exchanges, never across an await.
     state: Mutex<State>,
     /// When the client was built: durations are counted from here.
@@ -75,8 +80,13 @@ type Fetched = watch::Receiver<Option<Result<Arc<TopicRoute>>>>;
 #[derive(Default)]
 struct State {
     routes: RouteTable,
-    producers: BTreeSet<Text>,
+    /// Groups of producers, and who answers about their transactions.
+    producers: BTreeMap<Text, Option<Arc<Checks>>>,
     consumers: Vec<Arc<dyn ConsumerHandle>>,
+    /// Grows when a producer or a consumer is registered.
+    membership: u64,
+    /// The connection after the last heartbeat to each broker, and the membership in it.
+    announced: HashMap<Text, (Option<u64>, u64)>,
     /// Fetches of routes under way, by topic and whether a template will do; one at a time for each.
     fetches: HashMap<(Text, bool), Fetched>,
 }
@@ -103,12 +113,17 @@ impl Client {
             // Java appends nanoseconds of a clock with an arbitrary start; all that matters is that they differ.
             None => format!("{}#{}", std::process::id(), seed >> 1),
         };
+        let (tracer, trace_queue) =
+            config.enable_trace.then(|| Tracer::new(config.trace_topic.as_str().into())).unzip();
         let shared = Arc::new_cyclic(|shared: &Weak<Shared>| Shared {
             client_id: config.client_id(&instance).into(),
             name_servers,
             dialer: Dialer::new(Arc::new(Callbacks::new(shared.clone())), config.remoting.clone()),
             ids: MessageIds::new(config.client_ip, now_ms()),
             in_flight: InFlight::new(config.in_flight_max, config.in_flight_bytes_max),
+            replies: Replies::default(),
+            tracer,
+            trace_queue: Mutex::new(trace_queue),
             state: Mutex::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
@@ -134,6 +149,12 @@ impl Client {
     /// How brokers call this client: address, `@`, process and instance.
     pub fn client_id(&self) -> &str {
         &self.shared.client_id
+    }
+
+    /// Message traces that were dropped so far because they came faster than they could be sent; 0 without
+    /// [`enable_trace`](ClientBuilder::enable_trace).
+    pub fn traces_dropped(&self) -> u64 {
+        self.tracer().map_or(0, Tracer::dropped)
     }
 
     /// The queues that messages of `topic` can be sent to, ordered by broker and queue id.
@@ -170,8 +191,11 @@ impl Client {
             consumer.shutdown().await;
         }
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
+        if let Some(tracer) = self.tracer() {
+            tracer.flush().await;
+        }
         self.shared.in_flight.close();
-        let groups: Vec<Text> = self.lock().producers.iter().cloned().collect();
+        let groups: Vec<Text> = self.lock().producers.keys().cloned().collect();
         for group in groups {
             self.unregister_producer(&group).await;
         }
@@ -202,6 +226,14 @@ impl Client {
 
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.shared.in_flight
+    }
+
+    pub(crate) fn tracer(&self) -> Option<&Tracer> {
+        self.shared.tracer.as_ref()
+    }
+
+    pub(crate) fn replies(&self) -> &Replies {
+        &self.shared.replies
     }
 
     pub(crate) fn name_server_addrs(&self) -> &[String] {
@@ -284,6 +316,10 @@ impl Client {
             ));
             let wanted = Arc::clone(&self.shared.heartbeat_wanted);
             let interval = self.config().heartbeat_broker_interval;
+            let queue = self.shared.trace_queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(queue) = queue {
+                runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
+            }
             runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
         });
         Ok(())

@@ -14,6 +14,8 @@ use ferrocket_remoting::{ClientTls, TlsOptions};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::trace::TRACE_TOPIC;
+use crate::validate::check_topic;
 
 /// Where Java and this client look for NameServers that the program does not name.
 const NAMESRV_ADDR_VARIABLE: &str = "NAMESRV_ADDR";
@@ -27,6 +29,8 @@ pub(crate) struct ClientConfig {
     pub(crate) client_ip: IpAddr,
     pub(crate) instance_name: Option<String>,
     pub(crate) unit_name: Option<String>,
+    pub(crate) enable_trace: bool,
+    pub(crate) trace_topic: String,
     pub(crate) poll_name_server_interval: Duration,
     pub(crate) heartbeat_broker_interval: Duration,
     pub(crate) mq_client_api_timeout: Duration,
@@ -65,6 +69,8 @@ impl ClientBuilder {
             client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             instance_name: None,
             unit_name: None,
+            enable_trace: false,
+            trace_topic: TRACE_TOPIC.to_owned(),
             poll_name_server_interval: Duration::from_secs(30),
             heartbeat_broker_interval: Duration::from_secs(30),
             mq_client_api_timeout: Duration::from_secs(3),
@@ -101,6 +107,20 @@ impl ClientBuilder {
     /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
     pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.config.remoting.credentials = Some(Credentials::new(access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// `enableTrace`: whether what this client sends and consumes, and how transactions end, is recorded in the
+    /// trace topic, where `mqadmin queryMsgTraceById` finds it. Default no. Brokers must have the topic
+    /// (`traceTopicEnable`, or a topic of your own). Java 4.9: `enableMsgTrace` of each producer and consumer.
+    pub fn enable_trace(mut self, enable: bool) -> Self {
+        self.config.enable_trace = enable;
+        self
+    }
+
+    /// `traceTopic`: the topic of traces. Default `RMQ_SYS_TRACE_TOPIC`. Java 4.9: `customizedTraceTopic`.
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = topic.into();
         self
     }
 
@@ -196,6 +216,9 @@ impl ClientBuilder {
         ];
         if let Some((name, _)) = positive.iter().find(|(_, is_zero)| *is_zero) {
             return Err(Error::new(ErrorKind::Config, format!("{name} is 0, it must be more")));
+        }
+        if config.enable_trace {
+            check_topic(&config.trace_topic)?;
         }
         // A frame that finds no room waits outside the connection's queue, where order is lost. What producers
         // may have under way fits therefore always; header text can be somewhat longer than what it encodes.

@@ -23,7 +23,7 @@
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces, message traces, transactions, request-reply and pop consumers.
+//! namespaces and pop consumers.
 
 pub mod allocate;
 mod callbacks;
@@ -45,6 +45,7 @@ mod selector;
 mod send_result;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trace;
 mod validate;
 
 pub use client::Client;
@@ -57,7 +58,10 @@ pub use ferrocket_remoting::RemotingConfig;
 pub use ferrocket_remoting::TlsOptions;
 pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePullStream};
 pub use message::{Message, MessageExt};
-pub use producer::{PendingSend, Producer, ProducerBuilder};
+pub use producer::{
+    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer, ProducerBuilder,
+    TransactionProducer, TransactionProducerBuilder, TransactionSendResult,
+};
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{
     ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,

@@ -10,14 +10,19 @@ use bytes::{Buf, Bytes};
 use ferrocket_protocol::message::sys_flag;
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{Properties, names};
+use ferrocket_protocol::requests::send::ReplyMessageHeader;
 use ferrocket_protocol::{RecordView, Text, compression};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// Before a consumer group's name in the topic that holds its messages for another try.
 pub(crate) const RETRY_TOPIC_PREFIX: &str = "%RETRY%";
+/// The type of a message that answers a request.
+const REPLY: &str = "reply";
+/// Behind a cluster's name in the topic of its replies.
+const REPLY_TOPIC_SUFFIX: &str = "_REPLY_TOPIC";
 /// Between the keys of a message.
-const KEY_SEPARATOR: char = ' ';
+pub(crate) const KEY_SEPARATOR: char = ' ';
 /// Largest body that is unpacked, in bytes; beyond it a message is handed over as it was stored.
 const BODY_LEN_MAX: usize = 128 << 20;
 
@@ -135,6 +140,16 @@ impl Message {
         self.properties.to_text()
     }
 
+    /// Whether the message is the half message of a transaction.
+    pub(crate) fn is_half(&self) -> bool {
+        self.property_value(names::TRANSACTION_PREPARED).is_some_and(|half| half.eq_ignore_ascii_case("true"))
+    }
+
+    /// Whether the message answers a request.
+    pub(crate) fn is_reply(&self) -> bool {
+        self.property_value(names::MESSAGE_TYPE) == Some(REPLY)
+    }
+
     pub(crate) fn waits_for_store(&self) -> bool {
         self.property_value(names::WAIT_STORE_MSG_OK).is_none_or(|wait| wait.eq_ignore_ascii_case("true"))
     }
@@ -219,20 +234,11 @@ impl MessageExt {
             )
         })?;
         let properties = Properties::parse(view.properties);
-        let msg_id = match properties.get(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
+        let msg_id: Text = match properties.get(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX) {
             Some(id) => id.into(),
             None => offset_msg_id(view.store_host, view.physical_offset).into(),
         };
-        let (mut body, mut flags) = (bytes.slice_ref(view.body), view.sys_flag);
-        if flags & sys_flag::COMPRESSED != 0 {
-            match unpack(&body, flags) {
-                // The flag says what the body *is*; after unpacking that is no longer compressed.
-                Ok(unpacked) => (body, flags) = (unpacked, flags & !sys_flag::COMPRESSED),
-                Err(reason) => {
-                    tracing::warn!(topic = view.topic, %msg_id, "body handed over packed: {reason}")
-                }
-            }
-        }
+        let (body, flags) = unpacked(bytes.slice_ref(view.body), view.sys_flag, &msg_id);
         let message = Self {
             topic: view.topic.into(),
             broker_name: broker_name.clone(),
@@ -257,6 +263,57 @@ impl MessageExt {
         Ok(message)
     }
 
+    /// Reads the reply that a broker pushes to the client whose request it answers.
+    /// Java: `ClientRemotingProcessor.receiveReplyMessage`.
+    pub(crate) fn from_reply(header: ReplyMessageHeader, body: Bytes, now_ms: i64) -> Self {
+        let mut properties = Properties::parse(header.properties.as_deref().unwrap_or_default());
+        properties.set(Text::from_static(names::REPLY_MESSAGE_ARRIVE_TIME), now_ms.to_string());
+        let msg_id: Text = properties.get(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).unwrap_or_default().into();
+        let (body, flags) = unpacked(body, header.sys_flag, &msg_id);
+        Self {
+            topic: header.topic,
+            broker_name: Text::new(),
+            queue_id: header.queue_id,
+            queue_offset: 0,
+            body,
+            msg_id,
+            commit_log_offset: 0,
+            flag: header.flag,
+            sys_flag: flags,
+            born_timestamp: header.born_timestamp,
+            born_host: host(&header.born_host),
+            store_timestamp: header.store_timestamp,
+            store_host: host(&header.store_host),
+            store_size: 0,
+            body_crc: 0,
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared_transaction_offset: 0,
+            properties: Arc::new(properties),
+        }
+    }
+
+    /// The answer to this request, to be sent with any producer: the broker brings it to the one who asked with
+    /// [`Producer::request`](crate::Producer::request). Java: `MessageUtil.createReplyMessage`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidMessage`] when this is no message of a broker that knows its cluster.
+    pub fn reply_message(&self, body: impl Into<Bytes>) -> Result<Message> {
+        let cluster = self.property(names::CLUSTER).ok_or_else(|| {
+            let text =
+                "create reply message fail, requestMessage error, property[CLUSTER] is null.".to_owned();
+            Error::new(ErrorKind::InvalidMessage, text)
+        })?;
+        let mut properties = Properties::new();
+        properties.set(Text::from_static(names::MESSAGE_TYPE), Text::from_static(REPLY));
+        for name in [names::CORRELATION_ID, names::MESSAGE_REPLY_TO_CLIENT, names::MESSAGE_TTL] {
+            if let Some(value) = self.property(name) {
+                properties.set(Text::from_static(name), value);
+            }
+        }
+        let topic = format!("{cluster}{REPLY_TOPIC_SUFFIX}").into();
+        Ok(Message { topic, flag: 0, body: body.into(), properties })
+    }
+
     /// The broker's id of the message: its address and the place in its CommitLog.
     pub fn offset_msg_id(&self) -> String {
         offset_msg_id(self.store_host, self.commit_log_offset)
@@ -265,6 +322,12 @@ impl MessageExt {
     /// The word by which consumers filter.
     pub fn tags(&self) -> Option<&str> {
         self.property(names::TAGS)
+    }
+
+    /// The id of the transaction that the message is or was part of.
+    pub fn transaction_id(&self) -> Option<&str> {
+        let half = self.property(names::TRANSACTION_PREPARED)?;
+        half.eq_ignore_ascii_case("true").then(|| self.property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX))?
     }
 
     /// The lookup keys.
@@ -309,6 +372,27 @@ impl MessageExt {
 
 fn offset_msg_id(host: SocketAddr, physical_offset: i64) -> String {
     OffsetMessageId { host, physical_offset }.to_string()
+}
+
+/// An address as Java prints it: a name or nothing, `/`, ip and port. One that cannot be read is 0.0.0.0:0.
+fn host(text: &str) -> SocketAddr {
+    let addr = text.rsplit_once('/').map_or(text, |(_, addr)| addr);
+    addr.parse().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)))
+}
+
+/// A body as consumers want it, and the flags that are true of it then.
+fn unpacked(body: Bytes, flags: i32, msg_id: &str) -> (Bytes, i32) {
+    if flags & sys_flag::COMPRESSED == 0 {
+        return (body, flags);
+    }
+    match unpack(&body, flags) {
+        // The flag says what the body *is*; after unpacking that is no longer compressed.
+        Ok(unpacked) => (unpacked, flags & !sys_flag::COMPRESSED),
+        Err(reason) => {
+            tracing::warn!(msg_id, "body handed over packed: {reason}");
+            (body, flags)
+        }
+    }
 }
 
 /// The body of a message with these flags.

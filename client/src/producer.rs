@@ -6,8 +6,7 @@
 //!                                                       └────┘
 //! ```
 //!
-//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: transactions, request-reply,
-//! message traces, hooks.
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: hooks.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,13 +29,22 @@ use crate::message::Message;
 use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
+use crate::trace;
 use crate::validate::check_group;
 
 mod parcel;
 mod plan;
+mod request;
+mod transaction;
 
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, tries_again};
+pub(crate) use request::Replies;
+pub(crate) use transaction::Checks;
+pub use transaction::{
+    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, TransactionProducer,
+    TransactionProducerBuilder, TransactionSendResult,
+};
 
 /// Largest body that can be set as the limit: it has to fit a frame of 16 MiB with its header.
 const MESSAGE_LEN_MAX: usize = 15 << 20;
@@ -60,6 +68,8 @@ struct Settings {
     retry_another_broker_when_not_store_ok: bool,
     max_message_size: usize,
     send_latency_fault_enable: bool,
+    /// Sends the client's own messages, also while it ends.
+    is_internal: bool,
 }
 
 impl ProducerBuilder {
@@ -73,6 +83,7 @@ impl ProducerBuilder {
             retry_another_broker_when_not_store_ok: false,
             max_message_size: 4 << 20,
             send_latency_fault_enable: false,
+            is_internal: false,
         };
         Self { client, group: group.to_owned(), settings }
     }
@@ -135,7 +146,18 @@ impl ProducerBuilder {
     /// [`ErrorKind::Config`] for a group that cannot be one or that has a producer in this client already;
     /// [`ErrorKind::Closed`] after the client's shutdown.
     pub async fn start(self) -> Result<Producer> {
+        self.open(None)
+    }
+
+    /// The group as the cluster knows it, if it can be one.
+    fn group_name(&self) -> Result<Text> {
         check_group(&self.group)?;
+        Ok(self.group.as_str().into())
+    }
+
+    /// Checks the settings and registers the group; `checks` answer brokers about its transactions.
+    fn open(self, checks: Option<Arc<Checks>>) -> Result<Producer> {
+        let group = self.group_name()?;
         let settings = &self.settings;
         if settings.send_msg_timeout.is_zero() || settings.default_topic_queue_nums < 1 {
             let text = "send_msg_timeout and default_topic_queue_nums must be more than 0";
@@ -148,14 +170,23 @@ impl ProducerBuilder {
             );
             return Err(Error::new(ErrorKind::Config, text));
         }
-        self.client.register_producer(&self.group.as_str().into())?;
-        Ok(self.producer())
+        self.client.register_producer(&group, checks)?;
+        Ok(self.producer(group))
     }
 
-    fn producer(self) -> Producer {
-        let Self { client, group, settings } = self;
+    /// A producer of the client's own, for message traces: brokers do not hear of it.
+    pub(crate) fn for_traces(mut self) -> Producer {
+        self.settings.send_msg_timeout = Duration::from_secs(5);
+        self.settings.max_message_size = trace::MESSAGE_LEN_MAX;
+        self.settings.is_internal = true;
+        let group = self.group.as_str().into();
+        self.producer(group)
+    }
+
+    fn producer(self, group: Text) -> Producer {
+        let Self { client, settings, .. } = self;
         let packing = Packing {
-            group: group.into(),
+            group,
             template: Template {
                 topic: settings.create_topic_key.as_str().into(),
                 queue_nums: settings.default_topic_queue_nums,
@@ -219,7 +250,7 @@ impl Producer {
     pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let mut journey = shared.depart(parcel).await?;
+        let mut journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
         let queue = match shared.choose(&journey.plan, &journey.route) {
@@ -253,7 +284,7 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel).await?;
+        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
         let sent = match shared.choose(&journey.plan, &journey.route) {
             Some(queue) => shared.oneway(&journey, &queue).await,
             None => Err(no_queue(journey.parcel.topic())),
@@ -294,15 +325,7 @@ impl Producer {
     ) -> Result<SendResult> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let mut journey = shared.depart(parcel).await?;
-        let picked =
-            journey.parcel.message().and_then(|message| select(journey.route.publish_queues(), message));
-        let Some(queue) = picked else {
-            let error = Error::new(ErrorKind::Config, "select message queue return null.");
-            return Err(error.with_unsent(journey.parcel.into_messages()));
-        };
-        journey.plan.only_once();
-        journey.first = Some(queue);
+        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(select)?;
         shared.travel(journey).await
     }
 
@@ -362,6 +385,27 @@ struct Journey {
     _share: Share,
 }
 
+impl Journey {
+    /// The journey to the queue that `select` picks, and to no other.
+    fn select(
+        mut self,
+        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
+    ) -> Result<Self> {
+        let message = self.parcel.message();
+        match message.and_then(|message| select(self.route.publish_queues(), message)) {
+            Some(queue) => {
+                self.plan.only_once();
+                self.first = Some(queue);
+                Ok(self)
+            }
+            None => {
+                let error = Error::new(ErrorKind::Config, "select message queue return null.");
+                Err(error.with_unsent(self.parcel.into_messages()))
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Milliseconds of a clock that tests can move: differences of it are all that counts.
     fn now_ms(&self) -> i64 {
@@ -369,13 +413,12 @@ impl Shared {
     }
 
     async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
-        let journey = self.depart(parcel).await?;
+        let journey = self.depart(parcel, self.settings.send_msg_timeout).await?;
         self.travel(journey).await
     }
 
     /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel) -> Result<Journey> {
-        let timeout = self.settings.send_msg_timeout;
+    async fn depart(&self, parcel: Parcel, timeout: Duration) -> Result<Journey> {
         let started = Instant::now();
         let plan = SendPlan::new(
             self.settings.retry_times_when_send_failed,
@@ -383,7 +426,8 @@ impl Shared {
             timeout.as_millis() as i64,
         );
         let ready = async {
-            if self.closed.load(Ordering::Acquire) || self.client.is_closing() {
+            let closing = self.client.is_closing() && !self.settings.is_internal;
+            if self.closed.load(Ordering::Acquire) || closing {
                 return Err(Error::closed(&format!("producer {}", self.packing.group)));
             }
             let share = self.client.in_flight().take(parcel.weight(), timeout).await?;
@@ -469,9 +513,23 @@ impl Shared {
 
     async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
         let addr = self.master(parcel.topic(), queue, timeout).await?;
-        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        let began_ms = now_ms();
+        let request = parcel.request(queue, &self.packing, &self.client, began_ms);
+        let body_len = request.body.len();
         let reply = self.client.call(&addr, request, timeout).await?;
-        SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())
+        let result =
+            SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())?;
+        let sent = trace::Sent {
+            group: &self.packing.group,
+            topic: parcel.topic(),
+            message: parcel.message().filter(|_| !parcel.is_batch()),
+            body_len,
+            addr: &addr,
+            began_ms,
+            result: &result,
+        };
+        trace::sent(&self.client, &sent);
+        Ok(result)
     }
 
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {

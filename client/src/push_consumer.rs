@@ -8,7 +8,7 @@
 //! workers.rs        runs work, `concurrency` pieces at once
 //! ```
 //!
-//! Leaves out the POP mode of 5.x and message traces.
+//! Leaves out the POP mode of 5.x.
 //! Java counterparts: `DefaultMQPushConsumer`, `DefaultMQPushConsumerImpl`.
 
 use std::fmt;
@@ -27,10 +27,10 @@ mod orderly;
 mod workers;
 
 pub use builder::PushConsumerBuilder;
-pub(crate) use listener::Listener;
 pub use listener::{
     ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently, MessageListenerOrderly,
 };
+pub(crate) use listener::{Listener, catch_panic};
 pub(crate) use listener::{concurrently, orderly as orderly_answer};
 use workers::Workers;
 

@@ -12,7 +12,7 @@ use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, Text};
 use crate::error::{Error, Result};
 
 /// The region that Java assumes when a broker names none.
-const DEFAULT_REGION: &str = "DefaultRegion";
+pub(crate) const DEFAULT_REGION: &str = "DefaultRegion";
 
 /// How safe a stored message is. All four mean that the broker has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

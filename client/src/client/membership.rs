@@ -4,6 +4,7 @@
 //! `cleanOfflineBroker` of `MQClientInstance`.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::{Client, Shared};
 use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::producer::Checks;
 use crate::route::MASTER_ID;
 
 /// Two heartbeats that nobody scheduled are at least this far apart.
@@ -25,25 +27,38 @@ const HEARTBEAT_SPACING: Duration = Duration::from_secs(1);
 
 impl Client {
     /// Registers a producer group; one client has one producer of a group.
-    pub(crate) fn register_producer(&self, group: &Text) -> Result<()> {
+    pub(crate) fn register_producer(&self, group: &Text, checks: Option<Arc<Checks>>) -> Result<()> {
         self.start_background()?;
         if self.is_closing() {
             return Err(Error::closed("the client"));
         }
-        if !self.lock().producers.insert(group.clone()) {
-            let text =
-                format!("The producer group[{group}] has been created before, specify another name please.");
-            return Err(Error::new(ErrorKind::Config, text));
-        }
+        let mut state = self.lock();
+        match state.producers.entry(group.clone()) {
+            Entry::Vacant(entry) => entry.insert(checks),
+            Entry::Occupied(_) => {
+                let text = format!(
+                    "The producer group[{group}] has been created before, specify another name please."
+                );
+                return Err(Error::new(ErrorKind::Config, text));
+            }
+        };
+        state.membership += 1;
+        drop(state);
         self.shared.heartbeat_wanted.notify_one();
         Ok(())
     }
 
     /// Takes a producer group out and tells the brokers.
     pub(crate) async fn unregister_producer(&self, group: &Text) {
-        if self.lock().producers.remove(group) {
+        let known = self.lock().producers.remove(group).is_some();
+        if known {
             self.unregister(Some(group), None).await;
         }
+    }
+
+    /// Who answers about the transactions of a producer group.
+    pub(crate) fn checks(&self, group: &str) -> Option<Arc<Checks>> {
+        self.lock().producers.get(group).cloned().flatten()
     }
 
     /// Registers a consumer: from now on it is part of heartbeats and hears of routes and brokers' requests.
@@ -60,6 +75,7 @@ impl Client {
             return Err(Error::new(ErrorKind::Config, text));
         }
         state.consumers.push(consumer);
+        state.membership += 1;
         Ok(())
     }
 
@@ -108,6 +124,21 @@ impl Client {
     /// waiting does not end what has begun.
     pub(crate) async fn heartbeat(&self) {
         let turn = self.membership_turn().await;
+        self.heartbeat_in(turn).await;
+    }
+
+    /// Tells brokers who is here unless all of them know.
+    pub(crate) async fn announce(&self) {
+        if !self.is_announced() {
+            let turn = self.membership_turn().await;
+            // Others may have waited for the turn for the same reason.
+            if !self.is_announced() {
+                self.heartbeat_in(turn).await;
+            }
+        }
+    }
+
+    async fn heartbeat_in(&self, turn: Option<OwnedSemaphorePermit>) {
         let client = self.clone();
         let beat = tokio::spawn(async move {
             client.beat().await;
@@ -119,9 +150,10 @@ impl Client {
     }
 
     async fn beat(&self) {
-        let (producers, consumers, addrs) = {
+        let (producers, consumers, membership, addrs) = {
             let mut state = self.lock();
             for addr in state.routes.drop_offline() {
+                state.announced.remove(&addr);
                 tracing::info!(%addr, "broker is in no route any more");
                 self.shared.dialer.forget(&addr);
             }
@@ -132,7 +164,12 @@ impl Client {
                 .filter(|(id, _)| all || *id == MASTER_ID)
                 .map(|(_, addr)| addr.clone())
                 .collect();
-            (state.producers.clone(), state.consumers.clone(), addrs)
+            (
+                state.producers.keys().cloned().collect::<Vec<_>>(),
+                state.consumers.clone(),
+                state.membership,
+                addrs,
+            )
         };
         if producers.is_empty() && consumers.is_empty() {
             return;
@@ -145,7 +182,26 @@ impl Client {
             ..Default::default()
         };
         let request = self.request(RequestCode::HeartBeat, &Empty).with_body(fastjson::to_vec(&data));
-        self.call_each(addrs, request, "heartbeat").await;
+        self.call_each(addrs.iter().cloned(), request, "heartbeat").await;
+        let mut state = self.lock();
+        for addr in addrs {
+            let connection = self.shared.dialer.existing(&addr).map(|connection| connection.id());
+            state.announced.insert(addr, (connection, membership));
+        }
+    }
+
+    /// Whether every master was told who is here on the connection it has now. One that could not be told is
+    /// left to the next regular heartbeat.
+    fn is_announced(&self) -> bool {
+        let state = self.lock();
+        let mut masters = state.routes.addrs().filter(|(id, _)| *id == MASTER_ID);
+        masters.all(|(_, addr)| {
+            let connection = self.shared.dialer.existing(addr).map(|connection| connection.id());
+            let told = state.announced.get(addr);
+            told.is_some_and(|(on, who)| {
+                *who == state.membership && (connection.is_none() || *on == connection)
+            })
+        })
     }
 
     /// Sends one request to many at once and waits for all; failures are only worth a line.

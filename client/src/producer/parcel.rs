@@ -64,16 +64,19 @@ impl Parcel {
             max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
             properties = Some(bare.properties_text());
         }
-        let (body, sys_flag) = if message.body().len() >= packing.compress_from {
+        let (body, mut flags) = if message.body().len() >= packing.compress_from {
             (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
         } else {
             (message.body().clone(), 0)
         };
+        if message.is_half() {
+            flags |= sys_flag::TRANSACTION_PREPARED;
+        }
         Ok(Self {
             is_batch: false,
             topic: message.topic_text().clone(),
             flag: message.flag_value(),
-            sys_flag,
+            sys_flag: flags,
             properties: properties.unwrap_or_else(|| message.properties_text()),
             body,
             reconsume_times,
@@ -129,6 +132,11 @@ impl Parcel {
         self.messages.first()
     }
 
+    /// Whether several messages travel as one.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.is_batch
+    }
+
     /// Bytes the parcel holds while it is under way.
     pub(crate) fn weight(&self) -> usize {
         self.messages.iter().map(Message::weight).sum()
@@ -165,7 +173,11 @@ impl Parcel {
             batch: Some(self.is_batch),
             max_reconsume_times: self.max_reconsume_times,
         };
-        let code = if self.is_batch { RequestCode::SendBatchMessage } else { RequestCode::SendMessageV2 };
+        let code = match self.message() {
+            _ if self.is_batch => RequestCode::SendBatchMessage,
+            Some(message) if message.is_reply() => RequestCode::SendReplyMessageV2,
+            _ => RequestCode::SendMessageV2,
+        };
         let mut request = client.request(code, &Empty).with_body(self.body.clone());
         header.encode_v2(&mut request.ext_fields);
         // Java 4.9.8 names the broker, too; 5.x proxies go by it.
@@ -180,7 +192,7 @@ impl Parcel {
 }
 
 /// Gives a message its id unless it has one: a message sent again keeps it.
-fn set_unique_key(message: &mut Message, client: &Client) {
+pub(super) fn set_unique_key(message: &mut Message, client: &Client) {
     if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
         let name = Text::from_static(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
         message.set_property(name, client.next_message_id());

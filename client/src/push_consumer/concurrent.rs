@@ -11,6 +11,7 @@ use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
+use crate::trace;
 
 /// Delay level of a message whose handler ran for too long.
 const EXPIRED_DELAY_LEVEL: i32 = 3;
@@ -46,12 +47,16 @@ pub(super) async fn handle(
         return;
     }
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
+    let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, &messages);
     let answer = listener::concurrently(listener, messages).await;
     if let ConsumeResult::Failed(reason) = &answer {
         log_failure(consumer, assigned, reason);
     }
     let (done, level) = done(&answer, handled.len());
     let ms = (now_ms() - started).max(0) as u64;
+    let success = matches!(answer, ConsumeResult::Success | ConsumeResult::SuccessOf(_));
+    let how = consumer.return_type(success, matches!(answer, ConsumeResult::Failed(_)), ms);
+    trace::consume_after(&consumer.calls.client, traced, success, how);
     let event = Event::Handled { ms, ok: done as u64, failed: (handled.len() - done) as u64 };
     consumer.count(&assigned.queue().topic, event);
     settle(consumer, assigned, &handled, done, level).await;

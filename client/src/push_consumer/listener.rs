@@ -162,7 +162,7 @@ pub(crate) async fn orderly(
 }
 
 /// What `answer` yields, or the text of its panic. After that it is dropped and not polled again.
-async fn catch_panic<R>(answer: impl Future<Output = R>) -> Result<R, String> {
+pub(crate) async fn catch_panic<R>(answer: impl Future<Output = R>) -> Result<R, String> {
     let mut answer = pin!(answer);
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
         Ok(answer) => answer.map(Ok),

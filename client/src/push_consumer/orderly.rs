@@ -14,6 +14,7 @@ use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
+use crate::trace;
 
 /// How long one queue may keep a worker.
 const CONTINUOUS_MAX_MS: i64 = 60_000;
@@ -86,8 +87,12 @@ pub(super) async fn run(
         if messages.is_empty() {
             return;
         }
+        let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, &messages);
         let answer = listener::orderly(listener, messages.clone()).await;
         let ms = (now_ms() - now).max(0) as u64;
+        let success = matches!(answer, ConsumeOrderlyResult::Success | ConsumeOrderlyResult::Commit);
+        let how = consumer.return_type(success, matches!(answer, ConsumeOrderlyResult::Failed(_)), ms);
+        trace::consume_after(&consumer.calls.client, traced, success, how);
         if let ConsumeOrderlyResult::Failed(reason) = &answer {
             log_failure(consumer, assigned, reason);
         }

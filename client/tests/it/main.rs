@@ -9,5 +9,8 @@ mod producer;
 mod pull_consumer;
 mod push_consumer;
 mod queue_broker;
+mod request;
 mod routes;
+mod trace;
+mod transaction;
 mod world;

@@ -1,5 +1,6 @@
 //! The binary as its users meet it: started as a process, read line by line, stopped with signals.
 
+mod client;
 mod commands;
 mod crash;
 mod failures;
