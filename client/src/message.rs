@@ -11,7 +11,7 @@ use ferrocket_protocol::message::sys_flag;
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{Properties, names};
 use ferrocket_protocol::requests::send::ReplyMessageHeader;
-use ferrocket_protocol::{RecordView, Text, compression};
+use ferrocket_protocol::{RecordView, Text, compression, frame};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -23,8 +23,9 @@ const REPLY: &str = "reply";
 const REPLY_TOPIC_SUFFIX: &str = "_REPLY_TOPIC";
 /// Between the keys of a message.
 pub(crate) const KEY_SEPARATOR: char = ' ';
-/// Largest body that is unpacked, in bytes; beyond it a message is handed over as it was stored.
-const BODY_LEN_MAX: usize = 128 << 20;
+/// Largest body that is unpacked, in bytes: no client could send a longer one unpacked. Beyond it a message is
+/// handed over as it was stored.
+const BODY_LEN_MAX: usize = frame::FRAME_LEN_MAX;
 
 /// A message to be sent. Built in one expression; clones share the body.
 ///
@@ -492,6 +493,13 @@ mod tests {
             assert!(message.is_body_packed());
             assert_eq!(message.body, "garbage");
             assert_eq!(message.msg_id, "0A00000100002A9F0000000000000400");
+        }
+        for (len, packed) in [(BODY_LEN_MAX, false), (BODY_LEN_MAX + 1, true)] {
+            let body = compression::zlib(&vec![0; len], 1);
+            let mut bytes = record(body.clone(), sys_flag::COMPRESSED, "");
+            let message = MessageExt::decode(&mut bytes, &"b".into()).unwrap();
+            assert_eq!(message.is_body_packed(), packed);
+            assert_eq!(message.body.len(), if packed { body.len() } else { len });
         }
     }
 

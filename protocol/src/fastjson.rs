@@ -20,8 +20,9 @@ use serde::de::DeserializeOwned;
 mod read;
 mod write;
 
-/// Deepest nesting that is read.
-pub const DEPTH_MAX: usize = 64;
+/// Deepest nesting that is read, in bodies and in headers; the outermost value is the first level. Java's bodies
+/// have up to six.
+pub const DEPTH_MAX: usize = 16;
 
 /// Why a text is not what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,8 +20,11 @@ use crate::{json_header, rocketmq_header};
 
 /// Greatest whole frame, in bytes (`com.rocketmq.remoting.frameMaxLength`).
 pub const FRAME_LEN_MAX: usize = 16 * 1024 * 1024;
-/// Greatest header, in bytes. 32 KiB of legal properties become up to 100 kB of JSON.
+/// Greatest header of a request, in bytes. 32 KiB of legal properties become up to 192 KiB of JSON.
 pub const HEADER_LEN_MAX: usize = 256 * 1024;
+/// Greatest header of an answer, in bytes. The one to a batch of 32,768 messages has as many ids, each of up to 57
+/// bytes.
+pub const ANSWER_HEADER_LEN_MAX: usize = 2 * 1024 * 1024;
 /// Most extension fields in a header.
 pub const EXT_FIELDS_MAX: usize = 128;
 /// Longest name of an extension field, in bytes.
@@ -32,7 +35,7 @@ pub const EXT_KEY_LEN_MAX: usize = 256;
 pub enum FrameError {
     /// The declared length is negative, too small or above [`FRAME_LEN_MAX`].
     Length(u32),
-    /// The header is longer than its frame or than [`HEADER_LEN_MAX`].
+    /// The header is longer than its frame, than [`ANSWER_HEADER_LEN_MAX`], or a request's than [`HEADER_LEN_MAX`].
     HeaderLength(u32),
     /// The serialize type is neither 0 nor 1.
     SerializeType(u8),
@@ -45,7 +48,10 @@ impl fmt::Display for FrameError {
         match self {
             Self::Length(len) => write!(f, "frame length {len} is not within 4..={}", FRAME_LEN_MAX - 4),
             Self::HeaderLength(len) => {
-                write!(f, "header length {len} exceeds its frame or the limit of {HEADER_LEN_MAX}")
+                write!(
+                    f,
+                    "header length {len} exceeds its frame or the limit of {HEADER_LEN_MAX} for requests"
+                )
             }
             Self::SerializeType(byte) => write!(f, "unknown serialize type {byte}"),
             Self::Header(reason) => write!(f, "bad header: {reason}"),
@@ -73,7 +79,7 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<RemotingCommand>, FrameErr
         other => return Err(FrameError::SerializeType(other)),
     };
     let header_len = u32::from_be_bytes([0, word[1], word[2], word[3]]);
-    if header_len as usize > (len - 4).min(HEADER_LEN_MAX) {
+    if header_len as usize > (len - 4).min(ANSWER_HEADER_LEN_MAX) {
         return Err(FrameError::HeaderLength(header_len));
     }
     if buffer.len() < 4 + len {
@@ -86,6 +92,9 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<RemotingCommand>, FrameErr
         SerializeType::Json => json_header::decode(&header)?,
         SerializeType::RocketMq => rocketmq_header::decode(&header)?,
     };
+    if header.len() > HEADER_LEN_MAX && !command.is_response() {
+        return Err(FrameError::HeaderLength(header_len));
+    }
     command.body = frame;
     Ok(Some(command))
 }

@@ -7,11 +7,9 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
+use crate::fastjson::DEPTH_MAX;
 use crate::frame::{EXT_FIELDS_MAX, EXT_KEY_LEN_MAX, FrameError};
 use crate::json_text::{put_string, unescape};
-
-/// Deepest nesting of a value that is skipped.
-const DEPTH_MAX: usize = 16;
 
 /// Reads a header; the command's body is left empty.
 pub(crate) fn decode(header: &Bytes) -> Result<RemotingCommand, FrameError> {
@@ -112,7 +110,7 @@ impl Scanner<'_> {
                         Ok(())
                     })?;
                 }
-                _ => scanner.skip(0)?,
+                _ => scanner.skip(2)?,
             }
             Ok(())
         })?;
@@ -230,12 +228,13 @@ impl Scanner<'_> {
         Text::try_from(Bytes::from(unescaped)).map_err(|_| "text that is not UTF-8")
     }
 
-    /// Passes over a value of any kind.
+    /// Passes over a value of any kind on this level.
     fn skip(&mut self, depth: usize) -> Scan<()> {
-        if depth > DEPTH_MAX {
+        let first = self.peek()?;
+        if depth > DEPTH_MAX && matches!(first, b'{' | b'[') {
             return Err("nested too deeply");
         }
-        match self.peek()? {
+        match first {
             b'{' => self.object(|scanner, _| scanner.skip(depth + 1)),
             b'[' => {
                 self.at += 1;

@@ -31,6 +31,9 @@ pub struct RemotingConfig {
     pub connections_max: usize,
     /// Most connections a listener accepts from one address at once. Default 2,048.
     pub connections_per_ip_max: usize,
+    /// Most connections a listener accepts in a second, at least 1, and at once after a pause. Further ones wait
+    /// in the system's queue, see [`RemotingConfig::backlog`]. Default 5,000.
+    pub accepts_per_second: u32,
     /// Most calls a connection awaits the answers of. Default 65,536.
     pub calls_max: usize,
     /// Most bytes of incomplete frames that all connections of a listener hold together. Default 256 MiB.
@@ -76,6 +79,7 @@ impl Default for RemotingConfig {
             drain_timeout: Duration::from_secs(3),
             connections_max: 65_536,
             connections_per_ip_max: 2_048,
+            accepts_per_second: 5_000,
             calls_max: 65_536,
             partial_total_max: 256 << 20,
             write_total_max: 256 << 20,

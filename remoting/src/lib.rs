@@ -8,6 +8,7 @@
 //!
 //! Java counterpart: the package `remoting.netty`.
 
+mod accept_rate;
 mod calls;
 mod config;
 mod connection;

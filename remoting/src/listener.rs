@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::accept_rate::AcceptRate;
 use crate::config::RemotingConfig;
 use crate::connection::{Connection, Handler, Totals, lock};
 use crate::dialer::prepare;
@@ -24,8 +25,8 @@ use crate::tls::ServerTls;
 
 /// How long accepting pauses after the system refused it (no descriptors left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Refused connections are logged no more often than this.
-const REFUSAL_LOG_EVERY: Duration = Duration::from_secs(10);
+/// Refused and delayed connections are logged no more often than this.
+const FLOOD_LOG_EVERY: Duration = Duration::from_secs(10);
 /// Longest time between two looks for idle connections.
 const SWEEP_MAX: Duration = Duration::from_secs(5);
 
@@ -68,7 +69,8 @@ impl Listener {
         let quickest = self.config.idle_timeout.min(self.config.first_frame_timeout);
         let mut sweep = tokio::time::interval((quickest / 4).clamp(Duration::from_millis(10), SWEEP_MAX));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut refused = Refusals::default();
+        let (mut refused, mut delayed) = (Flood::default(), Flood::default());
+        let mut rate = AcceptRate::new(self.config.accepts_per_second, Instant::now());
         let mut shutdown = pin!(shutdown);
         let mut certificates = pin!(keep_current(self.config.server_tls.clone()));
         loop {
@@ -76,11 +78,18 @@ impl Listener {
                 () = &mut shutdown => break,
                 () = &mut certificates => {}
                 _ = sweep.tick() => roster.sweep(&self.config),
-                accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) => match roster.admit(peer.ip(), &self.config) {
-                        Some(seat) => self.start(stream, seat, &handler, &totals),
-                        None => refused.log(peer),
-                    },
+                accepted = self.accept(rate.next_at()) => match accepted {
+                    Ok((stream, peer)) => {
+                        let now = Instant::now();
+                        rate.accepted(now);
+                        if rate.next_at() > now {
+                            delayed.log(peer, "connections come too fast, further ones wait");
+                        }
+                        match roster.admit(peer.ip(), &self.config) {
+                            Some(seat) => self.start(stream, seat, &handler, &totals),
+                            None => refused.log(peer, "too many connections"),
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -96,6 +105,12 @@ impl Listener {
         for connection in connections {
             connection.closed().await;
         }
+    }
+
+    /// The next connection, not before `at`: until then it waits in the system's queue.
+    async fn accept(&self, at: Instant) -> io::Result<(TcpStream, SocketAddr)> {
+        tokio::time::sleep_until(at).await;
+        self.socket.accept().await
     }
 
     fn start(&self, stream: TcpStream, seat: Seat, handler: &Arc<dyn Handler>, totals: &Arc<Totals>) {
@@ -235,18 +250,18 @@ impl Drop for TakenSeat {
     }
 }
 
-/// Logs refused connections without letting a flood of them flood the log.
+/// Logs what happens to many connections without letting a flood of them flood the log.
 #[derive(Default)]
-struct Refusals {
+struct Flood {
     logged_at: Option<Instant>,
     unlogged: usize,
 }
 
-impl Refusals {
-    fn log(&mut self, peer: SocketAddr) {
+impl Flood {
+    fn log(&mut self, peer: SocketAddr, what: &str) {
         self.unlogged += 1;
-        if self.logged_at.is_none_or(|at| at.elapsed() >= REFUSAL_LOG_EVERY) {
-            tracing::warn!(%peer, refused = self.unlogged, "too many connections");
+        if self.logged_at.is_none_or(|at| at.elapsed() >= FLOOD_LOG_EVERY) {
+            tracing::warn!(%peer, connections = self.unlogged, "{what}");
             self.logged_at = Some(Instant::now());
             self.unlogged = 0;
         }

@@ -218,6 +218,15 @@ macro_rules! strings {
     };
 }
 
+/// Methods that do what another one does, whatever else they are told.
+macro_rules! forwards {
+    ($($method:ident($($type:ty),*) $other:ident,)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $(_: $type,)* visitor: V) -> Read<V::Value> {
+            self.$other(visitor)
+        })*
+    };
+}
+
 // Nothing is borrowed from the text, so the lifetime that serde asks for is not the text's: an object in
 // quotes is read by a reader over text that lives only here.
 impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
@@ -254,10 +263,6 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
     integers! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
     deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 }
 
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        self.deserialize_f64(visitor)
-    }
-
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
         match self.scalar("a number expected")?.trim().parse::<f64>() {
             Ok(value) if value.is_finite() => visitor.visit_f64(value),
@@ -275,10 +280,6 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
         }
     }
 
-    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        self.deserialize_bytes(visitor)
-    }
-
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
         if self.null()? { visitor.visit_none() } else { visitor.visit_some(self) }
     }
@@ -286,14 +287,6 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
         self.skip()?;
         visitor.visit_unit()
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Read<V::Value> {
-        self.deserialize_unit(visitor)
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
-        self.deserialize_unit(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Read<V::Value> {
@@ -312,19 +305,6 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
         Ok(value)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Read<V::Value> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Read<V::Value> {
-        self.deserialize_seq(visitor)
-    }
-
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Read<V::Value> {
         if matches!(self.peek()?, b'"' | b'\'') {
             // An object that a strict writer had to quote, because it is a key.
@@ -340,13 +320,14 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'_> {
         visitor.visit_map(Members { reader: self, first: true })
     }
 
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Read<V::Value> {
-        self.deserialize_map(visitor)
+    forwards! {
+        deserialize_f32() deserialize_f64,
+        deserialize_byte_buf() deserialize_bytes,
+        deserialize_unit_struct(&'static str) deserialize_unit,
+        deserialize_ignored_any() deserialize_unit,
+        deserialize_tuple(usize) deserialize_seq,
+        deserialize_tuple_struct(&'static str, usize) deserialize_seq,
+        deserialize_struct(&'static str, &'static [&'static str]) deserialize_map,
     }
 
     fn deserialize_enum<V: Visitor<'de>>(

@@ -126,6 +126,23 @@ impl Compound<'_> {
 
 type Written = Result<(), WriteError>;
 
+macro_rules! numbers {
+    ($($method:ident $type:ty),*) => {
+        $(fn $method(self, value: $type) -> Written {
+            self.number(value);
+            Ok(())
+        })*
+    };
+}
+
+macro_rules! openings {
+    ($($method:ident($($type:ty),*) $bracket:literal,)*) => {
+        $(fn $method(self, $(_: $type),*) -> Result<Compound<'a>, WriteError> {
+            Ok(self.open($bracket))
+        })*
+    };
+}
+
 impl<'a> ser::Serializer for &'a mut Writer {
     type Ok = ();
     type Error = WriteError;
@@ -137,36 +154,9 @@ impl<'a> ser::Serializer for &'a mut Writer {
     type SerializeStruct = Compound<'a>;
     type SerializeStructVariant = Compound<'a>;
 
-    fn serialize_bool(self, value: bool) -> Written {
-        self.number(value);
-        Ok(())
-    }
-    fn serialize_i8(self, value: i8) -> Written {
-        self.serialize_i64(i64::from(value))
-    }
-    fn serialize_i16(self, value: i16) -> Written {
-        self.serialize_i64(i64::from(value))
-    }
-    fn serialize_i32(self, value: i32) -> Written {
-        self.serialize_i64(i64::from(value))
-    }
-    fn serialize_i64(self, value: i64) -> Written {
-        self.number(value);
-        Ok(())
-    }
-    fn serialize_u8(self, value: u8) -> Written {
-        self.serialize_u64(u64::from(value))
-    }
-    fn serialize_u16(self, value: u16) -> Written {
-        self.serialize_u64(u64::from(value))
-    }
-    fn serialize_u32(self, value: u32) -> Written {
-        self.serialize_u64(u64::from(value))
-    }
-    fn serialize_u64(self, value: u64) -> Written {
-        self.number(value);
-        Ok(())
-    }
+    numbers! { serialize_bool bool, serialize_i8 i8, serialize_i16 i16, serialize_i32 i32, serialize_i64 i64,
+    serialize_u8 u8, serialize_u16 u16, serialize_u32 u32, serialize_u64 u64 }
+
     fn serialize_f32(self, value: f32) -> Written {
         self.serialize_f64(f64::from(value))
     }
@@ -220,42 +210,21 @@ impl<'a> ser::Serializer for &'a mut Writer {
         object.member(name, value)?;
         object.close()
     }
-    fn serialize_seq(self, _: Option<usize>) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'['))
+    openings! {
+        serialize_seq(Option<usize>) b'[',
+        serialize_tuple(usize) b'[',
+        serialize_tuple_struct(&'static str, usize) b'[',
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) b'[',
+        serialize_map(Option<usize>) b'{',
+        serialize_struct_variant(&'static str, u32, &'static str, usize) b'{',
     }
-    fn serialize_tuple(self, _: usize) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'['))
-    }
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'['))
-    }
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'['))
-    }
-    fn serialize_map(self, _: Option<usize>) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'{'))
-    }
+
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Compound<'a>, WriteError> {
         let key = self.key;
         let mut object = self.open(b'{');
         // An object that is a key stays on its line.
         object.lines &= !key;
         Ok(object)
-    }
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Compound<'a>, WriteError> {
-        Ok(self.open(b'{'))
     }
 }
 

@@ -1,8 +1,9 @@
-//! Every row of the golden vectors, in both directions.
+//! Every row of the golden vectors that is the protocol's, in both directions.
 
 use bytes::{Bytes, BytesMut};
 use ferrocket_protocol::acl::{Credentials, SIGNATURE, is_signed};
 use ferrocket_protocol::batch::{self, BatchMessage};
+use ferrocket_protocol::body::auth::{AclInfo, PolicyEntryInfo, PolicyInfo};
 use ferrocket_protocol::body::group::SubscriptionGroupConfig;
 use ferrocket_protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, HeartbeatData, MessageModel, SubscriptionData,
@@ -10,11 +11,16 @@ use ferrocket_protocol::body::heartbeat::{
 use ferrocket_protocol::body::lock::LockBatchRequestBody;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::{DelayOffsetTable, ResetOffsetBody};
+use ferrocket_protocol::body::pop::{
+    AckMsg, BatchAck, BatchAckMessageRequestBody, MessageRequestMode, PopCheckPoint,
+    QueryAssignmentResponseBody, TopicKind,
+};
 use ferrocket_protocol::body::register::{KVConfig, RegisterBrokerBody};
 use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::body::topic::{TopicConfig, TopicStatsTable};
 use ferrocket_protocol::message::{body_crc, java_hash, sys_flag, tags_code};
 use ferrocket_protocol::message_id::OffsetMessageId;
+use ferrocket_protocol::pop::{ExtraInfo, PopEntries, PopKey};
 use ferrocket_protocol::properties::Properties;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::offset::GetMaxOffsetReply;
@@ -26,50 +32,43 @@ use ferrocket_protocol::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Rows whose bytes other crates own, or nothing yet.
-const ELSEWHERE: [&str; 12] = [
-    "pop extra info",
-    "pop receipt handle",
-    "pop startOffsetInfo",
-    "pop msgOffsetInfo",
-    "pop orderCountInfo",
-    "consume queue entry, SCHEDULE_TOPIC_XXXX queue 2",
-    "HA slave report",
-    "HA master header, heartbeat",
-    "DLedger entry header, first 48 bytes",
-    "DLedger index unit",
-    "DLedger METADATA response body",
-    "lock file",
-];
+use crate::vectors::{self, Owner, Vector};
 
 /// A row that no branch knows fails: a new vector cannot be forgotten.
 #[test]
 fn every_row() {
-    let mut pull_header = String::new();
-    for row in crate::csv_rows(include_str!("../../testdata/golden_vectors.csv")) {
-        let [name, version, encoding, _, expected] = &row[..] else { panic!("columns of {row:?}") };
-        let bytes = if encoding == "hex" { hex(expected) } else { expected.clone().into_bytes() };
+    // The frame of a pull request with a JSON header, which two rows have in parts and two more sign.
+    let mut pull = Vec::new();
+    for row in vectors::of(Owner::Protocol) {
+        let Vector { name, version, text: expected, bytes, .. } = &row;
         let java4 = version.starts_with("4.9");
         match name.as_str() {
-            "store message v4 addresses" => record(&bytes, false, java4),
-            "store message v6 addresses" => record(&bytes, true, java4),
-            "client batch body, two messages" => batch_body(&bytes, java4),
+            "store message v4 addresses" => record(bytes, false, java4),
+            "store message v6 addresses" => record(bytes, true, java4),
+            "client batch body, two messages" => batch_body(bytes, java4),
             "crc32 of 'Hello' (31 bit)" => assert_eq!(body_crc(b"Hello").to_string(), *expected),
             "tag hash TagA" => assert_eq!(tags_code(Some("TagA")).to_string(), *expected),
             "index hash of TopicTest#key1" => {
                 assert_eq!(java_hash("TopicTest#key1").unsigned_abs().to_string(), *expected)
             }
-            "zlib level 5 body of 'Hello' x20" => zlib(&bytes),
+            "zlib level 5 body of 'Hello' x20" => zlib(bytes),
             "remoting frame, ROCKETMQ header, pull request" => {
-                let command = pull_request(&bytes);
+                let command = pull_request(bytes);
                 assert_eq!(command.serialize_type, SerializeType::RocketMq);
-                assert_eq!(frame::to_bytes(&command), bytes);
+                assert_eq!(frame::to_bytes(&command), *bytes);
             }
-            "remoting JSON header, pull request" => pull_header = expected.clone(),
-            "remoting frame, ROCKETMQ header, GET_MAX_OFFSET response" => max_offset_reply(&bytes),
+            "remoting JSON header, pull request" => {
+                pull.extend_from_slice(bytes);
+                let command = pull_request(&pull);
+                assert_eq!(command.serialize_type, SerializeType::Json);
+                assert_eq!(frame::to_bytes(&command), pull);
+            }
+            "remoting frame, ROCKETMQ header, GET_MAX_OFFSET response" => max_offset_reply(bytes),
             "HeartbeatData JSON" if java4 => heartbeat(expected),
             "HeartbeatData JSON" => {
                 let data: HeartbeatData = json(expected, false);
+                assert_eq!((data.client_id.as_str(), data.consumer_data_set.len()), ("c", 0));
+                assert_eq!(data.producer_data_set[0].group_name, "PG");
                 assert_eq!((data.heartbeat_fingerprint, data.without_sub), (Some(5), Some(false)));
             }
             "TopicRouteData JSON, lenient" => route(&json(expected, true)),
@@ -93,16 +92,16 @@ fn every_row() {
             "ACL signed content" => {
                 let only = expected.strip_suffix("body").unwrap();
                 let request = RemotingCommand::request(RequestCode::PullMessage, &Empty);
-                assert_eq!(signature(request, only), signature(pull_of(&pull_header), "rocketmq2"));
+                assert_eq!(signature(request, only), signature(pull_request(&pull), "rocketmq2"));
             }
             "ACL Signature" => {
-                assert_eq!(signature(pull_of(&pull_header), "rocketmq2"), *expected)
+                assert_eq!(signature(pull_request(&pull), "rocketmq2"), *expected)
             }
-            "RegisterBrokerBody compressed" => compressed_registration(&bytes),
+            "RegisterBrokerBody compressed" => compressed_registration(bytes),
             "TopicConfig line in compressed registration" => {
                 let config = TopicConfig::from_line(expected).unwrap();
                 assert_eq!(config.attributes.as_ref().unwrap()["+message.type"], "FIFO");
-                assert!(expected.starts_with(&config.to_line()));
+                assert_eq!(config.to_line_of_5(), *expected);
             }
             "SubscriptionGroupConfig JSON" => {
                 let config: SubscriptionGroupConfig = json(expected, false);
@@ -116,27 +115,42 @@ fn every_row() {
                 let config: KVConfig = json(expected, false);
                 assert_eq!(config.config_table["ORDER_TOPIC_CONFIG"]["TopicA"], "broker-a:4");
             }
-            // Of 5.x and without a type here: at least the dialect holds.
-            "BatchAckMessageRequestBody JSON"
-            | "AckMsg JSON (revive topic body, tag ack)"
-            | "PopCheckPoint JSON (revive topic body, tag ck)"
-            | "QueryAssignmentResponseBody JSON"
-            | "AclInfo JSON" => assert!(json::<serde_json::Value>(expected, false).is_object()),
-            "consume queue entry" => assert_eq!(tags_code(Some("TagB")).to_be_bytes(), bytes[12..]),
-            "consume queue entry in DLedger mode" => {
-                assert_eq!(tags_code(Some("TagR")).to_be_bytes(), bytes[12..])
+            "BatchAckMessageRequestBody JSON" => batch_ack(expected),
+            "AckMsg JSON (revive topic body, tag ack)" => {
+                let expected_ack = AckMsg {
+                    ack_offset: 5,
+                    broker_name: "b".to_owned(),
+                    consumer_group: "G".to_owned(),
+                    pop_time: 7,
+                    queue_id: 1,
+                    start_offset: 3,
+                    topic: "T".to_owned(),
+                };
+                assert_eq!(json::<AckMsg>(expected, false), expected_ack);
             }
-            "remoting frame, JSON header, pull request: first 8 bytes" => {}
+            "PopCheckPoint JSON (revive topic body, tag ck)" => checkpoint(expected),
+            "QueryAssignmentResponseBody JSON" => {
+                let body: QueryAssignmentResponseBody = json(expected, false);
+                let [assignment] = &body.message_queue_assignments[..] else { panic!("{body:?}") };
+                assert_eq!(assignment.message_queue, MessageQueue::new("T", "b", 0));
+                assert_eq!((assignment.mode, &assignment.attachments), (MessageRequestMode::Pop, &None));
+            }
+            "AclInfo JSON" => acl_info(&json(expected, false)),
+            "pop extra info" => extra_info(expected, "%RETRY%G+T", None),
+            "pop receipt handle" => extra_info(expected, "T", Some(4096)),
+            "pop startOffsetInfo" => pop_entries(
+                expected,
+                &[("T", PopKey::Queue(1), &[100]), ("%RETRY%G_T", PopKey::Queue(0), &[9])],
+            ),
+            "pop msgOffsetInfo" => pop_entries(expected, &[("T", PopKey::Queue(1), &[100, 101])]),
+            "pop orderCountInfo" => {
+                pop_entries(expected, &[("T", PopKey::Message(1, 100), &[2]), ("T", PopKey::Queue(1), &[2])])
+            }
+            "remoting frame, JSON header, pull request: first 8 bytes" => pull.extend_from_slice(bytes),
             id if id.starts_with("offsetMsgId ") => message_id(id, expected),
-            other => assert!(ELSEWHERE.contains(&other), "no test for {other}"),
+            other => panic!("no test for {other}"),
         }
     }
-    json_frame(&pull_header);
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    let digit = |digit: &u8| char::from(*digit).to_digit(16).expect("hexadecimal digits") as u8;
-    text.as_bytes().chunks(2).map(|pair| digit(&pair[0]) << 4 | digit(&pair[1])).collect()
 }
 
 /// Reads a text and writes it back: the same text, in fastjson's form or the strict one.
@@ -240,21 +254,6 @@ fn signature(request: RemotingCommand, access_key: &str) -> String {
     request.ext_fields.get(SIGNATURE).unwrap().to_string()
 }
 
-fn pull_of(header: &str) -> RemotingCommand {
-    let mut bytes = hex("0000013e0000013a");
-    bytes.extend_from_slice(header.as_bytes());
-    pull_request(&bytes)
-}
-
-/// The JSON header within its frame, of which the table has the first eight bytes.
-fn json_frame(header: &str) {
-    let mut bytes = hex("0000013e0000013a");
-    bytes.extend_from_slice(header.as_bytes());
-    let command = pull_request(&bytes);
-    assert_eq!(command.serialize_type, SerializeType::Json);
-    assert_eq!(frame::to_bytes(&command), bytes);
-}
-
 fn max_offset_reply(bytes: &[u8]) {
     let command = frame::decode(&mut BytesMut::from(bytes)).unwrap().unwrap();
     assert_eq!((command.code, command.version, command.opaque), (0, 409, 7));
@@ -296,4 +295,77 @@ fn compressed_registration(bytes: &[u8]) {
     let body = RegisterBrokerBody::decode(bytes, true).unwrap();
     registration(&body);
     assert_eq!(body.encode(true), bytes);
+}
+
+fn batch_ack(text: &str) {
+    let body: BatchAckMessageRequestBody = json(text, false);
+    assert_eq!(body.broker_name, "b");
+    let expected = BatchAck {
+        bit_set: BatchAck::bits(&[0, 2]),
+        consumer_group: "G".to_owned(),
+        invisible_time: 60_000,
+        pop_time: 7,
+        queue_id: 0,
+        retry: TopicKind::Normal,
+        revive_queue_id: 3,
+        start_offset: 1,
+        topic: "T".to_owned(),
+    };
+    assert_eq!(body.acks, [expected]);
+    assert_eq!(body.acks[0].offsets().collect::<Vec<_>>(), [1, 3]);
+}
+
+fn checkpoint(text: &str) {
+    let expected = PopCheckPoint {
+        bit_map: 0,
+        broker_name: "b".to_owned(),
+        cid: "G".to_owned(),
+        queue_offset_diff: Some(vec![0, 1]),
+        invisible_time: 60_000,
+        num: 2,
+        pop_time: 7,
+        queue_id: 1,
+        revive_time: 60_007,
+        revive_offset: 0,
+        re_put_times: None,
+        start_offset: 3,
+        topic: "T".to_owned(),
+    };
+    assert_eq!(json::<PopCheckPoint>(text, false), expected);
+}
+
+fn acl_info(info: &AclInfo) {
+    let texts = |text: &str| Some(vec![text.to_owned()]);
+    let entry = PolicyEntryInfo {
+        actions: texts("Pub"),
+        decision: Some("Allow".to_owned()),
+        resource: Some("Topic:*".to_owned()),
+        source_ips: texts("1.1.1.1"),
+    };
+    let policy = PolicyInfo { entries: Some(vec![entry]), policy_type: None };
+    assert_eq!(*info, AclInfo { policies: Some(vec![policy]), subject: Some("User:u".to_owned()) });
+}
+
+fn extra_info(text: &str, topic: &str, physical_offset: Option<i64>) {
+    let info = ExtraInfo {
+        ck_queue_offset: 100,
+        pop_time: 1_700_000_000_000,
+        invisible_time: 60_000,
+        revive_queue_id: 3,
+        kind: TopicKind::of(topic),
+        broker_name: "b".into(),
+        queue_id: 1,
+        queue_offset: 105,
+        physical_offset,
+    };
+    assert_eq!(ExtraInfo::parse(text).as_ref(), Some(&info));
+    assert_eq!(info.to_string(), text);
+}
+
+fn pop_entries(text: &str, entries: &[(&str, PopKey, &[i64])]) {
+    let entries =
+        entries.iter().map(|(topic, key, numbers)| ((TopicKind::of(topic), *key), numbers.to_vec()));
+    let entries = PopEntries(entries.collect());
+    assert_eq!(PopEntries::parse(text).as_ref(), Some(&entries));
+    assert_eq!(entries.to_string(), text);
 }

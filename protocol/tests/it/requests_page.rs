@@ -9,7 +9,7 @@ use ferrocket_protocol::requests::{Field, Lane, Permission, Receiver};
 /// Every request of 4.9.8 and 5.3.3 has its row.
 #[test]
 fn table_is_complete() {
-    let rows = crate::csv_rows(include_str!("../../testdata/request_codes.csv"));
+    let rows = crate::vectors::csv_rows(include_str!("../../testdata/request_codes.csv"));
     assert_eq!(rows.len(), RequestCode::ALL.len());
     for row in rows {
         let code = RequestCode::from_code(row[1].parse().unwrap());

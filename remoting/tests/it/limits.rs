@@ -183,6 +183,36 @@ async fn connections_have_limits() {
     }
 }
 
+/// Connections that come too fast wait; nobody is refused. The clock is turned by hand.
+#[tokio::test(start_paused = true)]
+async fn connections_come_at_a_rate() {
+    // While a blocking task runs, the paused clock stands still instead of jumping to the next timer.
+    let (done, stand_still) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || stand_still.recv());
+    let mut server =
+        Server::start(RemotingConfig { accepts_per_second: 2, ..RemotingConfig::default() }).await;
+    let mut streams = Vec::new();
+    for opaque in 0..5 {
+        let mut stream = server.raw().await;
+        write_frame(&mut stream, opaque, request(ECHO, "")).await;
+        streams.push(stream);
+    }
+    let mut served = 0;
+    for (millis, expected) in [(0, 2), (499, 2), (1, 3), (500, 4), (500, 5)] {
+        tokio::time::advance(Duration::from_millis(millis)).await;
+        // Everything runs on this thread: each turn lets the server do what it can.
+        for _ in 0..20_000 {
+            tokio::task::yield_now().await;
+            served += usize::from(server.events.opened.try_recv().is_ok());
+        }
+        assert_eq!(served, expected, "after {millis} ms more");
+    }
+    for (stream, opaque) in streams.iter_mut().zip(0..) {
+        assert_eq!(read_frame(stream, &mut BytesMut::new()).await.opaque, opaque);
+    }
+    drop(done);
+}
+
 /// A peer that sends no whole frame is closed soon, one that falls silent later.
 #[tokio::test]
 async fn silent_peers_are_closed() {

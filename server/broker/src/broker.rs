@@ -507,11 +507,19 @@ mod tests {
     use ferrocket_protocol::requests::send::SendMessageHeader;
     use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
     use ferrocket_remoting::{RefuseAll, dial};
-    use ferrocket_store::{Call, DiskSpace, Fault, SimDisk};
+    use ferrocket_store::{Call, DiskSpace, Fault, ManualClock, SimDisk};
 
     use super::*;
 
     async fn start(disk: &SimDisk, settings: &[(&str, &str)]) -> (Broker, Connection) {
+        start_with(disk, settings, Arc::new(SystemClock)).await
+    }
+
+    async fn start_with(
+        disk: &SimDisk,
+        settings: &[(&str, &str)],
+        clock: Arc<dyn Clock>,
+    ) -> (Broker, Connection) {
         let mut all = BrokerSettings::default();
         for (key, value) in [
             ("storePathRootDir", "/sim"),
@@ -527,7 +535,7 @@ mod tests {
         {
             all.set(key, value).unwrap();
         }
-        let broker = Broker::start_on(all, Arc::new(disk.clone()), Arc::new(SystemClock)).await.unwrap();
+        let broker = Broker::start_on(all, Arc::new(disk.clone()), clock).await.unwrap();
         let addr = broker.local_addr().to_string();
         let connection = dial(&addr, Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
         (broker, connection)
@@ -585,6 +593,23 @@ mod tests {
         }
         let reply = pull(&connection, 0, 0).await;
         assert_eq!(MessageRecord::decode_all(reply.body).unwrap().len(), 1);
+    }
+
+    /// A consumer that asks to be held for ever is answered after a minute.
+    #[tokio::test]
+    async fn holding_has_a_longest_time() {
+        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
+        let (broker, connection) = start_with(&SimDisk::new(), &[], clock.clone()).await;
+        assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        let asking = connection.clone();
+        let held = tokio::spawn(async move { pull(&asking, 1, i64::MAX).await });
+        tokio::task::yield_now().await;
+        // A connection's requests are handled in order: when this one is answered, the other is held.
+        assert_eq!(pull(&connection, 0, 0).await.response_code(), ResponseCode::SUCCESS);
+        let due = broker.shared.held_pulls().tick(clock.now_ms() + 59_999, |_| false);
+        assert!(due.is_empty());
+        clock.advance(60_000);
+        assert_eq!(held.await.unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
     }
 
     /// A write that fails is code 14 with Java's words.

@@ -19,11 +19,11 @@ mod parser;
 use eval::CannotCompare;
 
 /// Bytes of an expression's text.
-const EXPRESSION_LEN_MAX: usize = 64 * 1024;
+const EXPRESSION_LEN_MAX: usize = 8 * 1024;
 /// Operators and operands of an expression: they are what judging one message costs.
-const NODES_MAX: usize = 4_096;
+const NODES_MAX: usize = 1_024;
 /// How deep parentheses, `NOT` and signs may be nested.
-const DEPTH_MAX: usize = 100;
+const DEPTH_MAX: usize = 64;
 /// How many of `=`, `<>` and `IS` may follow each other without parentheses, as in `a = b IS NULL`.
 const CHAIN_MAX: usize = 8;
 

@@ -329,4 +329,18 @@ mod tests {
         assert_eq!(held.tick(15_000, |_| false).len(), HELD_PER_HOLDER_MAX);
         assert_eq!((held.len, held.holders.len()), (0, 0));
     }
+
+    /// One more than the Broker may hold is not held, whoever asks; a place that is given back is used again.
+    #[test]
+    fn all_together_have_a_limit() {
+        let mut held = HeldPulls::default();
+        let of =
+            |number: usize| HeldPull { holder: number as u64 / 4, ..pull(0, PullFilter::All, 15_000, 1) };
+        for number in 0..HELD_PULLS_MAX {
+            assert_eq!(held.park("T".into(), number as i32 / 4, of(number)), None);
+        }
+        assert_eq!(held.park("U".into(), 0, of(HELD_PULLS_MAX)), Some(1));
+        assert_eq!(held.arrived("T", 7, 0, 0, None, 0).len(), 4);
+        assert_eq!(held.park("U".into(), 0, of(HELD_PULLS_MAX)), None);
+    }
 }

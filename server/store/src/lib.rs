@@ -25,6 +25,8 @@ mod disk;
 mod durability;
 mod error;
 mod get;
+#[cfg(test)]
+mod golden;
 mod index;
 mod index_file;
 mod keepers;

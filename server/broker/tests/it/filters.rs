@@ -54,15 +54,16 @@ async fn store_three(peer: &Peer) {
     peer.store("T", 0, "a\u{1}3", "three").await;
 }
 
+/// Asks whether a client may subscribe so.
+async fn check(peer: &Peer, data: SubscriptionData) -> RemotingCommand {
+    let body = CheckClientRequestBody { subscription_data: Some(data), ..CheckClientRequestBody::default() };
+    let request = RemotingCommand::request(RequestCode::CheckClientConfig, &Empty);
+    peer.call(request.with_body(fastjson::to_vec(&body))).await
+}
+
 /// The setting, the type and the expression are judged before a client subscribes.
 #[tokio::test]
 async fn clients_ask_first() {
-    let check = async |peer: &Peer, data: SubscriptionData| {
-        let body =
-            CheckClientRequestBody { subscription_data: Some(data), ..CheckClientRequestBody::default() };
-        let request = RemotingCommand::request(RequestCode::CheckClientConfig, &Empty);
-        peer.call(request.with_body(fastjson::to_vec(&body))).await
-    };
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     assert_eq!(said(&check(&peer, sql("T", "a = 1", 1)).await), (1, NOT_SUPPORTED));
@@ -73,6 +74,34 @@ async fn clients_ask_first() {
     assert_eq!(said(&refused), (23, "Invalid MessageSelector. a value expected, found End"));
     let other = SubscriptionData { expression_type: "XPATH".to_owned(), ..sql("T", "a = 1", 1) };
     assert_eq!(check(&peer, other).await.code, 23);
+}
+
+/// What is longer, bigger, deeper or more winding than an expression may be is refused, and the client hears by
+/// what; what is just within the limits is judged.
+#[tokio::test]
+async fn expressions_have_limits() {
+    let rig = Rig::start(&[ON]).await;
+    let peer = rig.peer().await;
+    store_three(&peer).await;
+    let of_len = |len: usize| format!("a = '1' OR a = '{}'", "x".repeat(len - 17));
+    let of_terms = |terms: usize| vec!["a = '1'"; terms].join(" OR ");
+    let of_depth = |depth: usize| format!("{}a = '1'{}", "(".repeat(depth), ")".repeat(depth));
+    let of_links = |links: usize| format!("a{}", " IS NOT NULL".repeat(links));
+    for (within, beyond, why) in [
+        (of_len(8_192), of_len(8_193), "8193 bytes are more than 8192"),
+        (of_terms(341), of_terms(342), "more than 1024 operators and operands"),
+        (of_depth(64), of_depth(65), "nested deeper than 64"),
+        (of_links(8), of_links(9), "more than 8 comparisons in a row"),
+    ] {
+        let judged = check(&peer, sql("T", &within, 1)).await;
+        assert_eq!(said(&judged), (0, ""), "{why}");
+        let found = peer.pull(&pull_by("T", 0, &within)).await;
+        assert_eq!(bodies(found).first().map(String::as_str), Some("one"), "{why}");
+        let refused = check(&peer, sql("T", &beyond, 1)).await;
+        assert_eq!(refused.code, 23);
+        assert!(said(&refused).1.contains(why), "{refused:?}");
+        assert_eq!(peer.pull(&pull_by("T", 0, &beyond)).await.code, 23);
+    }
 }
 
 /// A pull with an expression of its own gets what matches, learns how far it has come, and hears that it is

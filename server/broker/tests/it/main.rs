@@ -7,6 +7,7 @@ mod consume;
 mod delay;
 mod filters;
 mod life;
+mod limits;
 mod offsets;
 mod pull;
 mod registration;

@@ -1,0 +1,115 @@
+//! Limits of requests: one more than allowed is an answer, and the connection lives on.
+
+use ferrocket_protocol::batch::{self, BatchMessage};
+use ferrocket_protocol::requests::pull::PullMessageHeader;
+use ferrocket_protocol::requests::send::SendMessageHeader;
+use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
+use tokio::task::JoinSet;
+
+use crate::support::{PATIENCE, Peer, Rig, SUBSCRIPTION, SUSPEND, field, message, outcome, pull};
+
+/// Pulls these queues of `T` and waits; the number is the pull's, in the order of asking.
+fn wait_for(peer: &Peer, queues: impl IntoIterator<Item = i32>) -> JoinSet<(usize, RemotingCommand)> {
+    let mut pulls = JoinSet::new();
+    for (number, queue_id) in queues.into_iter().enumerate() {
+        let connection = peer.connection.clone();
+        let header = PullMessageHeader {
+            sys_flag: SUBSCRIPTION | SUSPEND,
+            suspend_timeout_millis: 30_000,
+            ..pull("T", queue_id, 0)
+        };
+        pulls.spawn(async move {
+            let request = RemotingCommand::request(RequestCode::PullMessage, &header);
+            (number, connection.call(request, PATIENCE).await.unwrap())
+        });
+    }
+    pulls
+}
+
+/// What a pull that is not held any longer says: go on where you are.
+fn assert_shed(reply: &RemotingCommand) {
+    assert_eq!(outcome(reply), (ResponseCode::PULL_NOT_FOUND.0, "0"));
+    for name in ["minOffset", "maxOffset", "suggestWhichBrokerId"] {
+        assert_eq!(field(reply, name), "0", "{name}");
+    }
+}
+
+/// A connection holds four pulls of one group for one queue; the next one takes the place of the oldest, which is
+/// answered. Another connection has places of its own.
+#[tokio::test]
+async fn pulls_of_one_queue() {
+    let rig = Rig::start(&[]).await;
+    let (peer, other) = (rig.peer().await, rig.peer().await);
+    peer.topic("T", 2, 6).await;
+    let mut others = wait_for(&other, [0]);
+    let mut pulls = wait_for(&peer, [0; 5]);
+    let (number, shed) = pulls.join_next().await.unwrap().unwrap();
+    assert_eq!(number, 0);
+    assert_shed(&shed);
+    assert_eq!(outcome(&peer.pull(&pull("T", 1, 0)).await), (19, "0"));
+    assert_eq!(outcome(&other.pull(&pull("T", 1, 0)).await), (19, "0"));
+    assert!(pulls.try_join_next().is_none() && others.try_join_next().is_none());
+    peer.store("T", 0, "", "x").await;
+    for (number, reply) in [pulls.join_all().await, others.join_all().await].concat() {
+        assert_eq!(outcome(&reply), (0, "1"), "{number}");
+    }
+}
+
+/// A connection holds 4,096 pulls; one more is answered at once.
+#[tokio::test]
+async fn pulls_of_one_connection() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    peer.topic("T", 4_097, 6).await;
+    let mut pulls = wait_for(&peer, 0..4_097);
+    let (number, shed) = pulls.join_next().await.unwrap().unwrap();
+    assert_eq!(number, 4_096);
+    assert_shed(&shed);
+    assert!(pulls.try_join_next().is_none());
+    let other = rig.peer().await;
+    other.store("T", 4_095, "", "x").await;
+    let (number, woken) = pulls.join_next().await.unwrap().unwrap();
+    assert_eq!((number, outcome(&woken)), (4_095, (0, "1")));
+}
+
+/// A batch holds 32,768 messages, however small they are.
+#[tokio::test]
+async fn messages_of_a_batch() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    let send = async |count: usize| {
+        let one = BatchMessage { flag: 0, body: "x".into(), properties: "".into() };
+        let header = SendMessageHeader { batch: Some(true), ..message("T", 0, "") };
+        peer.send(&header, batch::encode(&vec![one; count])).await
+    };
+    let refused = send(32_769).await;
+    assert_eq!(refused.response_code(), ResponseCode::MESSAGE_ILLEGAL);
+    assert_eq!(refused.remark.as_deref(), Some("a batch holds 1 to 32768 messages, this one 32769"));
+    let sent = send(32_768).await;
+    assert_eq!((sent.code, field(&sent, "queueOffset")), (0, "0"));
+    assert_eq!(field(&peer.store("T", 0, "", "next").await, "queueOffset"), "32768");
+}
+
+/// A topic's name has 127 bytes, and it has 65,536 queues.
+#[tokio::test]
+async fn topics() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    for (len, expected) in [(127, ResponseCode::SUCCESS), (128, ResponseCode::SYSTEM_ERROR)] {
+        let reply = peer.send(&message(&"t".repeat(len), 0, ""), "x").await;
+        assert_eq!(reply.response_code(), expected, "{reply:?}");
+    }
+    peer.topic("T", 65_536, 6).await;
+    let header = ferrocket_protocol::requests::topic::CreateTopicHeader {
+        topic: "T".into(),
+        default_topic: "TBW102".into(),
+        read_queue_nums: 65_537,
+        write_queue_nums: 1,
+        perm: 6,
+        topic_filter_type: "SINGLE_TAG".into(),
+        ..Default::default()
+    };
+    let reply = peer.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await;
+    assert_eq!(reply.response_code(), ResponseCode::SYSTEM_ERROR);
+    assert!(reply.remark.unwrap().contains("65537, allowed are 0 to 65536"));
+}
