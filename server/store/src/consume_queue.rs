@@ -454,10 +454,10 @@ impl ConsumeQueue {
         }
         let end = self.end();
         if number > end {
-            let first = self.files().segments.first();
-            if end > 0 && !fill {
+            if !fill {
                 return Ok(false);
             }
+            let first = self.files().segments.first();
             let file = self.files().segments.file_len() / UNIT;
             if (first.is_none() && end == 0) || number / file > end / file {
                 // A queue that begins in the middle: its first file is filled with blanks when it is made.
