@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use ferrocket_store::{AppendError, Call, Disk, Fault, GetStatus, Store, StoreError};
 
-use crate::world::{World, bodies, get, key_of, message, send, singles, try_send};
+use crate::world::{START_MS, World, bodies, get, key_of, message, send, singles, try_send};
 
 /// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
 #[tokio::test]
@@ -59,6 +59,41 @@ fn a_failed_sync_is_made_good_at_the_next_start() {
         let store = world.open();
         assert_eq!(bodies(&store, "A", 0), (0..40).map(body).collect::<Vec<_>>(), "seed {seed}");
         assert_eq!(indexed(&store), 40, "seed {seed}");
+    }
+}
+
+/// After the clock was set back by days, the checkpoint's time does not vouch for what is stored then: not when the
+/// power goes, nor when a sync of the next start fails besides.
+#[test]
+fn a_clock_set_back_far_loses_nothing() {
+    for seed in 0..60 {
+        let world = World::new().sync_flush();
+        let store = world.open();
+        let body = |number: i32| format!("{number:03}{}", "x".repeat(400));
+        (0..20).for_each(|number| drop(send(&store, "A", 0, &body(number))));
+        store.keep_house(true).unwrap();
+        world.clock.set(START_MS - 7 * 86_400_000);
+        for number in 20..60 {
+            world.clock.advance(1_000);
+            send(&store, "A", 0, &body(number));
+        }
+        store.flush().unwrap();
+        store.keep_house(false).unwrap();
+        store.abandon();
+        world.disk.reboot(seed);
+        world.disk.inject(Call::Sync, seed % 20 + 1, Fault::Fail(ErrorKind::Other));
+        if let Ok(store) = world.try_open() {
+            let _ = store.keep_house(true);
+            store.abandon();
+        }
+        world.disk.kill();
+        let store = world.open();
+        store.keep_house(true).unwrap();
+        store.abandon();
+        world.disk.reboot(seed + 1);
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0), (0..60).map(body).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(indexed(&store), 60, "seed {seed}");
     }
 }
 
