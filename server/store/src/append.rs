@@ -149,7 +149,12 @@ impl Store {
         let mut tail = self.log.tail();
         self.admits()?;
         let now_ms = self.clock.now_ms();
+        let newest = tail.timestamp;
         let store_timestamp = tail.stamp(now_ms);
+        if store_timestamp < newest {
+            let lowered = self.checkpoint.lock().expect("checkpoint").lower(store_timestamp);
+            lowered.map_err(|error| self.failed("writing the checkpoint", &error))?;
+        }
         let Placed { answers, mut arrivals, keys, runs } = self.assign(tail.end, store_timestamp, &mut group);
         let bytes = Bytes::from(group.bytes);
         let written = self.write_runs(&mut tail, &runs, &bytes);

@@ -37,6 +37,8 @@ impl Times {
 pub(crate) struct Checkpoint {
     file: Arc<dyn DiskFile>,
     pub(crate) times: Times,
+    /// How often [`Checkpoint::lower`] was called.
+    pub(crate) lowered: u64,
 }
 
 impl Checkpoint {
@@ -45,7 +47,7 @@ impl Checkpoint {
         let failed = || OpenError::io("opening", path);
         if !disk.exists(path).map_err(failed())? {
             let file = segments::build(disk, building, path, FILE_LEN, &[]).map_err(failed())?;
-            return Ok(Self { file, times: Times::default() });
+            return Ok(Self { file, times: Times::default(), lowered: 0 });
         }
         let file = disk.open(path).map_err(failed())?;
         // A file cut short counts as zeros from there on, as it does when Java maps it.
@@ -59,7 +61,15 @@ impl Checkpoint {
         }
         let [physic, logic, index] =
             [0, 8, 16].map(|at| i64::from_be_bytes(bytes[at..at + 8].try_into().unwrap_or_default()));
-        Ok(Self { file, times: Times { physic, logic, index } })
+        Ok(Self { file, times: Times { physic, logic, index }, lowered: 0 })
+    }
+
+    /// The next record's time is earlier than that of the one before: the checkpoint must not speak of it.
+    pub(crate) fn lower(&mut self, timestamp: i64) -> io::Result<()> {
+        self.lowered += 1;
+        let Times { physic, logic, index } = self.times;
+        let below = |time: i64| time.min(timestamp - 1);
+        self.write(Times { physic: below(physic), logic: below(logic), index: below(index) })
     }
 
     /// Writes the times; what later releases keep behind them stays.

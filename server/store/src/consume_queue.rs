@@ -18,7 +18,7 @@ use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::config::UNIT_LEN;
-use crate::disk::{read_full, write_full};
+use crate::disk::{read_full, rewrite, write_full};
 use crate::record;
 use crate::segments::Segments;
 
@@ -348,12 +348,19 @@ impl ConsumeQueue {
         Ok(())
     }
 
-    /// After a crash: what is in the newest files may not be on the disk yet.
+    /// After a crash: the entries of records from `synced` on may not be on the disk yet. They are written again,
+    /// as the crash may have followed a failed sync.
     pub(crate) fn mark_unsynced(&self, synced: i64) -> io::Result<()> {
+        let mut at = self.first_behind(synced) * UNIT;
+        let end = self.state().written * UNIT;
         let mut files = self.files();
-        let starts = files.segments.starts();
-        let from = files.unsynced_from(&starts, synced)?;
-        files.unsynced.extend(starts.into_iter().skip(from));
+        while at < end {
+            let Some((start, file)) = files.segments.file_of(at)? else { break };
+            let to = end.min(start + files.segments.file_len());
+            rewrite(&*file, (at - start) as u64, (to - start) as u64)?;
+            files.unsynced.insert(start);
+            at = to;
+        }
         Ok(())
     }
 
@@ -454,10 +461,10 @@ impl ConsumeQueue {
         }
         let end = self.end();
         if number > end {
-            let first = self.files().segments.first();
-            if end > 0 && !fill {
+            if !fill {
                 return Ok(false);
             }
+            let first = self.files().segments.first();
             let file = self.files().segments.file_len() / UNIT;
             if (first.is_none() && end == 0) || number / file > end / file {
                 // A queue that begins in the middle: its first file is filled with blanks when it is made.

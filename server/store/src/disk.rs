@@ -8,6 +8,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// Bytes that [`rewrite`] holds.
+const REWRITTEN_AT_ONCE: u64 = 1 << 20;
+
 mod os;
 mod sim;
 
@@ -107,6 +110,19 @@ pub(crate) fn read_full(file: &dyn DiskFile, mut buffer: &mut [u8], mut offset: 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Writes what is there from `from` to `to` once more, so that the next sync puts it on the disk. After a sync that
+/// failed, Linux takes what it did not write for written; that ends with the machine, not with the program.
+pub(crate) fn rewrite(file: &dyn DiskFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    while from < to {
+        bytes.resize((to - from).min(REWRITTEN_AT_ONCE) as usize, 0);
+        read_full(file, &mut bytes, from)?;
+        write_full(file, &bytes, from)?;
+        from += bytes.len() as u64;
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(crate) struct State {
     /// Why nothing more is indexed until the store is reopened.
     broken: Option<String>,
     puts: usize,
-    /// Whether recovery dropped the only files there were: then the whole log is to be indexed again.
+    /// Whether a crash left no file: then the whole log is to be indexed again.
     lost: bool,
 }
 
@@ -129,7 +129,7 @@ impl Index {
         })
     }
 
-    /// Up to where the log is indexed; `None` if nothing ever was.
+    /// Up to where the log is indexed; `None` if nothing was when the store was closed.
     pub(crate) fn end(&self) -> Option<i64> {
         let state = self.lock();
         state.files.last().map(|last| last.header.end_physical).or(state.lost.then_some(0))
@@ -196,7 +196,7 @@ impl Index {
                 self.disk.remove_file(&path).map_err(OpenError::io("removing", &path))?;
             }
         }
-        state.lost = newest.is_some() && kept.is_empty();
+        state.lost = !clean && kept.is_empty();
         state.files = kept;
         Ok(())
     }

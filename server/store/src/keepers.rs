@@ -142,7 +142,10 @@ impl Store {
             return Err(why);
         }
         // Everything up to here is in the queues' memory, as the tail was free.
-        let mark = self.log.tail().timestamp;
+        let (mark, lowered) = {
+            let tail = self.log.tail();
+            (tail.timestamp, self.checkpoint.lock().expect("checkpoint").lowered)
+        };
         if !self.is_closed() {
             self.log.prepare_next().map_err(|error| self.failed("making a segment", &error))?;
         }
@@ -165,7 +168,10 @@ impl Store {
             let physic = self.flushed_timestamp.load(Ordering::Acquire);
             let mut checkpoint = self.checkpoint.lock().expect("checkpoint");
             let times = Times { physic, logic: mark, index: indexed.max(checkpoint.times.index) };
-            checkpoint.write(times).map_err(|error| self.failed("writing the checkpoint", &error))?;
+            // Times of before a step back would speak of records behind it, too.
+            if checkpoint.lowered == lowered {
+                checkpoint.write(times).map_err(|error| self.failed("writing the checkpoint", &error))?;
+            }
         }
         Ok(())
     }

@@ -93,9 +93,12 @@ impl Queues {
         table.entry(name.clone()).or_default().entry(queue_id).or_insert_with(make).clone()
     }
 
-    /// Every queue.
+    /// Every queue, by topic and number: what is done to all of them is done in the same order every time.
     pub(crate) fn all(&self) -> Vec<Arc<ConsumeQueue>> {
-        self.table.read().expect("queues").values().flat_map(BTreeMap::values).cloned().collect()
+        let table = self.table.read().expect("queues");
+        let mut topics: Vec<_> = table.iter().collect();
+        topics.sort_unstable_by_key(|(topic, _)| *topic);
+        topics.into_iter().flat_map(|(_, queues)| queues.values()).cloned().collect()
     }
 
     /// The queue has something to write out.
@@ -127,6 +130,8 @@ impl Queues {
             });
             !queues.is_empty()
         });
+        removed
+            .sort_unstable_by(|one, other| (&one.topic, one.queue_id).cmp(&(&other.topic, other.queue_id)));
         for queue in &removed {
             queue.destroy()?;
         }

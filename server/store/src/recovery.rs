@@ -24,7 +24,7 @@ use crate::checkpoint::Times;
 use crate::commit_log::CommitLog;
 use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
-use crate::disk::{DiskFile, read_full};
+use crate::disk::{DiskFile, read_full, rewrite};
 use crate::error::OpenError;
 use crate::index::{Index, IndexKey};
 use crate::queues::{Queues, is_folder_name};
@@ -59,6 +59,8 @@ struct LogEnd {
     why: &'static str,
     /// Store time of the newest record.
     timestamp: i64,
+    /// From here to `offset` the log may be in memory only.
+    unsynced: i64,
 }
 
 /// How a segment ends.
@@ -92,13 +94,13 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
             );
             return Err(OpenError::Layout { path: parts.config.commit_log_dir(), problem });
         }
-        return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0 });
+        return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0, unsynced: 0 });
     }
     for queue in parts.queues.all() {
         drop_foreign_tail(parts, &queue, clean).map_err(queue_io(&queue))?;
     }
     let time_of = |offset| parts.log.store_timestamp_at(offset, record::STORE_TIMESTAMP_LEN);
-    parts.index.recover(clean, parts.times.index, provisional, time_of)?;
+    parts.index.recover(clean, parts.times.index, synced, time_of)?;
 
     let mut from = if clean { clean_start(parts, &starts) } else { crash_start(parts, &starts, synced) };
     let end = loop {
@@ -210,13 +212,17 @@ fn entry_of(parts: &Parts<'_>, found: &Found<'_>) -> QueueEntry {
 /// Reads the log from a segment's start to its end and gives every record to its queue and the index.
 fn scan(parts: &Parts<'_>, starts: &[i64], from: i64, clean: bool) -> Result<Stop, OpenError> {
     let mut timestamp = 0;
-    let mut end = LogEnd { offset: from, why: "no segment", timestamp: 0 };
+    let mut unsynced = None;
+    let mut end = LogEnd { offset: from, why: "no segment", timestamp: 0, unsynced: from };
     for start in starts.iter().copied().filter(|start| *start >= from) {
         let path = segment_path(parts, start);
         let file = parts.log.with_segments(|segments| segments.file_of(start));
         let Some((_, file)) = file.map_err(OpenError::io("opening", &path))? else { break };
         let mut visit = |found: &Found<'_>| {
             timestamp = found.store_timestamp;
+            if !clean && timestamp >= parts.times.physic {
+                unsynced.get_or_insert(found.physical_offset);
+            }
             dispatch(parts, found, from)
         };
         let ended =
@@ -228,9 +234,13 @@ fn scan(parts: &Parts<'_>, starts: &[i64], from: i64, clean: bool) -> Result<Sto
         }
         match ended {
             SegmentEnd::Earlier(place) => return Ok(Stop::Earlier(place)),
-            SegmentEnd::Blank(offset) => end = LogEnd { offset, why: "no segment follows", timestamp },
+            SegmentEnd::Blank(offset) => {
+                let unsynced = unsynced.unwrap_or(offset);
+                end = LogEnd { offset, why: "no segment follows", timestamp, unsynced };
+            }
             SegmentEnd::Broken(offset, why) => {
-                return Ok(Stop::End(LogEnd { offset, why, timestamp }));
+                let unsynced = unsynced.unwrap_or(offset);
+                return Ok(Stop::End(LogEnd { offset, why, timestamp, unsynced }));
             }
         }
     }
@@ -354,10 +364,20 @@ fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), Ope
 }
 
 /// Cuts log and queues to the end and sets where they go on. After a kill what was read from `from` on may be in
-/// memory only: it is synced, as it counts as flushed from now on.
+/// memory only: it is synced, as it counts as flushed from now on. What no checkpoint covers is written again
+/// before, as the program may have ended because a sync had failed.
 fn finish(parts: &Parts<'_>, from: i64, end: &LogEnd) -> Result<i64, OpenError> {
     let dir = parts.config.commit_log_dir();
     parts.log.sync_names().map_err(OpenError::io("syncing", &dir))?;
+    let mut at = end.unsynced;
+    while at < end.offset {
+        let file = parts.log.with_segments(|segments| segments.file_of(at));
+        let Some((start, file)) = file.map_err(OpenError::io("opening the log in", &dir))? else { break };
+        let to = end.offset.min(start + parts.log.segment_len());
+        let rewritten = rewrite(&*file, (at - start) as u64, (to - start) as u64);
+        rewritten.map_err(OpenError::io("writing the log in", &dir))?;
+        at = to;
+    }
     for file in parts.log.files_between(from, end.offset) {
         file.sync().map_err(OpenError::io("syncing the log in", &dir))?;
     }

@@ -190,7 +190,7 @@ impl Store {
     }
 
     /// Ends the store: nothing more is accepted, everything is written and synced, and the abort file goes, so
-    /// that the next start has nothing to repair.
+    /// that the next start has nothing to repair. Where indexing stopped there is: the abort file stays.
     ///
     /// # Errors
     /// That something could not be written, now or earlier. Then the abort file stays and the next start
@@ -203,7 +203,8 @@ impl Store {
         drop(self.log.tail());
         self.stop_keepers();
         let done = self.log.drop_next().map_err(|error| self.failed("removing the unused segment", &error));
-        let done = done.and_then(|()| self.keep_house(true)).and_then(|()| self.remove_abort());
+        let done = done.and_then(|()| self.keep_house(true));
+        let done = done.and_then(|()| self.index.broken().map_or_else(|| self.remove_abort(), |_| Ok(())));
         self.durability.end(StoreError::Closed);
         self.lock.lock().expect("lock file").take();
         done

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use ferrocket_store::{AppendError, Call, Fault, GetStatus, StoreError};
+use ferrocket_store::{AppendError, Call, Disk, Fault, GetStatus, Store, StoreError};
 
-use crate::world::{World, bodies, get, message, send, singles, try_send};
+use crate::world::{START_MS, World, bodies, get, key_of, message, send, singles, try_send};
 
 /// After a failed sync the store takes nothing, acknowledges nothing, and keeps the abort file.
 #[tokio::test]
@@ -31,6 +31,70 @@ async fn a_failed_sync_ends_the_store() {
     let store = world.open();
     assert_eq!(bodies(&store, "A", 0)[0], "durable");
     send(&store, "A", 0, "again");
+}
+
+/// What the system takes for written after a failed sync, although it is not, is written again by the next start:
+/// the power may go later, when more is stored behind it.
+#[test]
+fn a_failed_sync_is_made_good_at_the_next_start() {
+    for seed in 0..40 {
+        let world = World::new().sync_flush();
+        let store = world.open();
+        let body = |number: i32| format!("{number:03}{}", "x".repeat(400));
+        (0..5).for_each(|number| drop(send(&store, "A", 0, &body(number))));
+        store.keep_house(true).unwrap();
+        world.clock.advance(10_000);
+        (5..20).for_each(|number| drop(send(&store, "A", 0, &body(number))));
+        // The log's, the queue's or the index's.
+        world.disk.inject(Call::Sync, seed % 5 + 1, Fault::Fail(ErrorKind::Other));
+        assert!(store.keep_house(true).is_err());
+        store.abandon();
+        world.disk.kill();
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0).len(), 20);
+        (20..40).for_each(|number| drop(send(&store, "A", 0, &body(number))));
+        store.keep_house(true).unwrap();
+        store.abandon();
+        world.disk.reboot(seed);
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0), (0..40).map(body).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(indexed(&store), 40, "seed {seed}");
+    }
+}
+
+/// After the clock was set back by days, the checkpoint's time does not vouch for what is stored then: not when the
+/// power goes, nor when a sync of the next start fails besides.
+#[test]
+fn a_clock_set_back_far_loses_nothing() {
+    for seed in 0..60 {
+        let world = World::new().sync_flush();
+        let store = world.open();
+        let body = |number: i32| format!("{number:03}{}", "x".repeat(400));
+        (0..20).for_each(|number| drop(send(&store, "A", 0, &body(number))));
+        store.keep_house(true).unwrap();
+        world.clock.set(START_MS - 7 * 86_400_000);
+        for number in 20..60 {
+            world.clock.advance(1_000);
+            send(&store, "A", 0, &body(number));
+        }
+        store.flush().unwrap();
+        store.keep_house(false).unwrap();
+        store.abandon();
+        world.disk.reboot(seed);
+        world.disk.inject(Call::Sync, seed % 20 + 1, Fault::Fail(ErrorKind::Other));
+        if let Ok(store) = world.try_open() {
+            let _ = store.keep_house(true);
+            store.abandon();
+        }
+        world.disk.kill();
+        let store = world.open();
+        store.keep_house(true).unwrap();
+        store.abandon();
+        world.disk.reboot(seed + 1);
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0), (0..60).map(body).collect::<Vec<_>>(), "seed {seed}");
+        assert_eq!(indexed(&store), 60, "seed {seed}");
+    }
 }
 
 /// Where an appender flushes because too many messages wait for it, it is told that this failed.
@@ -92,6 +156,71 @@ fn any_failing_call_is_survived() {
             let found = bodies(&store, "A", 0).len() + bodies(&store, "A", 1).len();
             assert!(found >= durable as usize, "{call:?} {nth}: {found} of {durable}");
         }
+    }
+}
+
+/// How many messages of queue A 0 can be found by their key.
+fn indexed(store: &Store) -> usize {
+    let found = |body: &String| {
+        let records = store.query("A", &format!("u-{}", key_of(body)), 9, 0, i64::MAX).records;
+        records.len() == 1
+    };
+    bodies(store, "A", 0).iter().filter(|body| found(body)).count()
+}
+
+/// Where an index file could not be made, messages are stored without keys; the next start gives them theirs,
+/// however the store ended.
+#[test]
+fn an_index_that_stopped_is_completed_at_the_next_start() {
+    // The second file that the first message makes, and the first one behind a full index file.
+    for (before, nth, closes) in [(0, 2, true), (0, 2, false), (13, 1, true), (13, 1, false)] {
+        let world = World::new();
+        let store = world.open();
+        let send = |number: i32| {
+            world.clock.advance(1_000);
+            send(&store, "A", 0, &format!("{number:03}{}", "x".repeat(200)));
+            store.keep_house(true).unwrap();
+        };
+        (0..before).for_each(send);
+        world.disk.inject(Call::Create, nth, Fault::Fail(ErrorKind::StorageFull));
+        (before..60).for_each(send);
+        assert!(store.status().index_stopped.is_some());
+        assert_eq!(indexed(&store), before as usize);
+        if closes {
+            store.close().unwrap();
+        } else {
+            store.abandon();
+            world.disk.kill();
+        }
+        let store = world.open();
+        assert_eq!(indexed(&store), 60, "{before} {closes}");
+    }
+}
+
+/// Queues and index are made again from the log alone, however the store ended.
+#[test]
+fn removed_queues_and_index_are_made_again() {
+    for closes in [true, false] {
+        let world = World::new();
+        let store = world.open();
+        for number in 0..60 {
+            world.clock.advance(1_000);
+            send(&store, "A", 0, &format!("{number:03}{}", "x".repeat(200)));
+            store.keep_house(true).unwrap();
+        }
+        if closes {
+            store.close().unwrap();
+        } else {
+            store.abandon();
+            world.disk.kill();
+        }
+        for folder in ["consumequeue/A/0", "index"] {
+            for name in world.names(folder) {
+                world.disk.remove_file(&world.path(folder).join(name)).unwrap();
+            }
+        }
+        let store = world.open();
+        assert_eq!((bodies(&store, "A", 0).len(), indexed(&store)), (60, 60), "{closes}");
     }
 }
 
