@@ -416,6 +416,22 @@ mod tests {
         assert_eq!(world.topics(), ["T", "TBW102"]);
     }
 
+    /// One more broker than the table takes is refused and leaves no trace; those that are there go on.
+    #[test]
+    fn brokers_have_a_limit() {
+        let mut world = World::default();
+        for number in 0..BROKERS_MAX {
+            world.register(registration(&format!("a{number}"), 0, &format!("a:{number}"), 1, &[]));
+        }
+        let another = registration("b", 0, "b:1", 1, &["T", "U"]);
+        assert_eq!(world.table.register(another.clone(), 0), Err(Unregistered::TooManyBrokers));
+        assert!(world.addrs("b").is_empty() && world.topics().is_empty());
+        world.register(registration("a7", 0, "a:7", 2, &[]));
+        world.table.unregister("a8", "a:8");
+        world.register(another);
+        assert_eq!((world.addrs("b"), world.topics().len()), (vec![(0, "b:1")], 2));
+    }
+
     /// With an equal DataVersion, topics that are missing are added and those that are there stay as they
     /// were changed here; with another one the broker's word counts.
     #[test]
