@@ -1,6 +1,6 @@
 //! The core that producers and consumers of one program share: NameServers, routes, connections, heartbeats.
 //!
-//! Java counterpart: `MQClientInstance`. Left out: the admin calls, filter servers, the VIP channel.
+//! Java counterpart: `MQClientInstance`. Left out: filter servers, the VIP channel.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

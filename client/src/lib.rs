@@ -25,6 +25,7 @@
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
 //! namespaces and pop consumers.
 
+pub mod admin;
 pub mod allocate;
 mod callbacks;
 mod client;

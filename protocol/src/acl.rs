@@ -14,13 +14,12 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 
 use crate::command::{RemotingCommand, Text};
+use crate::requests::query::UNIQUE_KEY_QUERY;
 
 /// The field with the account's name.
 pub const ACCESS_KEY: &str = "AccessKey";
 /// The field with the proof.
 pub const SIGNATURE: &str = "Signature";
-/// The mark of queries by unique key. Java: `MixAll.UNIQUE_MSG_QUERY_FLAG`.
-const UNIQUE_KEY_QUERY: &str = "_UNIQUE_KEY_QUERY";
 
 /// The name and secret of an account, to sign requests with. Java: `SessionCredentials`.
 #[derive(Clone, PartialEq, Eq)]

@@ -19,7 +19,10 @@ use crate::route::{BrokerAddr, TopicRoute};
 
 impl Client {
     /// Asks the NameServer in use, and the others in turn when it fails. Answers with its address.
-    async fn call_name_server(&self, request: RemotingCommand) -> Result<(RemotingCommand, String)> {
+    pub(crate) async fn call_name_server(
+        &self,
+        request: RemotingCommand,
+    ) -> Result<(RemotingCommand, String)> {
         let timeout = self.shared.config.mq_client_api_timeout;
         let mut last = None;
         let candidates: Vec<String> = self.shared.name_servers.candidates().map(str::to_owned).collect();
@@ -44,7 +47,7 @@ impl Client {
     }
 
     /// What NameServers say about a topic.
-    async fn query_route(&self, topic: &Text) -> Result<TopicRouteData> {
+    pub(crate) async fn query_route(&self, topic: &Text) -> Result<TopicRouteData> {
         // Java 4.9.8 does not ask for standard JSON: NameServers go by the version.
         let header = GetRouteInfoHeader { topic: topic.clone(), ..Default::default() };
         let request = self.request(RequestCode::GetRouteinfoByTopic, &header);

@@ -33,7 +33,7 @@ const SEND_ATTEMPTS: usize = 3;
 /// The group under which a client sends on its own behalf (`MixAll.CLIENT_INNER_PRODUCER_GROUP`).
 const INNER_PRODUCER_GROUP: &str = "CLIENT_INNER_PRODUCER";
 /// The topic whose settings new topics take over.
-const CREATE_TOPIC_KEY: &str = "TBW102";
+pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
 const TOPIC_QUEUE_NUMS: i32 = 4;
 
 /// Bits of a pull's system flag (`PullSysFlag`).

@@ -3,6 +3,10 @@
 use super::headers;
 use crate::command::Text;
 
+/// The field of a `QUERY_MESSAGE` that says whether its key is the client's unique one. Java:
+/// `MixAll.UNIQUE_MSG_QUERY_FLAG`.
+pub const UNIQUE_KEY_QUERY: &str = "_UNIQUE_KEY_QUERY";
+
 headers! {
     /// Header of `QUERY_MESSAGE`. Java: `QueryMessageRequestHeader`.
     QueryMessageHeader {

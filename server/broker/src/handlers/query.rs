@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ferrocket_protocol::body::query::{ConsumeQueueData, QueryConsumeQueueResponseBody};
 use ferrocket_protocol::requests::query::{
-    QueryConsumeQueueHeader, QueryMessageHeader, QueryMessageReply, ViewMessageHeader,
+    QueryConsumeQueueHeader, QueryMessageHeader, QueryMessageReply, UNIQUE_KEY_QUERY, ViewMessageHeader,
 };
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
@@ -16,8 +16,6 @@ use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
 
-/// The field that says a query is for a unique key (`MixAll.UNIQUE_MSG_QUERY_FLAG`).
-const UNIQUE_KEY_QUERY: &str = "_UNIQUE_KEY_QUERY";
 /// Most entries of a ConsumeQueue in one answer. Java answers as many as a file holds.
 const ENTRIES_MAX: i32 = 10_000;
 
