@@ -111,13 +111,20 @@ impl std::error::Error for LoadError {}
 pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Result<(), LoadError> {
     for table in tables {
         let name = table.file();
-        let Some(text) = files.read(name).map_err(|error| LoadError::Io(name, error))? else { continue };
-        let Err(damage) = table.load(&text, now_ms) else { continue };
-        tracing::warn!(name, %damage, "a config file is damaged, taking its .bak");
-        let copy = files.read_backup(name).map_err(|error| LoadError::Io(name, error))?;
-        match copy.map(|text| table.load(&text, now_ms)) {
-            Some(Ok(())) => {}
-            Some(Err(_)) | None => return Err(LoadError::Json(name, damage)),
+        let io = |error| LoadError::Io(name, error);
+        let damage = match files.read(name) {
+            Ok(None) => continue,
+            Ok(Some(text)) => table.load(&text, now_ms).err().map(|damage| LoadError::Json(name, damage)),
+            Err(no_text) if no_text.kind() == io::ErrorKind::InvalidData => Some(io(no_text)),
+            Err(error) => return Err(io(error)),
+        };
+        if let Some(damage) = damage {
+            let copy = files.read_backup(name).ok().flatten();
+            if copy.is_none_or(|text| table.load(&text, now_ms).is_err()) {
+                return Err(damage);
+            }
+            tracing::warn!(name, ?damage, "a config file is damaged and kept as .damaged, taking its .bak");
+            files.set_aside(name).map_err(io)?;
         }
     }
     Ok(())
