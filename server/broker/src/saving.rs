@@ -107,7 +107,8 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Takes over the files of these tables. A damaged file is replaced by the copy of its former version; with
-/// both damaged the Broker does not start, or it would forget everybody's topics and offsets.
+/// both damaged the Broker does not start, or it would forget everybody's topics and offsets. A table that
+/// corrects what its file says is written at once.
 pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Result<(), LoadError> {
     for table in tables {
         let name = table.file();
@@ -125,6 +126,9 @@ pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Re
             }
             tracing::warn!(name, ?damage, "a config file is damaged and kept as .damaged, taking its .bak");
             files.set_aside(name).map_err(io)?;
+        }
+        if table.unsaved().take() {
+            files.replace(name, &table.text()).map_err(io)?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@
 //! | 9 | `every_level_that_delivered_is_saved`, `levels_go_on_where_java_stopped`; before `abort` goes: `broker.rs` `levels_are_saved_before_abort_goes` |
 //! | 10 | `op_messages_are_javas`; reading both forms: `transactions.rs` `op_messages_end_half_messages` |
 //! | 16 | `a_fresh_folder_has_no_topics_and_groups`, `transactions_have_javas_offset_keys`, `files_of_both_releases_are_read` |
+//! | 17 | `topics_have_no_batch_queues` |
 
 use std::path::Path;
 use std::sync::Arc;
@@ -415,4 +416,25 @@ async fn files_of_both_releases_are_read() {
         );
         assert!(knows(&peer, "T").await);
     }
+}
+
+/// Rule 17: a topic that 5.3 was told to give batch queues, and that has none yet, becomes a plain one before
+/// its first message: 5.3 would not start on it otherwise.
+#[tokio::test]
+async fn topics_have_no_batch_queues() {
+    let folder = Folder::new();
+    folder.write(
+        "topics.json",
+        "{\"dataVersion\":{\"counter\":3,\"stateVersion\":0,\"timestamp\":1700000000000},\"topicConfigTable\":\
+         {\"B\":{\"attributes\":{\"queue.type\":\"BatchCQ\",\"message.type\":\"NORMAL\"},\"order\":false,\"perm\":6,\
+         \"readQueueNums\":1,\"topicFilterType\":\"SINGLE_TAG\",\"topicName\":\"B\",\"topicSysFlag\":0,\
+         \"writeQueueNums\":1}}}",
+    );
+    let (broker, peer) = folder.start(&[]).await;
+    let text = folder.read("topics.json");
+    assert!(!text.contains("BatchCQ") && text.contains("NORMAL"), "{text}");
+    peer.store("B", 0, "", "x").await;
+    broker.shutdown().await.unwrap();
+    assert!(!folder.read("topics.json").contains("BatchCQ"));
+    assert!(folder.0.path().join("consumequeue/B/0").is_dir());
 }
