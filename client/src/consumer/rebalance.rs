@@ -21,6 +21,7 @@ use std::time::Duration;
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::offset_store::{Hold, Place};
@@ -95,6 +96,8 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
     };
     let mut persist = every(settings.persist_interval);
     let mut expire = every(settings.consume_timeout);
+    // One at a time: two would give the same message back twice.
+    let mut expiring: Option<JoinHandle<()>> = None;
     let mut retry_pause = RETRY_PAUSE;
     let mut next_division = Instant::now();
     loop {
@@ -146,14 +149,17 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
                 }
             }
             _ = expire.tick(), if matches!(consumer.sink, Sink::Push(_)) => {
+                if expiring.as_ref().is_some_and(|last| !last.is_finished()) {
+                    continue;
+                }
                 let consumer = Arc::clone(consumer);
-                tokio::spawn(async move {
+                expiring = Some(tokio::spawn(async move {
                     let Sink::Push(pushed) = &consumer.sink else { return };
                     tokio::select! {
                         () = consumer.stop.raised() => {}
                         () = pushed.expire(&consumer) => {}
                     }
-                });
+                }));
             }
         }
     }

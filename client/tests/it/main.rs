@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod cluster;
+mod given_back;
 mod lite_pull_consumer;
 mod producer;
 mod pull_consumer;

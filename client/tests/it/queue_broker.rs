@@ -35,6 +35,10 @@ pub(crate) struct State {
     held: Vec<(Connection, RemotingCommand, PullMessageHeader)>,
     /// Whether send-backs (36) are refused.
     pub(crate) refuse_send_back: bool,
+    /// Whether send-backs are never answered.
+    pub(crate) ignore_send_back: bool,
+    /// Whether sends (310) are refused.
+    pub(crate) refuse_send: bool,
     pub(crate) connections: Vec<Connection>,
 }
 
@@ -239,12 +243,16 @@ impl State {
                 let offset = records.partition_point(|record| record.store_timestamp < header.timestamp);
                 request.reply_with(&SearchOffsetReply { offset: offset as i64 })
             }
+            RequestCode::ConsumerSendMsgBack if self.ignore_send_back => return None,
             RequestCode::ConsumerSendMsgBack if self.refuse_send_back => {
                 request.reply_error(ResponseCode::SYSTEM_ERROR, "as told")
             }
             RequestCode::ConsumerSendMsgBack => {
                 self.send_back(&ConsumerSendMsgBackHeader::decode(fields).unwrap());
                 request.reply(ResponseCode::SUCCESS)
+            }
+            RequestCode::SendMessageV2 if self.refuse_send => {
+                request.reply_error(ResponseCode::SYSTEM_ERROR, "as told")
             }
             RequestCode::SendMessageV2 => {
                 let header = SendMessageHeader::decode_v2(fields).unwrap();

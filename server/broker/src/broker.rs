@@ -650,6 +650,28 @@ mod tests {
         assert_eq!(broker.shared.store.max_offset("T", 0), stored + 1);
     }
 
+    /// When the file `abort` goes, how far the delay levels have come is on the disk.
+    #[tokio::test]
+    async fn levels_are_saved_before_abort_goes() {
+        let disk = SimDisk::new();
+        let (broker, connection) = start(&disk, &[("messageDelayLevel", "1s")]).await;
+        assert_eq!(send(&connection, "DELAY\u{1}1").await.response_code(), ResponseCode::SUCCESS);
+        let delivered = loop {
+            let reply = pull(&connection, 0, 20_000).await;
+            if reply.response_code() == ResponseCode::SUCCESS {
+                break MessageRecord::decode_all(reply.body).unwrap();
+            }
+        };
+        assert_eq!(delivered.len(), 1);
+        disk.inject(Call::Remove, 1, Fault::PowerCut);
+        broker.shutdown().await.unwrap_err();
+        disk.reboot(1);
+        assert!(disk.exists("/sim/abort".as_ref()).unwrap());
+        let files = ferrocket_store::ConfigFiles::new(Arc::new(disk), "/sim/config".into());
+        let saved = files.read("delayOffset.json").unwrap().unwrap();
+        assert!(saved.split_whitespace().collect::<String>().contains("\"offsetTable\":{1:1"), "{saved}");
+    }
+
     /// Without the permission to write, only sends to ordered topics are refused: their producers must go
     /// where order is kept.
     #[tokio::test]

@@ -107,17 +107,28 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 /// Takes over the files of these tables. A damaged file is replaced by the copy of its former version; with
-/// both damaged the Broker does not start, or it would forget everybody's topics and offsets.
+/// both damaged the Broker does not start, or it would forget everybody's topics and offsets. A table that
+/// corrects what its file says is written at once.
 pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Result<(), LoadError> {
     for table in tables {
         let name = table.file();
-        let Some(text) = files.read(name).map_err(|error| LoadError::Io(name, error))? else { continue };
-        let Err(damage) = table.load(&text, now_ms) else { continue };
-        tracing::warn!(name, %damage, "a config file is damaged, taking its .bak");
-        let copy = files.read_backup(name).map_err(|error| LoadError::Io(name, error))?;
-        match copy.map(|text| table.load(&text, now_ms)) {
-            Some(Ok(())) => {}
-            Some(Err(_)) | None => return Err(LoadError::Json(name, damage)),
+        let io = |error| LoadError::Io(name, error);
+        let damage = match files.read(name) {
+            Ok(None) => continue,
+            Ok(Some(text)) => table.load(&text, now_ms).err().map(|damage| LoadError::Json(name, damage)),
+            Err(no_text) if no_text.kind() == io::ErrorKind::InvalidData => Some(io(no_text)),
+            Err(error) => return Err(io(error)),
+        };
+        if let Some(damage) = damage {
+            let copy = files.read_backup(name).ok().flatten();
+            if copy.is_none_or(|text| table.load(&text, now_ms).is_err()) {
+                return Err(damage);
+            }
+            tracing::warn!(name, ?damage, "a config file is damaged and kept as .damaged, taking its .bak");
+            files.set_aside(name).map_err(io)?;
+        }
+        if table.unsaved().take() {
+            files.replace(name, &table.text()).map_err(io)?;
         }
     }
     Ok(())

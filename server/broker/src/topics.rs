@@ -91,6 +91,11 @@ pub(crate) struct TopicSettings {
     pub(crate) trace_topic: Option<String>,
 }
 
+/// 5.x: the attribute that names the kind of a topic's queues.
+const QUEUE_TYPE: &str = "queue.type";
+/// Its value for queues in `batchconsumequeue/`.
+const BATCH_QUEUES: &str = "BatchCQ";
+
 /// All topics of the broker.
 #[derive(Debug)]
 pub(crate) struct Topics {
@@ -382,12 +387,20 @@ impl Kept for Topics {
         "topics.json"
     }
 
-    /// Adds the file's topics and takes its version.
+    /// Adds the file's topics and takes its version. Queues are plain ones here, and 5.3 does not start on a
+    /// folder in which a topic has those but is said to have batch queues: a file that says so is corrected.
     fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
         let read: TopicConfigSerializeWrapper = fastjson::from_slice(text.as_bytes())?;
         let mut state = self.lock();
         for (name, mut topic) in read.topic_config_table {
             topic.topic_name = name.clone();
+            if let Some(attributes) = &mut topic.attributes
+                && attributes.get(QUEUE_TYPE).is_some_and(|kind| kind == BATCH_QUEUES)
+            {
+                tracing::warn!(topic = name, "the topic's queues become plain ones");
+                attributes.remove(QUEUE_TYPE);
+                self.unsaved.set();
+            }
             state.table.insert(name.into(), Arc::new(topic));
         }
         state.version = read.data_version;

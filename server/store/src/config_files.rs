@@ -44,6 +44,21 @@ impl ConfigFiles {
         self.read_file(&self.dir.join(format!("{name}.bak")))
     }
 
+    /// Takes a `name` that cannot be parsed out of the way: it becomes `NAME.damaged`, so that the next
+    /// [`replace`](Self::replace) does not put it in the place of the good `.bak`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn set_aside(&self, name: &str) -> io::Result<()> {
+        let _one = self.replacing.lock().expect("a thread panicked while it replaced a config file");
+        let path = self.dir.join(name);
+        if !self.disk.exists(&path)? {
+            return Ok(());
+        }
+        self.disk.rename(&path, &path.with_added_extension("damaged"))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
     /// Puts `text` in the place of `name`, whose former text becomes its `.bak`. When this returns, it is on
     /// the disk; if it fails, the former text still is.
     ///

@@ -117,6 +117,7 @@ impl Store {
         let lock = disk.lock(&lock_path).map_err(OpenError::io("locking", &lock_path))?;
         let lock = lock.ok_or_else(|| OpenError::Locked { path: lock_path.clone() })?;
         lock.mark().map_err(OpenError::io("writing", &lock_path))?;
+        refuse_batch_queues(&*disk, &root.join("batchconsumequeue"))?;
         for dir in [&config.commit_log_dir(), &root.join("consumequeue"), &root.join("index"), &building] {
             disk.create_dir_all(dir).map_err(OpenError::io("making", dir))?;
         }
@@ -375,6 +376,15 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Store").field(&self.status()).finish()
     }
+}
+
+/// Refuses a folder with batch consume queues of 5.x: their messages would seem gone, and 5.x would not start
+/// on it again once their topics had plain queues. Java 4.9 does not look there.
+fn refuse_batch_queues(disk: &dyn Disk, dir: &std::path::Path) -> Result<(), OpenError> {
+    let topics = disk.list(dir).map_err(OpenError::io("listing", dir))?;
+    let Some(topic) = topics.into_iter().find(|entry| entry.is_dir) else { return Ok(()) };
+    let problem = "batch consume queues of 5.x cannot be read; delete their topic with 5.x first".to_owned();
+    Err(OpenError::Layout { path: dir.join(topic.name), problem })
 }
 
 /// Refuses settings with which nothing could be stored.

@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod consume_from;
 mod crash;
 mod failures;
 mod hostile;

@@ -6,6 +6,7 @@ mod clients;
 mod consume;
 mod delay;
 mod filters;
+mod java_rules;
 mod life;
 mod limits;
 mod offsets;
