@@ -507,19 +507,11 @@ mod tests {
     use ferrocket_protocol::requests::send::SendMessageHeader;
     use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
     use ferrocket_remoting::{RefuseAll, dial};
-    use ferrocket_store::{Call, DiskSpace, Fault, ManualClock, SimDisk};
+    use ferrocket_store::{Call, DiskSpace, Fault, SimDisk};
 
     use super::*;
 
     async fn start(disk: &SimDisk, settings: &[(&str, &str)]) -> (Broker, Connection) {
-        start_with(disk, settings, Arc::new(SystemClock)).await
-    }
-
-    async fn start_with(
-        disk: &SimDisk,
-        settings: &[(&str, &str)],
-        clock: Arc<dyn Clock>,
-    ) -> (Broker, Connection) {
         let mut all = BrokerSettings::default();
         for (key, value) in [
             ("storePathRootDir", "/sim"),
@@ -535,7 +527,7 @@ mod tests {
         {
             all.set(key, value).unwrap();
         }
-        let broker = Broker::start_on(all, Arc::new(disk.clone()), clock).await.unwrap();
+        let broker = Broker::start_on(all, Arc::new(disk.clone()), Arc::new(SystemClock)).await.unwrap();
         let addr = broker.local_addr().to_string();
         let connection = dial(&addr, Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
         (broker, connection)
@@ -598,17 +590,19 @@ mod tests {
     /// A consumer that asks to be held for ever is answered after a minute.
     #[tokio::test]
     async fn holding_has_a_longest_time() {
-        let clock = Arc::new(ManualClock::new(1_700_000_000_000));
-        let (broker, connection) = start_with(&SimDisk::new(), &[], clock.clone()).await;
+        let (broker, connection) = start(&SimDisk::new(), &[]).await;
         assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        let asked_ms = broker.shared.elapsed_ms();
         let asking = connection.clone();
         let held = tokio::spawn(async move { pull(&asking, 1, i64::MAX).await });
         tokio::task::yield_now().await;
         // A connection's requests are handled in order: when this one is answered, the other is held.
         assert_eq!(pull(&connection, 0, 0).await.response_code(), ResponseCode::SUCCESS);
-        let due = broker.shared.held_pulls().tick(clock.now_ms() + 59_999, |_| false);
+        let due = broker.shared.held_pulls().tick(asked_ms + 59_999, |_| false);
         assert!(due.is_empty());
-        clock.advance(60_000);
+        let due = broker.shared.held_pulls().tick(broker.shared.elapsed_ms() + 60_000, |_| false);
+        assert_eq!(due.len(), 1);
+        pull::answer_held(&broker.shared, due);
         assert_eq!(held.await.unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
     }
 

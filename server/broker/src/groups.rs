@@ -16,6 +16,8 @@ use crate::saving::{Kept, Unsaved};
 
 /// Groups of one broker; further ones are not created.
 const GROUPS_MAX: usize = 1_000_000;
+/// Most bytes of a group's name. Java: `CHARACTER_MAX_LENGTH` of the client's `Validators`.
+pub(crate) const GROUP_LEN_MAX: usize = 255;
 /// Before the names of the system's own groups, which are created even when clients' groups are not.
 const SYSTEM_PREFIX: &str = "CID_RMQ_SYS_";
 const BUILT_IN: [&str; 7] = [
@@ -97,6 +99,10 @@ impl SubscriptionGroups {
         if !auto_create && !group.starts_with(SYSTEM_PREFIX) {
             return None;
         }
+        if group.len() > GROUP_LEN_MAX {
+            tracing::warn!(len = group.len(), GROUP_LEN_MAX, "the name of a consumer group is too long");
+            return None;
+        }
         if state.table.len() >= GROUPS_MAX {
             tracing::warn!(group, GROUPS_MAX, "cannot create the consumer group: there are too many");
             return None;
@@ -110,6 +116,12 @@ impl SubscriptionGroups {
 
     /// Creates or replaces a group's settings. Java: `updateSubscriptionGroupConfig`.
     pub(crate) fn update(&self, group: SubscriptionGroupConfig, now_ms: i64) -> Result<(), Refusal> {
+        if group.group_name.len() > GROUP_LEN_MAX {
+            let len = group.group_name.len();
+            return Err(Refusal::system_error(format!(
+                "the group's name has {len} bytes, allowed are {GROUP_LEN_MAX}"
+            )));
+        }
         let mut state = self.lock();
         if state.table.len() >= GROUPS_MAX && !state.table.contains_key(&*group.group_name) {
             return Err(Refusal::system_error(format!(
@@ -180,6 +192,9 @@ mod tests {
     fn creation() {
         let groups = SubscriptionGroups::new(1);
         assert!(groups.find("g", false, 2).is_none());
+        let long = "g".repeat(GROUP_LEN_MAX + 1);
+        assert!(groups.find(&long, true, 2).is_none());
+        assert!(groups.update(SubscriptionGroupConfig::new(long), 2).is_err());
         assert!(groups.find("CID_RMQ_SYS_TRANS", false, 2).is_some());
         assert!(groups.find("g", true, 3).is_some());
         assert!(groups.find("g", false, 4).is_some());

@@ -8,7 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::body::offset::ConsumerOffsetTable;
 use ferrocket_protocol::fastjson::{self, JsonError};
+use ferrocket_protocol::message::TOPIC_V2_LEN_MAX;
 
+use crate::groups::GROUP_LEN_MAX;
 use crate::saving::{Kept, Unsaved};
 
 /// What [`ConsumerOffsets::query`] answers when nothing is stored. A client may store it, too.
@@ -41,8 +43,12 @@ impl ConsumerOffsets {
     }
 
     /// Stores the offset from which `group` will read on. A smaller one replaces a larger one: resets rely on
-    /// it. Neither topic nor group needs to exist. False when the table is full.
+    /// it. Neither topic nor group needs to exist. False when the table is full, or when their names are longer than
+    /// names can be.
     pub(crate) fn commit(&self, group: &str, topic: &str, queue_id: i32, offset: i64) -> bool {
+        if topic.len() > TOPIC_V2_LEN_MAX || group.len() > GROUP_LEN_MAX {
+            return false;
+        }
         let pair = pair(topic, group);
         let mut table = self.lock();
         let full = table.len() >= PAIRS_MAX;
@@ -194,6 +200,8 @@ mod tests {
         assert!(!offsets.unsaved.take());
         offsets.commit("g", "t", 0, -1);
         assert!(!offsets.unsaved.take(), "the same offset again is no change");
+        assert!(!offsets.commit(&"g".repeat(GROUP_LEN_MAX + 1), "t", 0, 1));
+        assert!(!offsets.commit("g", &"t".repeat(TOPIC_V2_LEN_MAX + 1), 0, 1));
     }
 
     /// The file has Java's shape, and Java's own text with unquoted queue ids is read.

@@ -66,7 +66,10 @@ pub(crate) fn update_consumer_offset(
 ) -> Answer {
     let header = UpdateConsumerOffsetHeader::decode(&request.ext_fields)?;
     if !broker.offsets.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset) {
-        return Err(Refusal::new(ResponseCode::SYSTEM_BUSY, "the broker stores too many consumer offsets"));
+        return Err(Refusal::new(
+            ResponseCode::SYSTEM_BUSY,
+            "the broker stores too many consumer offsets, or the name of group or topic is too long",
+        ));
     }
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
