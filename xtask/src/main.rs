@@ -73,6 +73,7 @@ fn test() -> Result<(), Failure> {
         Cmd::cargo(["deny", "--offline", "check", "licenses", "bans", "sources"]).run()
     })?;
     step("size and dependencies", || budget::check(&root()))?;
+    step("simulation", simulation)?;
     step("documentation", docs)?;
     step("release build", dist)?;
     step("quickstart", quickstart)?;
@@ -107,6 +108,12 @@ fn quick() -> Result<(), Failure> {
             .run()?;
         Cmd::cargo(["test", "--package", "ferrocket-interop-tests", "--lib"]).run()
     })
+}
+
+/// The same seeds every time, so that a change that fails here is to blame. Others are tried by hand.
+fn simulation() -> Result<(), Failure> {
+    Cmd::cargo(["test", "--manifest-path", "sim/Cargo.toml"]).run()?;
+    Cmd::cargo(["run", "--manifest-path", "sim/Cargo.toml", "--", "--seed", "0", "--seeds", "300"]).run()
 }
 
 fn docs() -> Result<(), Failure> {

@@ -197,10 +197,13 @@ fn an_index_that_stopped_is_completed_at_the_next_start() {
     }
 }
 
-/// Queues and index are made again from the log alone, however the store ended.
+/// Queues and index are made again from the log alone, both however the store ended, one of them after a crash.
 #[test]
 fn removed_queues_and_index_are_made_again() {
-    for closes in [true, false] {
+    let (queue, index) = ("consumequeue/A/0", "index");
+    for (closes, folders) in
+        [(true, vec![queue, index]), (false, vec![queue, index]), (false, vec![queue]), (false, vec![index])]
+    {
         let world = World::new();
         let store = world.open();
         for number in 0..60 {
@@ -214,13 +217,13 @@ fn removed_queues_and_index_are_made_again() {
             store.abandon();
             world.disk.kill();
         }
-        for folder in ["consumequeue/A/0", "index"] {
+        for folder in &folders {
             for name in world.names(folder) {
                 world.disk.remove_file(&world.path(folder).join(name)).unwrap();
             }
         }
         let store = world.open();
-        assert_eq!((bodies(&store, "A", 0).len(), indexed(&store)), (60, 60), "{closes}");
+        assert_eq!((bodies(&store, "A", 0).len(), indexed(&store)), (60, 60), "{closes} {folders:?}");
     }
 }
 
