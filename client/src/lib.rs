@@ -65,7 +65,7 @@ pub use producer::{
 };
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{
-    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
+    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Deliveries, Delivery, MessageListenerConcurrently,
     MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,
 };
 pub use selector::MessageSelector;

@@ -5,6 +5,7 @@
 mod callbacks;
 mod cluster;
 mod given_back;
+mod deliveries;
 mod lite_pull_consumer;
 mod producer;
 mod pull_consumer;
