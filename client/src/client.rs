@@ -19,6 +19,7 @@ use crate::callbacks::Callbacks;
 use crate::config::{ClientBuilder, ClientConfig};
 use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, Events, Watchers};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     tracer: Option<Tracer>,
     /// The queue of traces until the task that empties it starts.
     trace_queue: Mutex<Option<TraceQueue>>,
+    watchers: Watchers,
     /// Routes, registrations and fetches under way. Held for look-ups and exchanges, never across an await.
     state: Mutex<State>,
     /// When the client was built: durations are counted from here.
@@ -124,6 +126,7 @@ impl Client {
             replies: Replies::default(),
             tracer,
             trace_queue: Mutex::new(trace_queue),
+            watchers: Watchers::default(),
             state: Mutex::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
@@ -177,6 +180,24 @@ impl Client {
         Ok(self.fetch_route(&topic.into(), None).await?.subscribe_queues().to_vec())
     }
 
+    /// What happens in this client from now on: queues divided, routes changed, connections opened and lost, slow
+    /// handlers, pauses of pulling. At most 256 wait to be taken; the next are counted as
+    /// [`Event::Missed`](crate::Event::Missed). Every stream gets every event.
+    ///
+    /// ```no_run
+    /// # fn run(client: ferrocket::Client) {
+    /// let mut events = client.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.next().await {
+    ///         println!("{event:?}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.shared.watchers.watch()
+    }
+
     /// Ends everything this client started: consumers stop, finish and store their offsets; sends under way
     /// are finished; brokers are told; connections close. Further calls have no effect.
     ///
@@ -202,6 +223,7 @@ impl Client {
         self.lock().consumers.clear();
         self.shared.stop.send_replace(true);
         self.shared.dialer.close_all();
+        self.shared.watchers.close();
         if drained {
             return Ok(());
         }
@@ -222,6 +244,11 @@ impl Client {
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.shared.dialer
+    }
+
+    /// Tells those who watch.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        self.shared.watchers.tell(event);
     }
 
     pub(crate) fn in_flight(&self) -> &InFlight {

@@ -27,6 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::offset_store::{Hold, Place};
 use super::{Assigned, Consumer, Sink};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
 use crate::push_consumer::{ConsumeFromWhere, MessageModel};
@@ -369,9 +370,13 @@ impl Consumer {
 
     /// Tells the application what is ours of a topic's queues now.
     fn tell(&self, topic: &Text, all: &[MessageQueue]) {
-        let Some(listener) = &self.settings.queue_listener else { return };
         let mine: Vec<MessageQueue> =
             self.queues().keys().filter(|queue| queue.topic == *topic).cloned().collect();
+        self.calls.client.tell(|| {
+            let (group, topic) = (self.calls.group.to_string(), topic.to_string());
+            Event::Rebalanced { group, topic, queues: mine.clone() }
+        });
+        let Some(listener) = &self.settings.queue_listener else { return };
         if catch_unwind(AssertUnwindSafe(|| listener(topic, all, &mine))).is_err() {
             tracing::error!(group = %self.calls.group, %topic, "the message queue listener panicked");
         }
