@@ -5,14 +5,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
 use ferrocket_remoting::Dialer;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::callbacks::Callbacks;
@@ -41,10 +43,25 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// heartbeats.
 ///
 /// Cheap to clone. Needs a Tokio runtime with time and I/O once producers or consumers are started.
-/// [`Client::shutdown`] ends everything in order.
+/// [`Client::shutdown`] ends everything in order. When the last clone, producer and consumer of a program is
+/// dropped without it, that is logged, and the shutdown begins in the background: nothing is lost, but the program
+/// may end before offsets are stored, and messages come again.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// None for what the client itself does: its tasks do not keep it alive.
+    _in_use: Option<Arc<InUse>>,
+}
+
+/// Somebody in the program can still use the client.
+struct InUse(Weak<Shared>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(client) = Client::upgrade(&self.0) {
+            client.abandoned();
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -71,9 +88,12 @@ pub(crate) struct Shared {
     heartbeat_wanted: Arc<Notify>,
     /// One permit: see [`Client::membership_turn`].
     membership_turn: Arc<Semaphore>,
+    /// Heartbeats begun, see [`Client::heartbeat`].
+    beats: AtomicU64,
     /// Set to true, or dropped, it ends the background tasks.
     stop: watch::Sender<bool>,
-    background: OnceLock<()>,
+    /// Set once the background tasks run: where they do.
+    background: OnceLock<Handle>,
 }
 
 /// What those who wait for one fetch see: nothing yet, then its outcome.
@@ -133,15 +153,41 @@ impl Client {
             closing: AtomicBool::new(false),
             heartbeat_wanted: Arc::default(),
             membership_turn: Arc::new(Semaphore::new(1)),
+            beats: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             background: OnceLock::new(),
             config,
         });
-        Ok(Self { shared })
+        let in_use = Some(Arc::new(InUse(Arc::downgrade(&shared))));
+        Ok(Self { shared, _in_use: in_use })
     }
 
     pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
-        shared.upgrade().map(|shared| Self { shared })
+        shared.upgrade().map(|shared| Self { shared, _in_use: None })
+    }
+
+    /// The same for tasks and tables of the client's own.
+    pub(crate) fn internal(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), _in_use: None }
+    }
+
+    /// Nobody can shut the client down any more.
+    fn abandoned(self) {
+        let (producers, consumers) = {
+            let state = self.lock();
+            (state.producers.len(), state.consumers.len())
+        };
+        if self.is_closing() || producers + consumers == 0 {
+            return;
+        }
+        tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the client was dropped without a shutdown, which begins now");
+        if let Some(runtime) = self.shared.background.get().cloned() {
+            runtime.spawn(async move {
+                if let Err(error) = self.shutdown().await {
+                    tracing::warn!(%error, "the shutdown of a dropped client");
+                }
+            });
+        }
     }
 
     /// A producer of this group, to be set up and started.
@@ -198,8 +244,10 @@ impl Client {
         self.shared.watchers.watch()
     }
 
-    /// Ends everything this client started: consumers stop, finish and store their offsets; sends under way
-    /// are finished; brokers are told; connections close. Further calls have no effect.
+    /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
+    /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
+    /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
+    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
@@ -207,10 +255,13 @@ impl Client {
         if self.shared.closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        // All at once, so that the slowest handler decides how long it takes.
+        let mut ends = JoinSet::new();
         let consumers = self.lock().consumers.clone();
         for consumer in consumers {
-            consumer.shutdown().await;
+            ends.spawn(async move { consumer.shutdown().await });
         }
+        ends.join_all().await;
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
         if let Some(tracer) = self.tracer() {
             tracer.flush().await;
@@ -305,7 +356,14 @@ impl Client {
         if *self.shared.stop.borrow() {
             return Err(Error::closed("the client"));
         }
-        Ok(self.shared.dialer.call(addr, request, timeout).await?)
+        let reply = self.shared.dialer.call(addr, request, timeout).await?;
+        if reply.response_code() == ResponseCode::GO_AWAY {
+            // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
+            // connection, if it is still or again there.
+            tracing::info!(addr, "the server asked to connect anew");
+            self.shared.dialer.retire(addr);
+        }
+        Ok(reply)
     }
 
     /// One call within `mqClientApiTimeout`; an answer with another code than success is an error.
@@ -332,7 +390,7 @@ impl Client {
         if self.shared.background.get().is_some() {
             return Ok(());
         }
-        let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
+        let runtime = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Config, format!("a client needs a Tokio runtime: {error}"))
         })?;
         self.shared.background.get_or_init(|| {
@@ -348,6 +406,7 @@ impl Client {
                 runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
             }
             runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
+            runtime
         });
         Ok(())
     }

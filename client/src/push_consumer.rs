@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
+use crate::client::Client;
 use crate::consumer::{Assigned, Consumer, Sink, within};
 use crate::error::Result;
 use crate::selector::MessageSelector;
@@ -41,10 +42,13 @@ pub use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
 
 /// A running push consumer. Cheap to clone.
 ///
-/// Dropping it does not stop it: [`PushConsumer::shutdown`] or [`shutdown`](crate::Client::shutdown) of its client does.
+/// Dropping it does not stop it while something else of its [`Client`] is there: [`PushConsumer::shutdown`] or
+/// [`shutdown`](Client::shutdown) of its client does.
 #[derive(Clone)]
 pub struct PushConsumer {
     consumer: Arc<Consumer>,
+    /// Who has a consumer uses the client.
+    _client: Client,
 }
 
 impl PushConsumer {

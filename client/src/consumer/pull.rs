@@ -247,7 +247,8 @@ impl Puller<'_> {
         }
         self.failing = true;
         let pause = match code {
-            Some(ResponseCode::FLOW_CONTROL) => BROKER_FLOW_CONTROL_PAUSE,
+            // The next pull goes over a new connection.
+            Some(ResponseCode::FLOW_CONTROL | ResponseCode::GO_AWAY) => BROKER_FLOW_CONTROL_PAUSE,
             _ => self.consumer.settings.pull_delay_on_failure,
         };
         tokio::time::sleep(pause).await;

@@ -304,7 +304,7 @@ impl PushConsumerBuilder {
             .map_err(|error| config(format!("a consumer needs a Tokio runtime: {error}")))?;
         self.listener = Some(Listener::Deliveries(Arc::new(Inbox::new(runtime))));
         let push = self.start().await?;
-        let deliveries = Deliveries { consumer: Arc::clone(&push.consumer) };
+        let deliveries = Deliveries { consumer: Arc::clone(&push.consumer), _client: push._client.clone() };
         Ok((push, deliveries))
     }
 
@@ -329,7 +329,7 @@ impl PushConsumerBuilder {
         }
         let sink = Sink::Push(Pushed::new(listener, settings.concurrency));
         let consumer = Consumer::start(&client, group, subscriptions, None, settings, sink).await?;
-        Ok(PushConsumer { consumer })
+        Ok(PushConsumer { consumer, _client: client })
     }
 }
 

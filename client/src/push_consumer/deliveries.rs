@@ -23,6 +23,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::concurrent::{self, Handed};
 use super::listener::ConsumeResult;
+use crate::client::Client;
 use crate::consumer::{Assigned, Bell, Consumer, Sink};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
@@ -243,6 +244,8 @@ impl fmt::Debug for Delivery {
 #[must_use]
 pub struct Deliveries {
     pub(super) consumer: Arc<Consumer>,
+    /// Who takes deliveries uses the client.
+    pub(super) _client: Client,
 }
 
 impl Deliveries {

@@ -12,7 +12,7 @@ use crate::queue_broker::QueueBroker;
 pub(crate) struct World {
     pub(crate) broker: QueueBroker,
     pub(crate) client: Client,
-    _names: Server,
+    pub(crate) names: Server,
 }
 
 impl World {
@@ -25,7 +25,7 @@ impl World {
         })
         .await;
         let client = builder(&names).build().unwrap();
-        Self { broker, client, _names: names }
+        Self { broker, client, names }
     }
 
     pub(crate) fn consumer(&self) -> PushConsumerBuilder {
