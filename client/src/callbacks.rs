@@ -20,6 +20,7 @@ use ferrocket_remoting::{Connection, Handler};
 use tokio::sync::Semaphore;
 
 use crate::client::{Client, Shared};
+use crate::events::Event;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 
@@ -113,10 +114,17 @@ impl Handler for Callbacks {
         }
     }
 
-    fn opened(&self, _: &Connection) {
+    fn opened(&self, connection: &Connection) {
         // A broker that restarted knows us again only by a heartbeat. Java 5 sends one, 4.9 waits up to 30 s.
         if let Some(client) = Client::upgrade(&self.client) {
+            client.tell(|| Event::Connected { addr: connection.peer_addr() });
             client.want_heartbeat();
+        }
+    }
+
+    fn closed(&self, connection: &Connection) {
+        if let Some(client) = Client::upgrade(&self.client) {
+            client.tell(|| Event::Disconnected { addr: connection.peer_addr() });
         }
     }
 }

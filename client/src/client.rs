@@ -5,20 +5,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
 use ferrocket_remoting::Dialer;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::callbacks::Callbacks;
 use crate::config::{ClientBuilder, ClientConfig};
 use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Event, Events, Watchers};
 use crate::in_flight::InFlight;
 use crate::message_ids::{MessageIds, now_ms, random};
 use crate::name_servers::NameServers;
@@ -40,10 +43,25 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// heartbeats.
 ///
 /// Cheap to clone. Needs a Tokio runtime with time and I/O once producers or consumers are started.
-/// [`Client::shutdown`] ends everything in order.
+/// [`Client::shutdown`] ends everything in order. When the last clone, producer and consumer of a program is
+/// dropped without it, that is logged, and the shutdown begins in the background: nothing is lost, but the program
+/// may end before offsets are stored, and messages come again.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
+    /// None for what the client itself does: its tasks do not keep it alive.
+    _in_use: Option<Arc<InUse>>,
+}
+
+/// Somebody in the program can still use the client.
+struct InUse(Weak<Shared>);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        if let Some(client) = Client::upgrade(&self.0) {
+            client.abandoned();
+        }
+    }
 }
 
 pub(crate) struct Shared {
@@ -57,6 +75,7 @@ pub(crate) struct Shared {
     tracer: Option<Tracer>,
     /// The queue of traces until the task that empties it starts.
     trace_queue: Mutex<Option<TraceQueue>>,
+    watchers: Watchers,
     /// Routes, registrations and fetches under way. Held for look-ups and exchanges, never across an await.
     state: Mutex<State>,
     /// When the client was built: durations are counted from here.
@@ -69,9 +88,12 @@ pub(crate) struct Shared {
     heartbeat_wanted: Arc<Notify>,
     /// One permit: see [`Client::membership_turn`].
     membership_turn: Arc<Semaphore>,
+    /// Heartbeats begun, see [`Client::heartbeat`].
+    beats: AtomicU64,
     /// Set to true, or dropped, it ends the background tasks.
     stop: watch::Sender<bool>,
-    background: OnceLock<()>,
+    /// Set once the background tasks run: where they do.
+    background: OnceLock<Handle>,
 }
 
 /// What those who wait for one fetch see: nothing yet, then its outcome.
@@ -124,21 +146,48 @@ impl Client {
             replies: Replies::default(),
             tracer,
             trace_queue: Mutex::new(trace_queue),
+            watchers: Watchers::default(),
             state: Mutex::default(),
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
             closing: AtomicBool::new(false),
             heartbeat_wanted: Arc::default(),
             membership_turn: Arc::new(Semaphore::new(1)),
+            beats: AtomicU64::new(0),
             stop: watch::Sender::new(false),
             background: OnceLock::new(),
             config,
         });
-        Ok(Self { shared })
+        let in_use = Some(Arc::new(InUse(Arc::downgrade(&shared))));
+        Ok(Self { shared, _in_use: in_use })
     }
 
     pub(crate) fn upgrade(shared: &Weak<Shared>) -> Option<Self> {
-        shared.upgrade().map(|shared| Self { shared })
+        shared.upgrade().map(|shared| Self { shared, _in_use: None })
+    }
+
+    /// The same for tasks and tables of the client's own.
+    pub(crate) fn internal(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), _in_use: None }
+    }
+
+    /// Nobody can shut the client down any more.
+    fn abandoned(self) {
+        let (producers, consumers) = {
+            let state = self.lock();
+            (state.producers.len(), state.consumers.len())
+        };
+        if self.is_closing() || producers + consumers == 0 {
+            return;
+        }
+        tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the client was dropped without a shutdown, which begins now");
+        if let Some(runtime) = self.shared.background.get().cloned() {
+            runtime.spawn(async move {
+                if let Err(error) = self.shutdown().await {
+                    tracing::warn!(%error, "the shutdown of a dropped client");
+                }
+            });
+        }
     }
 
     /// A producer of this group, to be set up and started.
@@ -177,8 +226,28 @@ impl Client {
         Ok(self.fetch_route(&topic.into(), None).await?.subscribe_queues().to_vec())
     }
 
-    /// Ends everything this client started: consumers stop, finish and store their offsets; sends under way
-    /// are finished; brokers are told; connections close. Further calls have no effect.
+    /// What happens in this client from now on: queues divided, routes changed, connections opened and lost, slow
+    /// handlers, pauses of pulling. At most 256 wait to be taken; the next are counted as
+    /// [`Event::Missed`](crate::Event::Missed). Every stream gets every event.
+    ///
+    /// ```no_run
+    /// # fn run(client: ferrocket::Client) {
+    /// let mut events = client.events();
+    /// tokio::spawn(async move {
+    ///     while let Some(event) = events.next().await {
+    ///         println!("{event:?}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn events(&self) -> Events {
+        self.shared.watchers.watch()
+    }
+
+    /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
+    /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
+    /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
+    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
@@ -186,10 +255,13 @@ impl Client {
         if self.shared.closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        // All at once, so that the slowest handler decides how long it takes.
+        let mut ends = JoinSet::new();
         let consumers = self.lock().consumers.clone();
         for consumer in consumers {
-            consumer.shutdown().await;
+            ends.spawn(async move { consumer.shutdown().await });
         }
+        ends.join_all().await;
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
         if let Some(tracer) = self.tracer() {
             tracer.flush().await;
@@ -202,6 +274,7 @@ impl Client {
         self.lock().consumers.clear();
         self.shared.stop.send_replace(true);
         self.shared.dialer.close_all();
+        self.shared.watchers.close();
         if drained {
             return Ok(());
         }
@@ -222,6 +295,11 @@ impl Client {
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.shared.dialer
+    }
+
+    /// Tells those who watch.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Event) {
+        self.shared.watchers.tell(event);
     }
 
     pub(crate) fn in_flight(&self) -> &InFlight {
@@ -278,7 +356,14 @@ impl Client {
         if *self.shared.stop.borrow() {
             return Err(Error::closed("the client"));
         }
-        Ok(self.shared.dialer.call(addr, request, timeout).await?)
+        let reply = self.shared.dialer.call(addr, request, timeout).await?;
+        if reply.response_code() == ResponseCode::GO_AWAY {
+            // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
+            // connection, if it is still or again there.
+            tracing::info!(addr, "the server asked to connect anew");
+            self.shared.dialer.retire(addr);
+        }
+        Ok(reply)
     }
 
     /// One call within `mqClientApiTimeout`; an answer with another code than success is an error.
@@ -305,7 +390,7 @@ impl Client {
         if self.shared.background.get().is_some() {
             return Ok(());
         }
-        let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
+        let runtime = Handle::try_current().map_err(|error| {
             Error::new(ErrorKind::Config, format!("a client needs a Tokio runtime: {error}"))
         })?;
         self.shared.background.get_or_init(|| {
@@ -321,6 +406,7 @@ impl Client {
                 runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
             }
             runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
+            runtime
         });
         Ok(())
     }

@@ -175,7 +175,7 @@ impl Consumer {
         check_group(&group)?;
         settings.check()?;
         let now = now_ms();
-        let calls = Calls { client: client.clone(), group: group.clone() };
+        let calls = Calls { client: client.internal(), group: group.clone() };
         let mut subscribed = BTreeMap::new();
         for (topic, selector) in &subscriptions {
             let subscription = Subscription::new(topic, selector, now)?;
@@ -260,6 +260,10 @@ impl Consumer {
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
         let subscription = Subscription::new(topic, selector, now_ms())?;
         self.subscriptions().insert(topic.into(), subscription);
+        // Its brokers may be new to us, and have to know us before they are asked for our share.
+        if let Err(error) = self.calls.client.route(&topic.into()).await {
+            tracing::warn!(group = %self.calls.group, topic, %error, "the topic cannot be consumed yet");
+        }
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
         Ok(())

@@ -32,6 +32,7 @@ mod client;
 mod config;
 mod consumer;
 mod error;
+mod events;
 mod fault;
 mod in_flight;
 mod lite_pull_consumer;
@@ -52,6 +53,7 @@ mod validate;
 pub use client::Client;
 pub use config::ClientBuilder;
 pub use error::{Error, ErrorKind, Result};
+pub use events::{Event, Events};
 pub use ferrocket_protocol::body::message_queue::MessageQueue;
 pub use ferrocket_protocol::{LanguageCode, SerializeType};
 pub use ferrocket_remoting::RemotingConfig;
@@ -65,7 +67,7 @@ pub use producer::{
 };
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{
-    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently,
+    ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Deliveries, Delivery, MessageListenerConcurrently,
     MessageListenerOrderly, MessageModel, PushConsumer, PushConsumerBuilder,
 };
 pub use selector::MessageSelector;

@@ -21,6 +21,7 @@ use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use futures_core::Stream;
 
+use crate::client::Client;
 use crate::consumer::{Command, Consumer, Sink, config};
 use crate::error::{Error, Result};
 use crate::message::MessageExt;
@@ -37,11 +38,13 @@ pub(crate) use polls::Polls;
 /// A running consumer that is polled for messages. Cheap to clone; one task should poll at a time, see
 /// [`poll`](Self::poll). Java: `DefaultLitePullConsumer`.
 ///
-/// Dropping it does not stop it: [`LitePullConsumer::shutdown`] or [`shutdown`](crate::Client::shutdown) of its
-/// client does.
+/// Dropping it does not stop it while something else of its [`Client`] is there: [`LitePullConsumer::shutdown`] or
+/// [`shutdown`](Client::shutdown) of its client does.
 #[derive(Clone)]
 pub struct LitePullConsumer {
     consumer: Arc<Consumer>,
+    /// Who has a consumer uses the client.
+    _client: Client,
 }
 
 impl LitePullConsumer {

@@ -131,7 +131,8 @@ impl PullConsumerBuilder {
         let chosen = Some(BTreeSet::new());
         let sink = Sink::Poll(Polls::default());
         let consumer = Consumer::start(&client, group, Vec::new(), chosen, settings, sink).await?;
-        Ok(PullConsumer { consumer, consumer_pull_timeout, suggestions: Arc::default() })
+        let suggestions = Arc::default();
+        Ok(PullConsumer { consumer, _client: client, consumer_pull_timeout, suggestions })
     }
 }
 
@@ -156,6 +157,8 @@ pub struct PullResult {
 #[derive(Clone)]
 pub struct PullConsumer {
     consumer: Arc<Consumer>,
+    /// Who has a consumer uses the client.
+    _client: Client,
     consumer_pull_timeout: Duration,
     /// The broker to ask for each queue, where it is not the master. Held for one look-up or change.
     suggestions: Arc<Mutex<BTreeMap<MessageQueue, i64>>>,
@@ -185,7 +188,7 @@ impl PullConsumer {
         queues.sort();
         // The topic's brokers may not have heard of us: then we would have no share.
         self.consumer.calls.client.heartbeat().await;
-        Ok(self.consumer.share(&topic.into(), &queues).await?.into_iter().collect())
+        Ok(self.consumer.share(&topic.into(), &queues).await?.0.into_iter().collect())
     }
 
     /// Up to `max` messages of a queue from `offset` on that match; at once, with or without any. Java: `pull`.

@@ -3,6 +3,7 @@
 //! ```text
 //! builder.rs        settings, and the start
 //! listener.rs       what the application does with messages
+//! deliveries.rs     messages as a stream, answered one by one
 //! concurrent.rs     work of any order: handle, send back what failed, commit
 //! orderly.rs        work in order, one run per queue at a time
 //! workers.rs        runs work, `concurrency` pieces at once
@@ -16,17 +17,20 @@ use std::sync::Arc;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
-use crate::consumer::{Assigned, Consumer, Sink};
+use crate::client::Client;
+use crate::consumer::{Assigned, Consumer, Sink, within};
 use crate::error::Result;
 use crate::selector::MessageSelector;
 
 mod builder;
 mod concurrent;
+mod deliveries;
 mod listener;
 mod orderly;
 mod workers;
 
 pub use builder::PushConsumerBuilder;
+pub use deliveries::{Deliveries, Delivery};
 pub use listener::{
     ConsumeOrderlyResult, ConsumeResult, MessageListenerConcurrently, MessageListenerOrderly,
 };
@@ -38,10 +42,13 @@ pub use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
 
 /// A running push consumer. Cheap to clone.
 ///
-/// Dropping it does not stop it: [`PushConsumer::shutdown`] or [`shutdown`](crate::Client::shutdown) of its client does.
+/// Dropping it does not stop it while something else of its [`Client`] is there: [`PushConsumer::shutdown`] or
+/// [`shutdown`](Client::shutdown) of its client does.
 #[derive(Clone)]
 pub struct PushConsumer {
     consumer: Arc<Consumer>,
+    /// Who has a consumer uses the client.
+    _client: Client,
 }
 
 impl PushConsumer {
@@ -79,6 +86,21 @@ impl PushConsumer {
         self.consumer.resume();
     }
 
+    /// Changes how many handlers are at work at once, 1 to 1000; those at work finish what they have. Java:
+    /// `updateCorePoolSize`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for another number.
+    pub fn set_concurrency(&self, handlers: usize) -> Result<()> {
+        within("concurrency", handlers as u128, 1, 1000)?;
+        if let Sink::Push(pushed) = &self.consumer.sink {
+            pushed.workers.set_concurrency(handlers);
+            // The next work starts what is missing; so does this, when there is work already.
+            work(&self.consumer, []);
+        }
+        Ok(())
+    }
+
     /// Stops pulling, lets running handlers finish (up to
     /// [`await_termination_when_shutdown`](PushConsumerBuilder::await_termination_when_shutdown)), stores the
     /// offsets, gives locks back and unregisters. Further calls wait for the first.
@@ -111,6 +133,11 @@ impl Pushed {
         Self { listener, workers: Workers::new(concurrency) }
     }
 
+    /// Handlers at work at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.workers.concurrency()
+    }
+
     pub(crate) fn is_orderly(&self) -> bool {
         self.listener.is_orderly()
     }
@@ -118,11 +145,17 @@ impl Pushed {
     /// Throws away what has not started.
     pub(crate) fn close(&self) {
         self.workers.close();
+        if let Listener::Deliveries(inbox) = &self.listener {
+            inbox.close();
+        }
     }
 
-    /// Waits until no handler runs.
+    /// Waits until no handler runs, and no delivery is in anybody's hands.
     pub(crate) async fn idle(&self) {
         self.workers.idle().await;
+        if let Listener::Deliveries(inbox) = &self.listener {
+            inbox.idle().await;
+        }
     }
 
     /// Starts what has to be done with a pull's messages.
@@ -134,7 +167,9 @@ impl Pushed {
         start: bool,
     ) {
         match self.listener {
-            Listener::Concurrently(_) => concurrent::submit(consumer, assigned, fresh),
+            Listener::Concurrently(_) | Listener::Deliveries(_) => {
+                concurrent::submit(consumer, assigned, fresh);
+            }
             Listener::Orderly(_) if start => orderly::submit(consumer, assigned),
             Listener::Orderly(_) => {}
         }
@@ -161,6 +196,8 @@ fn work(consumer: &Arc<Consumer>, jobs: impl IntoIterator<Item = Work>) {
                     concurrent::handle(&consumer, &**listener, &assigned, &offsets).await;
                 }
                 Listener::Orderly(listener) => orderly::run(&consumer, &**listener, &assigned).await,
+                // They are taken, not handed out.
+                Listener::Deliveries(_) => {}
             }
         }
     });

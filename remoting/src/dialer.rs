@@ -192,6 +192,16 @@ impl Dialer {
         }
     }
 
+    /// Has the next call to `addr` dial anew. The connection it has finishes what is under way, and ends when its
+    /// peer closes it or it has been idle: for a peer that said that it is about to go.
+    pub fn retire(&self, addr: &str) {
+        let mut peers = lock(&self.peers);
+        // A dial under way is as new as it can be.
+        if let Some(Peer::Connected(_)) = peers.get(addr) {
+            peers.remove(addr);
+        }
+    }
+
     /// Closes all connections and gives up all dials. The dialer can be used again.
     pub fn close_all(&self) {
         for (_, peer) in lock(&self.peers).drain() {

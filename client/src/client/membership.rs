@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -122,9 +123,14 @@ impl Client {
 
     /// Tells all brokers who is here: masters, and slaves too if there are consumers. A caller that gives up
     /// waiting does not end what has begun.
+    ///
+    /// Many who wait for their turn are served by one heartbeat: the first that begins after they asked.
     pub(crate) async fn heartbeat(&self) {
+        let begun = self.shared.beats.load(Ordering::Acquire);
         let turn = self.membership_turn().await;
-        self.heartbeat_in(turn).await;
+        if self.shared.beats.load(Ordering::Acquire) == begun {
+            self.heartbeat_in(turn).await;
+        }
     }
 
     /// Tells brokers who is here unless all of them know.
@@ -150,6 +156,8 @@ impl Client {
     }
 
     async fn beat(&self) {
+        // Before collecting: who comes later needs another one.
+        self.shared.beats.fetch_add(1, Ordering::AcqRel);
         let (producers, consumers, membership, addrs) = {
             let mut state = self.lock();
             for addr in state.routes.drop_offline() {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{Client, Shared, Template};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
 use crate::route::{BrokerAddr, TopicRoute};
 
 impl Client {
@@ -111,6 +112,7 @@ impl Client {
             (change, if change.changed { state.consumers.clone() } else { Vec::new() })
         };
         if change.changed {
+            self.tell(|| Event::RouteChanged { topic: topic.to_string() });
             tracing::debug!(%topic, queues = route.publish_queues().len(), "route changed");
         }
         if change.new_addrs {

@@ -21,6 +21,7 @@ use super::rebalance::Command;
 use super::stats::Event;
 use super::{Assigned, Consumer, Sink};
 use crate::error::{Error, Result};
+use crate::events;
 use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
 use crate::route::MASTER_ID;
@@ -45,6 +46,7 @@ pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset
         next: offset,
         broker_id: MASTER_ID,
         full_times: 0,
+        is_full: false,
         failing: false,
     };
     tokio::select! {
@@ -62,6 +64,8 @@ struct Puller<'a> {
     /// The broker that the last pull suggested.
     broker_id: i64,
     full_times: u64,
+    /// Pulling pauses at present.
+    is_full: bool,
     /// The last pull failed: a broker that is away for long is worth one line.
     failing: bool,
 }
@@ -107,7 +111,15 @@ impl Puller<'_> {
         let full = full.or_else(|| {
             (all_max < usize::MAX && self.consumer.messages_in_memory() > all_max).then_some(Full::All)
         });
-        let Some(full) = full else { return true };
+        let Some(full) = full else {
+            self.is_full = false;
+            return true;
+        };
+        if !std::mem::replace(&mut self.is_full, true) {
+            let (group, queue) = (self.consumer.calls.group.to_string(), self.assigned.queue().clone());
+            let messages = self.assigned.process().count();
+            self.consumer.calls.client.tell(|| events::Event::FlowControl { group, queue, messages });
+        }
         if self.full_times.is_multiple_of(LOG_EVERY) {
             tracing::info!(queue = %self.assigned.queue(), ?full, times = self.full_times, "pulling pauses: too much in memory");
         }
@@ -235,7 +247,8 @@ impl Puller<'_> {
         }
         self.failing = true;
         let pause = match code {
-            Some(ResponseCode::FLOW_CONTROL) => BROKER_FLOW_CONTROL_PAUSE,
+            // The next pull goes over a new connection.
+            Some(ResponseCode::FLOW_CONTROL | ResponseCode::GO_AWAY) => BROKER_FLOW_CONTROL_PAUSE,
             _ => self.consumer.settings.pull_delay_on_failure,
         };
         tokio::time::sleep(pause).await;

@@ -27,6 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::offset_store::{Hold, Place};
 use super::{Assigned, Consumer, Sink};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Event;
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
 use crate::push_consumer::{ConsumeFromWhere, MessageModel};
@@ -306,8 +307,8 @@ impl Consumer {
         let chosen = self.by_hand().as_ref().map(|chosen| {
             chosen.iter().filter(|queue| queue.topic == *topic).cloned().collect::<BTreeSet<_>>()
         });
-        let assigned = match chosen {
-            Some(chosen) => chosen,
+        let (assigned, mut balanced) = match chosen {
+            Some(chosen) => (chosen, true),
             None => self.share(topic, &queues).await?,
         };
         let at_hand: BTreeMap<MessageQueue, AtHand> = {
@@ -317,7 +318,7 @@ impl Consumer {
             of_topic.map(|(queue, assigned)| (queue.clone(), assigned.at_hand(now))).collect()
         };
         let Division { release, take } = divide(&at_hand, &assigned);
-        let (mut balanced, mut changed) = (true, false);
+        let mut changed = false;
         for queue in release {
             let Some(assigned) = self.queues().get(&queue).cloned() else { continue };
             let released = self.give_up(&assigned).await;
@@ -347,31 +348,40 @@ impl Consumer {
         Ok((balanced, changed))
     }
 
-    /// The share of a topic's sorted queues that should be ours.
+    /// The share of a topic's sorted queues that should be ours, and whether the broker that was asked for the
+    /// group's members knows us: before that there is no share.
     pub(crate) async fn share(
         &self,
         topic: &Text,
         queues: &[MessageQueue],
-    ) -> Result<BTreeSet<MessageQueue>> {
+    ) -> Result<(BTreeSet<MessageQueue>, bool)> {
         if self.settings.message_model == MessageModel::Broadcasting {
-            return Ok(queues.iter().cloned().collect());
+            return Ok((queues.iter().cloned().collect(), true));
         }
         let mut ids = self.calls.consumer_ids(topic).await?;
         ids.sort();
+        let known = ids.iter().any(|id| id == self.calls.client.client_id());
+        if !known {
+            self.calls.client.want_heartbeat();
+        }
         let strategy = &self.settings.strategy;
         let share = strategy.allocate(&self.calls.group, self.calls.client.client_id(), queues, &ids);
         let share = share.map_err(|error| {
             let name = strategy.name();
             Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}")).with_source(error)
         })?;
-        Ok(share.into_iter().collect())
+        Ok((share.into_iter().collect(), known))
     }
 
     /// Tells the application what is ours of a topic's queues now.
     fn tell(&self, topic: &Text, all: &[MessageQueue]) {
-        let Some(listener) = &self.settings.queue_listener else { return };
         let mine: Vec<MessageQueue> =
             self.queues().keys().filter(|queue| queue.topic == *topic).cloned().collect();
+        self.calls.client.tell(|| {
+            let (group, topic) = (self.calls.group.to_string(), topic.to_string());
+            Event::Rebalanced { group, topic, queues: mine.clone() }
+        });
+        let Some(listener) = &self.settings.queue_listener else { return };
         if catch_unwind(AssertUnwindSafe(|| listener(topic, all, &mine))).is_err() {
             tracing::error!(group = %self.calls.group, %topic, "the message queue listener panicked");
         }

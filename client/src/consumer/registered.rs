@@ -90,17 +90,21 @@ impl ConsumerHandle for Registered {
             let topics = subscriptions.iter().map(|data| data.topic.clone());
             topics.map(|topic| (topic.clone(), stats.rates(&topic, now_ms()))).collect()
         };
+        let concurrency = match &consumer.sink {
+            Sink::Push(pushed) => pushed.concurrency(),
+            Sink::Poll(_) => 0,
+        };
         let property = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
         let properties = BTreeMap::from([
             property(running_info::CONSUME_ORDERLY, &consumer.is_orderly()),
-            property(running_info::THREADPOOL_CORE_SIZE, &settings.concurrency),
+            property(running_info::THREADPOOL_CORE_SIZE, &concurrency),
             property(running_info::CONSUMER_START_TIMESTAMP, &consumer.started_ms),
             property(running_info::CONSUME_TYPE, &consumer.consume_type().name()),
             property("consumerGroup", &consumer.calls.group),
             property("messageModel", &settings.message_model.name()),
             property("consumeFromWhere", &settings.consume_from_where.name()),
-            property("consumeThreadMin", &settings.concurrency),
-            property("consumeThreadMax", &settings.concurrency),
+            property("consumeThreadMin", &concurrency),
+            property("consumeThreadMax", &concurrency),
             property("pullBatchSize", &settings.pull_batch_size),
             property("consumeMessageBatchMaxSize", &settings.consume_message_batch_max_size),
             property("pullThresholdForQueue", &settings.pull_threshold_for_queue),
@@ -140,14 +144,19 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
         Sink::Push(pushed) => Some(&pushed.listener),
         Sink::Poll(_) => None,
     };
+    let told = |answer: ConsumeResult| match answer {
+        ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
+        ConsumeResult::SuccessOf(_)
+        | ConsumeResult::ReconsumeLater
+        | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
+        ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
+    };
     let (consume_result, remark) = match listener {
         None => (CMResult::ReturnNull, None),
-        Some(Listener::Concurrently(listener)) => match concurrently(&**listener, messages).await {
-            ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
-            ConsumeResult::SuccessOf(_)
-            | ConsumeResult::ReconsumeLater
-            | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
-            ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
+        Some(Listener::Concurrently(listener)) => told(concurrently(&**listener, messages).await),
+        Some(Listener::Deliveries(inbox)) => match messages.into_iter().next() {
+            Some(message) => told(inbox.direct(message).await),
+            None => (CMResult::ReturnNull, None),
         },
         Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, messages).await {
             ConsumeOrderlyResult::Success => (CMResult::Success, None),

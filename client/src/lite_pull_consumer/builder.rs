@@ -139,7 +139,7 @@ impl LitePullConsumerBuilder {
         let wanted = if by_hand.is_some() { filters } else { subscriptions };
         let sink = Sink::Poll(Polls::default());
         let consumer = Consumer::start(&client, group, wanted, by_hand, settings, sink).await?;
-        Ok(LitePullConsumer { consumer })
+        Ok(LitePullConsumer { consumer, _client: client })
     }
 }
 

@@ -13,13 +13,15 @@ use crate::fault::Faults;
 use crate::route::TopicRoute;
 
 /// The broker answers after which another broker is tried.
-const RETRY_CODES: [ResponseCode; 6] = [
+const RETRY_CODES: [ResponseCode; 7] = [
     ResponseCode::TOPIC_NOT_EXIST,
     ResponseCode::SERVICE_NOT_AVAILABLE,
     ResponseCode::SYSTEM_ERROR,
     ResponseCode::NO_PERMISSION,
     ResponseCode::NO_BUYER_ID,
     ResponseCode::NOT_IN_CURRENT_UNIT,
+    // Java 5: the broker is about to stop, and has not stored it.
+    ResponseCode::GO_AWAY,
 ];
 
 /// What is left of one send.
@@ -200,7 +202,7 @@ mod tests {
     /// Java 4.9's six codes are retried, and what happens on the way there; busy and illegal are not.
     #[test]
     fn what_is_tried_again() {
-        for code in [17, 14, 1, 16, 204, 205] {
+        for code in [17, 14, 1, 16, 204, 205, 1500] {
             assert!(tries_again(&Error::broker(ResponseCode(code), None, "a:1")), "{code}");
         }
         for code in [2, 13, 215] {

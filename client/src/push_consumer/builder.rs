@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrocket_protocol::Text;
+use tokio::runtime::Handle;
 
+use super::deliveries::Inbox;
 use super::listener::{
     ConsumeOrderlyResult, ConsumeResult, Listener, MessageListenerConcurrently, MessageListenerOrderly,
 };
-use super::{PushConsumer, Pushed};
+use super::{Deliveries, PushConsumer, Pushed};
 use crate::client::Client;
 use crate::consumer::{Consumer, Settings, Sink, config, consumer_settings};
 use crate::error::Result;
@@ -272,6 +274,40 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Registers the consumer with the brokers and begins to pull. Instead of a listener, the caller takes
+    /// [`Deliveries`] at its own pace and answers each: several tasks may share them. `concurrency` and the
+    /// batch size have no meaning here; the thresholds of pulling bound what is under way, and
+    /// [`consume_timeout`](Self::consume_timeout) gives back what is not answered.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// let (consumer, mut deliveries) = client.push_consumer("billing").subscribe("Orders", "paid").deliveries().await?;
+    /// while let Some(delivery) = deliveries.next().await {
+    ///     match book(&delivery.body).await {
+    ///         Ok(()) => delivery.ack(),
+    ///         Err(_) => delivery.retry_later(3),
+    ///     }
+    /// }
+    /// # consumer.shutdown().await;
+    /// # async fn book(body: &[u8]) -> std::io::Result<()> { Ok(()) }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); [`ErrorKind::Config`](crate::ErrorKind::Config) also for a listener.
+    pub async fn deliveries(mut self) -> Result<(PushConsumer, Deliveries)> {
+        if self.listener.is_some() {
+            return Err(config("a consumer has a listener or deliveries, not both"));
+        }
+        let runtime = Handle::try_current()
+            .map_err(|error| config(format!("a consumer needs a Tokio runtime: {error}")))?;
+        self.listener = Some(Listener::Deliveries(Arc::new(Inbox::new(runtime))));
+        let push = self.start().await?;
+        let deliveries = Deliveries { consumer: Arc::clone(&push.consumer), _client: push._client.clone() };
+        Ok((push, deliveries))
+    }
+
     /// Registers the consumer with the brokers and begins to consume.
     ///
     /// Topics that do not exist yet are no error: they are consumed once they do.
@@ -293,7 +329,7 @@ impl PushConsumerBuilder {
         }
         let sink = Sink::Push(Pushed::new(listener, settings.concurrency));
         let consumer = Consumer::start(&client, group, subscriptions, None, settings, sink).await?;
-        Ok(PushConsumer { consumer })
+        Ok(PushConsumer { consumer, _client: client })
     }
 }
 

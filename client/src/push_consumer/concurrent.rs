@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
-use super::{Work, work};
+use super::{Listener, Work, work};
 use crate::consumer::stats::Event;
-use crate::consumer::{Assigned, Consumer};
+use crate::consumer::{Assigned, Consumer, Sink};
+use crate::events;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 use crate::trace;
@@ -20,12 +21,18 @@ const LOCAL_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Puts the messages with these offsets to work, in runs of the handler's batch size.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets: &[i64]) {
+    if let Sink::Push(pushed) = &consumer.sink
+        && let Listener::Deliveries(inbox) = &pushed.listener
+    {
+        inbox.submit(assigned, offsets);
+        return;
+    }
     let runs = offsets.chunks(consumer.settings.consume_message_batch_max_size);
     work(consumer, runs.map(|run| Work { assigned: Arc::clone(assigned), offsets: run.to_vec() }));
 }
 
 /// How many messages from the front are done, and the delay level of the others.
-fn done(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
+fn split(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
     match answer {
         ConsumeResult::Success => (messages, 0),
         ConsumeResult::SuccessOf(done) => ((*done).min(messages), 0),
@@ -47,20 +54,72 @@ pub(super) async fn handle(
         return;
     }
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
-    let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, &messages);
+    let handed = Handed::new(consumer, &messages, started);
     let answer = listener::concurrently(listener, messages).await;
+    answered(consumer, assigned, &handled, answer, handed).await;
+}
+
+/// Messages were handed out.
+pub(super) struct Handed {
+    started_ms: i64,
+    traced: Option<trace::Consuming>,
+}
+
+impl Handed {
+    pub(super) fn new(consumer: &Consumer, messages: &[MessageExt], started_ms: i64) -> Self {
+        let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, messages);
+        Self { started_ms, traced }
+    }
+
+    /// Counts and traces the answer.
+    fn note(
+        self,
+        consumer: &Consumer,
+        assigned: &Assigned,
+        answer: &ConsumeResult,
+        ok: usize,
+        failed: usize,
+    ) {
+        let ms = (now_ms() - self.started_ms).max(0) as u64;
+        let success = matches!(answer, ConsumeResult::Success | ConsumeResult::SuccessOf(_));
+        let how = consumer.return_type(success, matches!(answer, ConsumeResult::Failed(_)), ms);
+        trace::consume_after(&consumer.calls.client, self.traced, success, how);
+        let event = Event::Handled { ms, ok: ok as u64, failed: failed as u64 };
+        consumer.count(&assigned.queue().topic, event);
+    }
+}
+
+/// Deals with the answer to messages that were handed out.
+pub(super) async fn answered(
+    consumer: &Arc<Consumer>,
+    assigned: &Arc<Assigned>,
+    handled: &[i64],
+    answer: ConsumeResult,
+    handed: Handed,
+) {
     if let ConsumeResult::Failed(reason) = &answer {
         log_failure(consumer, assigned, reason);
     }
-    let (done, level) = done(&answer, handled.len());
-    let ms = (now_ms() - started).max(0) as u64;
-    let success = matches!(answer, ConsumeResult::Success | ConsumeResult::SuccessOf(_));
-    let how = consumer.return_type(success, matches!(answer, ConsumeResult::Failed(_)), ms);
-    trace::consume_after(&consumer.calls.client, traced, success, how);
-    let event = Event::Handled { ms, ok: done as u64, failed: (handled.len() - done) as u64 };
-    consumer.count(&assigned.queue().topic, event);
-    settle(consumer, assigned, &handled, done, level).await;
+    let (done, level) = split(&answer, handled.len());
+    handed.note(consumer, assigned, &answer, done, handled.len() - done);
+    settle(consumer, assigned, handled, done, level).await;
     assigned.handled.notify_waiters();
+}
+
+/// Messages that were handed out are done.
+pub(super) fn done(consumer: &Consumer, assigned: &Assigned, handled: &[i64], handed: Handed) {
+    handed.note(consumer, assigned, &ConsumeResult::Success, handled.len(), 0);
+    commit(consumer, assigned, handled.iter().copied());
+    assigned.handled.notify_waiters();
+}
+
+/// Takes settled messages out and moves the offset.
+fn commit(consumer: &Consumer, assigned: &Assigned, settled: impl IntoIterator<Item = i64>) {
+    let offset = assigned.process().remove(settled, now_ms());
+    if let Some(offset) = offset {
+        // Void if the queue was revoked meanwhile.
+        consumer.offsets.table().advance(&assigned.hold, offset);
+    }
 }
 
 pub(super) fn log_failure(consumer: &Consumer, assigned: &Assigned, reason: &str) {
@@ -103,11 +162,7 @@ async fn settle(
             }
         }
     }
-    let offset = assigned.process().remove(settled, now_ms());
-    if let Some(offset) = offset {
-        // Void if the queue was revoked meanwhile.
-        consumer.offsets.table().advance(&assigned.hold, offset);
-    }
+    commit(consumer, assigned, settled);
     if !again.is_empty() {
         let (consumer, assigned) = (Arc::clone(consumer), Arc::clone(assigned));
         tokio::spawn(async move {
@@ -126,6 +181,12 @@ pub(crate) async fn expire(consumer: &Consumer) {
     for assigned in queues {
         let stuck: Vec<MessageExt> = assigned.process().expired(timeout_ms, now_ms());
         for message in stuck {
+            consumer.calls.client.tell(|| events::Event::SlowHandler {
+                group: consumer.calls.group.to_string(),
+                queue: assigned.queue().clone(),
+                msg_id: message.msg_id.to_string(),
+                timeout: consumer.settings.consume_timeout,
+            });
             let level = EXPIRED_DELAY_LEVEL;
             if let Err(error) =
                 consumer.calls.send_back(&message, level, consumer.reconsume_times_max()).await
@@ -134,10 +195,7 @@ pub(crate) async fn expire(consumer: &Consumer) {
                 break;
             }
             tracing::info!(group = %consumer.calls.group, message = %message.msg_id, "a message whose handler is stuck was given back");
-            let offset = assigned.process().remove([message.queue_offset], now_ms());
-            if let Some(offset) = offset {
-                consumer.offsets.table().advance(&assigned.hold, offset);
-            }
+            commit(consumer, &assigned, [message.queue_offset]);
         }
         assigned.handled.notify_waiters();
     }
@@ -150,10 +208,10 @@ mod tests {
     /// A partial success counts from the front and never beyond the batch.
     #[test]
     fn answers_split_the_batch() {
-        assert_eq!(done(&ConsumeResult::Success, 3), (3, 0));
-        assert_eq!(done(&ConsumeResult::SuccessOf(2), 3), (2, 0));
-        assert_eq!(done(&ConsumeResult::SuccessOf(9), 3), (3, 0));
-        assert_eq!(done(&ConsumeResult::ReconsumeLater, 3), (0, 0));
-        assert_eq!(done(&ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
+        assert_eq!(split(&ConsumeResult::Success, 3), (3, 0));
+        assert_eq!(split(&ConsumeResult::SuccessOf(2), 3), (2, 0));
+        assert_eq!(split(&ConsumeResult::SuccessOf(9), 3), (3, 0));
+        assert_eq!(split(&ConsumeResult::ReconsumeLater, 3), (0, 0));
+        assert_eq!(split(&ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
     }
 }

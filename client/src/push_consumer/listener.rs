@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::deliveries::Inbox;
 use crate::message::MessageExt;
 
 /// What a concurrent listener says about its messages. Java: `ConsumeConcurrentlyStatus` with the two settings
@@ -136,6 +137,8 @@ where
 pub(crate) enum Listener {
     Concurrently(Arc<dyn MessageListenerConcurrently>),
     Orderly(Arc<dyn MessageListenerOrderly>),
+    /// None: the application takes deliveries.
+    Deliveries(Arc<Inbox>),
 }
 
 impl Listener {

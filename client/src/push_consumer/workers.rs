@@ -19,7 +19,6 @@ pub(crate) struct Workers<J> {
 }
 
 struct Shared<J> {
-    concurrency: usize,
     /// Guards the list and the counts, for one push or pop.
     state: Mutex<State<J>>,
     /// Told when the last runner ends.
@@ -29,6 +28,8 @@ struct Shared<J> {
 struct State<J> {
     waiting: VecDeque<J>,
     running: usize,
+    /// How many may run.
+    concurrency: usize,
     closed: bool,
 }
 
@@ -39,7 +40,12 @@ impl<J> Shared<J> {
 
     /// The next piece of work; without any the runner is over.
     fn next(&self) -> Option<J> {
-        self.state().waiting.pop_front()
+        let mut state = self.state();
+        // Fewer may run than before: this one is too many.
+        if state.running > state.concurrency {
+            return None;
+        }
+        state.waiting.pop_front()
     }
 }
 
@@ -59,8 +65,20 @@ impl<J> Drop for Running<J> {
 impl<J: Send + 'static> Workers<J> {
     /// At most `concurrency` pieces of work at once, at least one.
     pub(crate) fn new(concurrency: usize) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0, closed: false });
-        Self { shared: Arc::new(Shared { concurrency: concurrency.max(1), state, idle: Notify::new() }) }
+        let concurrency = concurrency.max(1);
+        let state = Mutex::new(State { waiting: VecDeque::new(), running: 0, concurrency, closed: false });
+        Self { shared: Arc::new(Shared { state, idle: Notify::new() }) }
+    }
+
+    /// How many pieces of work may run at once.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.shared.state().concurrency
+    }
+
+    /// From now on at most so many at once, at least one. More start with the next
+    /// [`submit`](Self::submit), of nothing too.
+    pub(crate) fn set_concurrency(&self, concurrency: usize) {
+        self.shared.state().concurrency = concurrency.max(1);
     }
 
     /// Adds work to the end of the list, for runners that `work` on it; after [`close`](Self::close) it is
@@ -76,7 +94,7 @@ impl<J: Send + 'static> Workers<J> {
                 return;
             }
             state.waiting.extend(jobs);
-            let starts = state.waiting.len().min(self.shared.concurrency - state.running);
+            let starts = state.waiting.len().min(state.concurrency.saturating_sub(state.running));
             state.running += starts;
             starts
         };
@@ -153,6 +171,37 @@ mod tests {
         workers.idle().await;
         assert_eq!(most.load(Ordering::SeqCst), 3);
         assert_eq!(*order.lock().unwrap(), (0..10).collect::<Vec<_>>());
+    }
+
+    /// More work at once after the limit was raised, and less after it was lowered.
+    #[tokio::test]
+    async fn the_limit_can_change() {
+        let workers = Workers::new(1);
+        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let work = {
+            let gate = gate.clone();
+            move |number: i32| {
+                let (gate, started) = (gate.clone(), started.clone());
+                async move {
+                    started.send(number).unwrap();
+                    gate.acquire().await.unwrap().forget();
+                }
+            }
+        };
+        workers.submit(0..6, work.clone());
+        assert_eq!(starts.recv().await, Some(0));
+        workers.set_concurrency(3);
+        workers.submit([], work);
+        assert_eq!((starts.recv().await, starts.recv().await), (Some(1), Some(2)));
+        workers.set_concurrency(1);
+        // Two of the three end with their work, the third goes on.
+        gate.add_permits(3);
+        assert_eq!(starts.recv().await, Some(3));
+        let running = workers.shared.state().running;
+        assert_eq!((running, workers.concurrency()), (1, 1));
+        gate.add_permits(3);
+        workers.idle().await;
     }
 
     /// Closing lets what runs finish, and starts nothing more.

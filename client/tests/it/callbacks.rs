@@ -1,5 +1,7 @@
 //! What brokers ask of a client.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferrocket::Message;
@@ -7,7 +9,7 @@ use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::client::{GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader};
 use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
 
-use crate::cluster::{Server, Take, builder, name_server_for, stored};
+use crate::cluster::{Server, Take, builder, is_send, name_server_for, stored};
 
 /// Requests about groups that are not here, and unknown requests, are answered as Java answers them; the
 /// connection stays.
@@ -40,6 +42,26 @@ async fn every_request_is_answered() {
     let reply = ask(RemotingCommand::request(RequestCode::GetBrokerConfig, &Empty)).await;
     assert_eq!(reply.response_code(), ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
     assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+}
+
+/// A broker of 5.x that is about to stop asks to go away: what it refused goes over a new connection.
+#[tokio::test]
+async fn asked_to_go_away_it_connects_anew() {
+    let told = AtomicBool::new(false);
+    let broker = Server::start(move |request| match is_send(request) && !told.swap(true, Ordering::SeqCst) {
+        true => Take::Reply(request.reply_error(ResponseCode::GO_AWAY, "please go away")),
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    let producer = client.producer("g").start().await.unwrap();
+    let heartbeats = broker.wait_for(RequestCode::HeartBeat, 1);
+    let (sent, _) = tokio::join!(producer.send(Message::new("T", "m")), heartbeats);
+    assert!(sent.unwrap().is_ok());
+    let peers: BTreeSet<_> = broker.connections().iter().map(|connection| connection.peer_addr()).collect();
+    assert_eq!(peers.len(), 2);
+    assert_eq!(broker.seen(RequestCode::SendMessageV2).len(), 2);
 }
 
 /// A farewell waits for the answer to a heartbeat under way: a broker that handled them the other way round

@@ -105,6 +105,11 @@ impl Server {
         self.seen(code)
     }
 
+    /// All connections that clients opened.
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.connections.lock().unwrap().clone()
+    }
+
     /// The last connection a client opened.
     pub(crate) fn connection(&self) -> Connection {
         self.connections.lock().unwrap().last().unwrap().clone()

@@ -5,6 +5,8 @@
 mod callbacks;
 mod cluster;
 mod given_back;
+mod deliveries;
+mod events;
 mod lite_pull_consumer;
 mod producer;
 mod pull_consumer;

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 use crate::cluster::{Server, builder, name_server, route};
 use crate::queue_broker::QueueBroker;
 
-/// A broker called `a`, with two queues of topic T and one of each retry topic, and a client of it.
+/// A broker called `a`, with two queues of topic T, one of U and one of each retry topic, and a client of it.
 pub(crate) struct World {
     pub(crate) broker: QueueBroker,
     pub(crate) client: Client,
-    _names: Server,
+    pub(crate) names: Server,
 }
 
 impl World {
@@ -21,11 +21,11 @@ impl World {
         let (topic, retry) = (route(&[("a", broker.addr, 2)]), route(&[("a", broker.addr, 1)]));
         let names = name_server(move |name| match name {
             "T" => Some(topic.clone()),
-            _ => name.starts_with("%RETRY%").then(|| retry.clone()),
+            _ => (name == "U" || name.starts_with("%RETRY%")).then(|| retry.clone()),
         })
         .await;
         let client = builder(&names).build().unwrap();
-        Self { broker, client, _names: names }
+        Self { broker, client, names }
     }
 
     pub(crate) fn consumer(&self) -> PushConsumerBuilder {

@@ -159,6 +159,12 @@ async fn reconnects() {
     dialer.call(&text, request(ECHO, ""), SOON).await.unwrap();
     let second = dialer.existing(&text).unwrap();
     assert_ne!(first.id(), second.id());
+    dialer.retire(&text);
+    dialer.call(&text, request(ECHO, ""), SOON).await.unwrap();
+    assert_ne!(dialer.existing(&text).unwrap().id(), second.id());
+    // What is under way on a retired connection is finished.
+    second.call(request(ECHO, ""), SOON).await.unwrap();
+    let second = dialer.existing(&text).unwrap();
     dialer.forget(&text);
     soon(second.closed()).await;
     dialer.oneway(&text, request(ECHO, "")).await.unwrap();
