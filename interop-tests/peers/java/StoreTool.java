@@ -25,8 +25,9 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * Arguments: folder, bytes of a segment, bytes of a queue file, index slots, index entries, messages to write,
  * their label, close|halt.
  *
- * Output, in lines that begin with "tool: ": "before" and "after", each followed by a line for every message in its queue: topic, queue id,
- * offset, message id, hash of the body, tags code of its entry, results of a query for its unique key.
+ * Output, in lines that begin with "tool: ": "before" and "after", each followed by a line for every entry of every queue:
+ * topic, queue id, offset, the message's own queue and offset, its places in other queues, message id, hash of
+ * the body, tags code of the entry, results of a query for its unique key.
  * "refused" if the folder does not load, Java's own words if it does not start.
  */
 public class StoreTool {
@@ -42,6 +43,8 @@ public class StoreTool {
         config.setMaxHashSlotNum(Integer.parseInt(args[3]));
         config.setMaxIndexNum(Integer.parseInt(args[4]));
         config.setHaListenPort(0);
+        config.setEnableLmq(true);
+        config.setEnableMultiDispatch(true);
         int count = Integer.parseInt(args[5]);
         DefaultMessageStore store =
             new DefaultMessageStore(config, new BrokerStatsManager("tool", false), null, new BrokerConfig());
@@ -103,6 +106,10 @@ public class StoreTool {
             // The longest level: nothing is delivered while this runs.
             message.setDelayTimeLevel(18);
         }
+        if (number % 4 == 0) {
+            String queues = number % 8 == 0 ? "%LMQ%a,%LMQ%b" : "%LMQ%b";
+            MessageAccessor.putProperty(message, MessageConst.PROPERTY_INNER_MULTI_DISPATCH, queues);
+        }
         message.setPropertiesString(MessageDecoder.messageProperties2String(message.getProperties()));
         PutMessageResult result = store.putMessage(message);
         if (!result.isOk()) {
@@ -132,7 +139,7 @@ public class StoreTool {
         MessageExt message = MessageDecoder.decode(bytes, true, false);
         result.release();
         String key = message.getProperty(MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
-        QueryMessageResult found = store.queryMessage(topic, key, 32, 0, Long.MAX_VALUE);
+        QueryMessageResult found = store.queryMessage(message.getTopic(), key, 32, 0, Long.MAX_VALUE);
         // After a crash Java indexes the newest indexed message again.
         long matches = found.getMessageBufferList().stream().map(match -> match.getLong(28)).distinct().count();
         found.release();
@@ -140,7 +147,9 @@ public class StoreTool {
         long tagsCode = entry.getByteBuffer().getLong(12);
         entry.release();
         int hash = new String(message.getBody(), StandardCharsets.UTF_8).hashCode();
-        return topic + " " + message.getQueueId() + " " + message.getQueueOffset() + " " + message.getMsgId() + " "
+        String own = message.getTopic() + "-" + message.getQueueId() + "-" + message.getQueueOffset();
+        String places = message.getProperty(MessageConst.PROPERTY_INNER_MULTI_QUEUE_OFFSET);
+        return topic + " " + queueId + " " + offset + " " + own + " " + places + " " + message.getMsgId() + " "
             + hash + " " + tagsCode + " " + matches;
     }
 }

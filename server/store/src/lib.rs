@@ -12,7 +12,7 @@
 //!
 //! [`Store`] is the way in. The hard parts are apart from the disk: it is reached through [`Disk`], of which
 //! [`SimDisk`] loses power, and time through [`Clock`]. Nothing here knows of sockets or of what messages mean,
-//! with the exception of three properties: tags, keys and the delay level.
+//! with the exception of some properties: tags, keys, the delay level and the other queues of a message.
 
 mod append;
 mod checkpoint;
@@ -30,6 +30,7 @@ mod golden;
 mod index;
 mod index_file;
 mod keepers;
+mod multi_dispatch;
 mod query;
 mod queues;
 mod record;
@@ -46,5 +47,6 @@ pub use consume_queue::QueueEntry;
 pub use disk::{Call, DirEntry, Disk, DiskFile, DiskLock, DiskSpace, Fault, OsDisk, SimDisk};
 pub use error::{AppendError, OpenError, StoreError};
 pub use get::{GetLimits, GetResult, GetStatus};
+pub use multi_dispatch::is_lmq;
 pub use query::QueryResult;
 pub use store::{Arrivals, Store, StoreStatus};

@@ -8,6 +8,7 @@ mod delay;
 mod filters;
 mod java_rules;
 mod life;
+mod light_queues;
 mod limits;
 mod offsets;
 mod pull;
