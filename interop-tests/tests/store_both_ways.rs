@@ -45,6 +45,8 @@ struct Folder {
     /// What the side before found at its end, one line for each message.
     expected: Vec<String>,
     turns: usize,
+    /// Whether Java keeps tags codes in `consumequeue_ext`.
+    ext: bool,
 }
 
 impl Folder {
@@ -53,7 +55,7 @@ impl Folder {
         let dir = tempfile::tempdir().unwrap();
         let class_path = workshop.class_path("servers-4.9.7").unwrap();
         let tool = workshop.peers.join("java/StoreTool.java");
-        Self { dir, class_path, tool, expected: Vec::new(), turns: 0 }
+        Self { dir, class_path, tool, expected: Vec::new(), turns: 0, ext: false }
     }
 
     fn root(&self) -> PathBuf {
@@ -85,6 +87,7 @@ impl Folder {
             [SEGMENT, QUEUE_FILE, SLOTS.into(), ENTRIES.into(), count as i64].map(|arg| arg.to_string()),
         );
         java.args([label, if matches!(end, End::Clean) { "close" } else { "halt" }]);
+        java.arg(if self.ext { "ext" } else { "plain" });
         let output = java.output().map_err(|error| format!("java: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         // The store logs to the same place.
@@ -218,6 +221,21 @@ fn java_to_ours_to_java() {
         folder.turn(Side::Ours, ends[1]);
         folder.turn(Side::Java, ends[2]);
         folder.turn(Side::Ours, End::Clean);
+    }
+}
+
+/// Java with `enableConsumeQueueExt` and ours take turns: ours knows the tags code of every entry of Java's, and
+/// Java goes on with those that ours writes.
+#[test]
+fn java_with_consumequeue_ext() {
+    for ends in [[End::Clean, End::Kill], [End::Kill, End::Clean]] {
+        let mut folder = Folder { ext: true, ..Folder::new() };
+        folder.turn(Side::Java, ends[0]);
+        assert!(folder.root().join("consumequeue_ext/TopicA/0").is_dir());
+        folder.turn(Side::Ours, ends[1]);
+        folder.turn(Side::Java, ends[1]);
+        folder.turn(Side::Ours, ends[0]);
+        folder.turn(Side::Java, End::Clean);
     }
 }
 

@@ -9,6 +9,7 @@ import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.store.ConsumeQueue;
+import org.apache.rocketmq.store.ConsumeQueueExt;
 import org.apache.rocketmq.store.DefaultMessageStore;
 import org.apache.rocketmq.store.GetMessageResult;
 import org.apache.rocketmq.store.MessageExtBrokerInner;
@@ -23,7 +24,7 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * (close) or at once (halt).
  *
  * Arguments: folder, bytes of a segment, bytes of a queue file, index slots, index entries, messages to write,
- * their label, close|halt.
+ * their label, close|halt, ext|plain (enableConsumeQueueExt, in files of 1,000 bytes).
  *
  * Output, in lines that begin with "tool: ": "before" and "after", each followed by a line for every entry of every queue:
  * topic, queue id, offset, the message's own queue and offset, its places in other queues, message id, hash of
@@ -45,6 +46,8 @@ public class StoreTool {
         config.setHaListenPort(0);
         config.setEnableLmq(true);
         config.setEnableMultiDispatch(true);
+        config.setEnableConsumeQueueExt(args[8].equals("ext"));
+        config.setMappedFileSizeConsumeQueueExt(1000);
         int count = Integer.parseInt(args[5]);
         DefaultMessageStore store =
             new DefaultMessageStore(config, new BrokerStatsManager("tool", false), null, new BrokerConfig());
@@ -146,6 +149,10 @@ public class StoreTool {
         SelectMappedBufferResult entry = store.getConsumeQueue(topic, queueId).getIndexBuffer(offset);
         long tagsCode = entry.getByteBuffer().getLong(12);
         entry.release();
+        ConsumeQueueExt.CqExtUnit unit = store.getConsumeQueue(topic, queueId).getExt(tagsCode);
+        if (unit != null) {
+            tagsCode = unit.getTagsCode();
+        }
         int hash = new String(message.getBody(), StandardCharsets.UTF_8).hashCode();
         String own = message.getTopic() + "-" + message.getQueueId() + "-" + message.getQueueOffset();
         String places = message.getProperty(MessageConst.PROPERTY_INNER_MULTI_QUEUE_OFFSET);

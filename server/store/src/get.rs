@@ -159,7 +159,8 @@ impl Store {
                     break 'scan;
                 }
                 result.next_begin_offset += 1;
-                if !matches(entry.tags_code) {
+                // Whose tags are not known goes out: clients look at them again.
+                if !self.with_tags_code(entry).is_none_or(|entry| matches(entry.tags_code)) {
                     continue;
                 }
                 if !entry.is_message() || entry.physical_offset < log_min {

@@ -4,6 +4,7 @@
 //! ```text
 //! <root>/commitlog/<20 digits>                   every message: the only truth
 //! <root>/consumequeue/<topic>/<id>/<20 digits>   each queue's messages as places in the CommitLog
+//! <root>/consumequeue_ext/…                      of Java: only read around and removed
 //! <root>/index/<local time>                      keys of messages as places in the CommitLog
 //! <root>/config/*.json                           what the broker keeps: topics, groups, offsets
 //! <root>/checkpoint, abort, lock                 how far the disk is; that the store is open; whose it is
@@ -21,6 +22,7 @@ mod commit_log;
 mod config;
 mod config_files;
 mod consume_queue;
+mod consume_queue_ext;
 mod disk;
 mod durability;
 mod error;
