@@ -10,8 +10,8 @@
 //!
 //! A light queue (LMQ) is a queue whose topic begins with `%LMQ%`: it has the number 0 and no settings. A name
 //! without the prefix, or every name without `enableLmq`, is an ordinary topic; the queue in it has the
-//! message's number. Unlike Java, a delayed message is listed when it is delivered, not also before; offsets
-//! that a sender made up are taken out; a name that cannot be a folder is refused. Java counterpart:
+//! message's number. Unlike Java, delayed and half messages are listed when they are delivered, not also before;
+//! offsets that a sender made up are taken out; a name that cannot be a folder is refused. Java counterpart:
 //! `MultiDispatch`.
 
 use std::collections::HashMap;
@@ -32,6 +32,8 @@ use crate::record::{self, SCHEDULE_TOPIC};
 const LMQ_PREFIX: &str = "%LMQ%";
 /// Between two names, and two offsets.
 const SPLITTER: char = ',';
+/// Where messages wait that are not to be seen yet, or not at all.
+const WAITING_TOPICS: [&str; 3] = [SCHEDULE_TOPIC, "RMQ_SYS_TRANS_HALF_TOPIC", "TRANS_CHECK_MAX_TIME_TOPIC"];
 /// Queues that one message may name. Java sets no limit but that of the properties.
 pub(crate) const LISTED_MAX: usize = 1_024;
 /// Bytes of a queue's name: what a folder's name may have.
@@ -119,9 +121,8 @@ pub(crate) fn find(
     record: &MessageRecord,
 ) -> Result<Listed, AppendError> {
     let mut found = Listed::default();
-    let shown = record::has_queue_offset(record.sys_flag);
-    if !shown || *record.topic == *SCHEDULE_TOPIC || !record.properties.contains(names::INNER_MULTI_DISPATCH)
-    {
+    let waits = WAITING_TOPICS.contains(&&*record.topic) || !record::has_queue_offset(record.sys_flag);
+    if waits || !record.properties.contains(names::INNER_MULTI_DISPATCH) {
         return Ok(found);
     }
     let list = get(&record.properties, names::INNER_MULTI_DISPATCH).unwrap_or_default();

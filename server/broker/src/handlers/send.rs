@@ -97,12 +97,7 @@ pub(super) fn admit(
                 let topic = Some(&header.topic).filter(|topic| topic.starts_with(RETRY_PREFIX))?;
                 broker.topics.create_in_send_back(topic, 1, PERM_READ | PERM_WRITE, sys_flag, now_ms)
             };
-            created.or_else(for_retry).ok_or_else(|| {
-                Refusal::new(
-                    ResponseCode::TOPIC_NOT_EXIST,
-                    format!("topic[{}] not exist, apply first please!{SEE_FAQ}", header.topic),
-                )
-            })?
+            created.or_else(for_retry).ok_or_else(|| no_topic(&header.topic))?
         }
     };
     // Also after creation: the topic may have fewer queues than the client believes.
@@ -159,8 +154,13 @@ fn plan_send(
     Ok(Outgoing { records: planned.records, wait: planned.wait, kind })
 }
 
-/// Whether the message may be listed in the other topics that it names. Java lists it anywhere, whoever sends
-/// it; light queues belong to nobody.
+fn no_topic(topic: &str) -> Refusal {
+    let remark = format!("topic[{topic}] not exist, apply first please!{SEE_FAQ}");
+    Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark)
+}
+
+/// Whether the message may be listed in the other topics that it names: they exist, and may be sent to. Java
+/// lists it anywhere, whoever sends it; light queues belong to nobody.
 fn admit_listed(
     broker: &Shared,
     connection: &Connection,
@@ -172,6 +172,7 @@ fn admit_listed(
     for topic in names.split(',').filter(|name| !name.trim().is_empty() && !is_light(name)) {
         topics::validate(topic)?;
         topics::refuse_sending(topic)?;
+        broker.topics.get(topic).ok_or_else(|| no_topic(topic))?;
         acl::admit_ending(broker, request, connection.peer_addr().ip(), topic)?;
     }
     Ok(())

@@ -1,12 +1,15 @@
 //! Light queues (LMQ) and messages that are listed in several queues.
 
 use ferrocket_protocol::body::offset::ConsumerOffsetTable;
+use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::offset::{
     GetMaxOffsetHeader, QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader,
 };
 use ferrocket_protocol::requests::pull::PullMessageHeader;
+use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::topic::DeleteTopicHeader;
+use ferrocket_protocol::requests::transaction::EndTransactionHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson, properties};
 
 use crate::support::{Peer, Rig, SUSPEND, field, message, outcome, pull};
@@ -129,6 +132,7 @@ async fn light_groups_commit() {
 async fn what_cannot_be_listed_is_refused() {
     let rig = Rig::start(&[ON[0], ON[1], ("maxLmqConsumeQueueNum", "1")]).await;
     let peer = rig.peer().await;
+    peer.topic("U", 4, 6).await;
     for (queues, code, words) in [
         (
             "%LMQ%a,%LMQ%b",
@@ -137,6 +141,7 @@ async fn what_cannot_be_listed_is_refused() {
         ),
         ("%LMQ%a/../../x", ResponseCode::MESSAGE_ILLEGAL, "the message is illegal"),
         ("SCHEDULE_TOPIC_XXXX", ResponseCode::NO_PERMISSION, "Sending message to topic[SCHEDULE_TOPIC_XXXX]"),
+        ("V", ResponseCode::TOPIC_NOT_EXIST, "topic[V] not exist, apply first please!"),
         ("../x", ResponseCode::SYSTEM_ERROR, "The specified topic contains illegal characters"),
     ] {
         let reply = peer.send(&message("T", 0, &listed(queues)), "x").await;
@@ -146,6 +151,30 @@ async fn what_cannot_be_listed_is_refused() {
     assert_eq!(max_offset(&peer, "T").await, "0");
     peer.store("T", 0, &listed("%LMQ%a,U"), "x").await;
     assert_eq!((max_offset(&peer, "%LMQ%a").await, max_offset(&peer, "U").await), ("1".into(), "1".into()));
+}
+
+/// A half message is listed when it is committed, one that is rolled back never.
+#[tokio::test]
+async fn transactions_are_listed_when_they_end() {
+    let rig = Rig::start(&ON).await;
+    let peer = rig.peer().await;
+    let properties = format!("TRAN_MSG\u{1}true\u{2}PGROUP\u{1}pg\u{2}{}", listed("%LMQ%a"));
+    for (commit_or_rollback, there) in [(12, "0"), (8, "1")] {
+        let half = SendMessageHeader { sys_flag: 4, ..message("T", 0, &properties) };
+        let sent = peer.send(&half, "x").await;
+        assert_eq!(max_offset(&peer, "%LMQ%a").await, "0");
+        let end = EndTransactionHeader {
+            producer_group: "pg".into(),
+            tran_state_table_offset: field(&sent, "queueOffset").parse().unwrap(),
+            commit_log_offset: OffsetMessageId::parse(field(&sent, "msgId")).unwrap().physical_offset,
+            commit_or_rollback,
+            ..EndTransactionHeader::default()
+        };
+        let reply = peer.call(RemotingCommand::request(RequestCode::EndTransaction, &end)).await;
+        assert_eq!(reply.code, 0, "{reply:?}");
+        assert_eq!(max_offset(&peer, "%LMQ%a").await, there);
+    }
+    assert_eq!(&*peer.first_message("%LMQ%a", 0).await.topic, "T");
 }
 
 /// A delayed message is listed when it is delivered, once.

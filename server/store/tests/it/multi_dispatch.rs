@@ -134,15 +134,19 @@ fn what_is_not_listed() {
         half.sys_flag = sys_flag::TRANSACTION_PREPARED;
         let mut delayed = listed("SCHEDULE_TOPIC_XXXX", 2, "later", "%LMQ%a");
         delayed.properties = format!("{}\u{2}DELAY\u{1}3", delayed.properties).into();
+        let stored_half = listed("RMQ_SYS_TRANS_HALF_TOPIC", 0, "half", "%LMQ%a");
         let mut forged = listed("T", 0, "forged", "%LMQ%a,U");
         forged.properties = format!("INNER_MULTI_QUEUE_OFFSET\u{1}0,0\u{2}{}", forged.properties).into();
         let batch = Append { records: vec![forged.clone(), forged] };
-        for sent in
-            store.append(vec![Append { records: vec![half] }, Append { records: vec![delayed] }, batch])
-        {
+        for sent in store.append(vec![
+            Append { records: vec![half] },
+            Append { records: vec![delayed] },
+            Append { records: vec![stored_half] },
+            batch,
+        ]) {
             sent.unwrap();
         }
-        assert_eq!(store.queues().len(), 2, "{:?}", store.queues());
+        assert_eq!(store.queues().len(), 3, "{:?}", store.queues());
         assert_eq!(read(&store, "T", 0), [("forged".to_owned(), None), ("forged".to_owned(), None)]);
     }
 }
