@@ -1,5 +1,6 @@
 //! A store folder goes from Java's store to ours and back, and the other way, after clean stops and after
-//! kills: every message is in its queue at its offset, with its id, content, tags code and key, on both sides.
+//! kills: every message is in its queue at its offset, and in the light queues that it names, with its id, content,
+//! tags code and key, on both sides.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,8 @@ const SLOTS: u32 = 100;
 const ENTRIES: u32 = 300;
 /// Messages that each side writes in a turn: several segments, queue files and index files.
 const COUNT: usize = 150;
+/// Entries that they make: every fourth also stands in a light queue, every eighth in two.
+const ENTRIES_MADE: usize = COUNT + COUNT.div_ceil(4) + COUNT.div_ceil(8);
 const HOST: &str = "127.0.0.1:10911";
 const TOPICS: [&str; 3] = ["TopicA", "TopicB", "%RETRY%group"];
 const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
@@ -42,6 +45,8 @@ struct Folder {
     /// What the side before found at its end, one line for each message.
     expected: Vec<String>,
     turns: usize,
+    /// Whether Java keeps tags codes in `consumequeue_ext`.
+    ext: bool,
 }
 
 impl Folder {
@@ -50,7 +55,7 @@ impl Folder {
         let dir = tempfile::tempdir().unwrap();
         let class_path = workshop.class_path("servers-4.9.7").unwrap();
         let tool = workshop.peers.join("java/StoreTool.java");
-        Self { dir, class_path, tool, expected: Vec::new(), turns: 0 }
+        Self { dir, class_path, tool, expected: Vec::new(), turns: 0, ext: false }
     }
 
     fn root(&self) -> PathBuf {
@@ -68,7 +73,7 @@ impl Folder {
             Side::Ours => self.ours(&label, end),
         };
         compare(&before, &self.expected, &format!("{side:?} opens the folder in {label}"));
-        assert_eq!(after.len(), before.len() + COUNT, "{side:?} {end:?} in {label}");
+        assert_eq!(after.len(), before.len() + ENTRIES_MADE, "{side:?} {end:?} in {label}");
         self.expected = after;
     }
 
@@ -82,6 +87,7 @@ impl Folder {
             [SEGMENT, QUEUE_FILE, SLOTS.into(), ENTRIES.into(), count as i64].map(|arg| arg.to_string()),
         );
         java.args([label, if matches!(end, End::Clean) { "close" } else { "halt" }]);
+        java.arg(if self.ext { "ext" } else { "plain" });
         let output = java.output().map_err(|error| format!("java: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         // The store logs to the same place.
@@ -120,6 +126,8 @@ fn open(root: &Path) -> Result<Arc<Store>, OpenError> {
         max_index_num: ENTRIES,
         store_host: HOST.parse().unwrap(),
         disk_space_warning_level_ratio: 100,
+        enable_lmq: true,
+        enable_multi_dispatch: true,
         ..StoreConfig::default()
     };
     Store::open(config, Arc::new(OsDisk), Arc::new(SystemClock))
@@ -139,6 +147,10 @@ fn message(label: &str, number: usize) -> MessageRecord {
     if delayed {
         properties
             .push_str(&format!("\u{2}DELAY\u{1}18\u{2}REAL_TOPIC\u{1}{topic}\u{2}REAL_QID\u{1}{queue_id}"));
+    }
+    if number.is_multiple_of(4) {
+        let queues = if number.is_multiple_of(8) { "%LMQ%a,%LMQ%b" } else { "%LMQ%b" };
+        properties.push_str(&format!("\u{2}INNER_MULTI_DISPATCH\u{1}{queues}"));
     }
     MessageRecord {
         topic: if delayed { SCHEDULE_TOPIC } else { topic }.into(),
@@ -173,12 +185,15 @@ fn list(store: &Store) -> Vec<String> {
             };
             let view = RecordView::parse(record).unwrap();
             let key = properties::get(view.properties, "UNIQ_KEY").unwrap();
-            let matches = store.query(&topic, key, 32, 0, i64::MAX).records.len();
+            let matches = store.query(view.topic, key, 32, 0, i64::MAX).records.len();
             let id = OffsetMessageId { host: view.store_host, physical_offset: view.physical_offset };
             let hash = java_hash(std::str::from_utf8(view.body).unwrap());
             let tags_code = store.entry(&topic, queue_id, offset).unwrap().tags_code;
-            let place = format!("{topic} {} {}", view.queue_id, view.queue_offset);
-            lines.push(format!("{place} {id} {hash} {tags_code} {matches}"));
+            let own = format!("{}-{}-{}", view.topic, view.queue_id, view.queue_offset);
+            let places = properties::get(view.properties, "INNER_MULTI_QUEUE_OFFSET").unwrap_or("null");
+            lines.push(format!(
+                "{topic} {queue_id} {offset} {own} {places} {id} {hash} {tags_code} {matches}"
+            ));
         }
     }
     lines
@@ -206,6 +221,21 @@ fn java_to_ours_to_java() {
         folder.turn(Side::Ours, ends[1]);
         folder.turn(Side::Java, ends[2]);
         folder.turn(Side::Ours, End::Clean);
+    }
+}
+
+/// Java with `enableConsumeQueueExt` and ours take turns: ours knows the tags code of every entry of Java's, and
+/// Java goes on with those that ours writes.
+#[test]
+fn java_with_consumequeue_ext() {
+    for ends in [[End::Clean, End::Kill], [End::Kill, End::Clean]] {
+        let mut folder = Folder { ext: true, ..Folder::new() };
+        folder.turn(Side::Java, ends[0]);
+        assert!(folder.root().join("consumequeue_ext/TopicA/0").is_dir());
+        folder.turn(Side::Ours, ends[1]);
+        folder.turn(Side::Java, ends[1]);
+        folder.turn(Side::Ours, ends[0]);
+        folder.turn(Side::Java, End::Clean);
     }
 }
 

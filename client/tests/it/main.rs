@@ -4,9 +4,9 @@
 
 mod callbacks;
 mod cluster;
-mod given_back;
 mod deliveries;
 mod events;
+mod given_back;
 mod lite_pull_consumer;
 mod producer;
 mod pull_consumer;

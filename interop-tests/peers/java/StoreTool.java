@@ -9,6 +9,7 @@ import org.apache.rocketmq.common.message.MessageConst;
 import org.apache.rocketmq.common.message.MessageDecoder;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.store.ConsumeQueue;
+import org.apache.rocketmq.store.ConsumeQueueExt;
 import org.apache.rocketmq.store.DefaultMessageStore;
 import org.apache.rocketmq.store.GetMessageResult;
 import org.apache.rocketmq.store.MessageExtBrokerInner;
@@ -23,10 +24,11 @@ import org.apache.rocketmq.store.stats.BrokerStatsManager;
  * (close) or at once (halt).
  *
  * Arguments: folder, bytes of a segment, bytes of a queue file, index slots, index entries, messages to write,
- * their label, close|halt.
+ * their label, close|halt, ext|plain (enableConsumeQueueExt, in files of 1,000 bytes).
  *
- * Output, in lines that begin with "tool: ": "before" and "after", each followed by a line for every message in its queue: topic, queue id,
- * offset, message id, hash of the body, tags code of its entry, results of a query for its unique key.
+ * Output, in lines that begin with "tool: ": "before" and "after", each followed by a line for every entry of every queue:
+ * topic, queue id, offset, the message's own queue and offset, its places in other queues, message id, hash of
+ * the body, tags code of the entry, results of a query for its unique key.
  * "refused" if the folder does not load, Java's own words if it does not start.
  */
 public class StoreTool {
@@ -42,6 +44,10 @@ public class StoreTool {
         config.setMaxHashSlotNum(Integer.parseInt(args[3]));
         config.setMaxIndexNum(Integer.parseInt(args[4]));
         config.setHaListenPort(0);
+        config.setEnableLmq(true);
+        config.setEnableMultiDispatch(true);
+        config.setEnableConsumeQueueExt(args[8].equals("ext"));
+        config.setMappedFileSizeConsumeQueueExt(1000);
         int count = Integer.parseInt(args[5]);
         DefaultMessageStore store =
             new DefaultMessageStore(config, new BrokerStatsManager("tool", false), null, new BrokerConfig());
@@ -103,6 +109,10 @@ public class StoreTool {
             // The longest level: nothing is delivered while this runs.
             message.setDelayTimeLevel(18);
         }
+        if (number % 4 == 0) {
+            String queues = number % 8 == 0 ? "%LMQ%a,%LMQ%b" : "%LMQ%b";
+            MessageAccessor.putProperty(message, MessageConst.PROPERTY_INNER_MULTI_DISPATCH, queues);
+        }
         message.setPropertiesString(MessageDecoder.messageProperties2String(message.getProperties()));
         PutMessageResult result = store.putMessage(message);
         if (!result.isOk()) {
@@ -132,15 +142,21 @@ public class StoreTool {
         MessageExt message = MessageDecoder.decode(bytes, true, false);
         result.release();
         String key = message.getProperty(MessageConst.PROPERTY_UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
-        QueryMessageResult found = store.queryMessage(topic, key, 32, 0, Long.MAX_VALUE);
+        QueryMessageResult found = store.queryMessage(message.getTopic(), key, 32, 0, Long.MAX_VALUE);
         // After a crash Java indexes the newest indexed message again.
         long matches = found.getMessageBufferList().stream().map(match -> match.getLong(28)).distinct().count();
         found.release();
         SelectMappedBufferResult entry = store.getConsumeQueue(topic, queueId).getIndexBuffer(offset);
         long tagsCode = entry.getByteBuffer().getLong(12);
         entry.release();
+        ConsumeQueueExt.CqExtUnit unit = store.getConsumeQueue(topic, queueId).getExt(tagsCode);
+        if (unit != null) {
+            tagsCode = unit.getTagsCode();
+        }
         int hash = new String(message.getBody(), StandardCharsets.UTF_8).hashCode();
-        return topic + " " + message.getQueueId() + " " + message.getQueueOffset() + " " + message.getMsgId() + " "
+        String own = message.getTopic() + "-" + message.getQueueId() + "-" + message.getQueueOffset();
+        String places = message.getProperty(MessageConst.PROPERTY_INNER_MULTI_QUEUE_OFFSET);
+        return topic + " " + queueId + " " + offset + " " + own + " " + places + " " + message.getMsgId() + " "
             + hash + " " + tagsCode + " " + matches;
     }
 }

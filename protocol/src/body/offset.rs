@@ -16,6 +16,9 @@ pub struct ConsumerOffsetTable {
     pub data_version: Option<DataVersion>,
     /// The next offset to consume, by `topic@group` and queue id.
     pub offset_table: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// With `enableLmq`: those of groups that read light queues, by `topic@group`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lmq_offset_table: Option<BTreeMap<String, i64>>,
 }
 
 /// The file `delayOffset.json` and the answer to `GET_ALL_DELAY_OFFSET`. Java: `DelayOffsetSerializeWrapper`.

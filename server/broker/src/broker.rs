@@ -247,9 +247,10 @@ impl Broker {
         };
 
         let now_ms = clock.now_ms();
+        let light = values.topics.light;
         let topics = Topics::new(&values.topics, now_ms);
-        let groups = SubscriptionGroups::new(now_ms);
-        let offsets = ConsumerOffsets::default();
+        let groups = SubscriptionGroups::new(now_ms).with_light(light);
+        let offsets = ConsumerOffsets::default().with_light(light);
         let filters = ConsumerFilters::default();
         let delay = Delay::new(delays_ms);
         // In Java's order.
@@ -279,7 +280,7 @@ impl Broker {
             }
         }
         let shared = Arc::new(Shared {
-            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms)),
+            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms)).with_light(light),
             settings: live,
             clock,
             started: Instant::now(),

@@ -11,6 +11,8 @@ use ferrocket_protocol::body::group::{SubscriptionGroupConfig, SubscriptionGroup
 use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::fastjson::{self, JsonError};
 
+use ferrocket_store::is_lmq;
+
 use crate::refusal::Refusal;
 use crate::saving::{Kept, Unsaved};
 
@@ -35,6 +37,8 @@ const BUILT_IN: [&str; 7] = [
 pub(crate) struct SubscriptionGroups {
     /// Looked at by every pull; held for one look-up or one change.
     state: Mutex<State>,
+    /// `enableLmq`: groups of light queues have the defaults and are not kept.
+    light: bool,
     unsaved: Unsaved,
 }
 
@@ -52,7 +56,12 @@ impl SubscriptionGroups {
             .map(|name| (Text::from_static(name), Arc::new(SubscriptionGroupConfig::new(name))))
             .collect();
         let version = DataVersion::new(now_ms);
-        Self { state: Mutex::new(State { table, version }), unsaved: Unsaved::default() }
+        Self { state: Mutex::new(State { table, version }), light: false, unsaved: Unsaved::default() }
+    }
+
+    /// The same with `enableLmq`, or without.
+    pub(crate) fn with_light(self, light: bool) -> Self {
+        Self { light, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,6 +101,9 @@ impl SubscriptionGroups {
         auto_create: bool,
         now_ms: i64,
     ) -> Option<Arc<SubscriptionGroupConfig>> {
+        if self.light && is_lmq(group) {
+            return Some(Arc::new(SubscriptionGroupConfig::new(group)));
+        }
         let mut state = self.lock();
         if let Some(there) = state.table.get(group) {
             return Some(there.clone());
@@ -114,13 +126,16 @@ impl SubscriptionGroups {
         Some(created)
     }
 
-    /// Creates or replaces a group's settings. Java: `updateSubscriptionGroupConfig`.
+    /// Creates or replaces a group's settings; those of a light group stay what they are. Java: `updateSubscriptionGroupConfig`.
     pub(crate) fn update(&self, group: SubscriptionGroupConfig, now_ms: i64) -> Result<(), Refusal> {
         if group.group_name.len() > GROUP_LEN_MAX {
             let len = group.group_name.len();
             return Err(Refusal::system_error(format!(
                 "the group's name has {len} bytes, allowed are {GROUP_LEN_MAX}"
             )));
+        }
+        if self.light && is_lmq(&group.group_name) {
+            return Ok(());
         }
         let mut state = self.lock();
         if state.table.len() >= GROUPS_MAX && !state.table.contains_key(&*group.group_name) {
@@ -175,6 +190,21 @@ impl Kept for SubscriptionGroups {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Groups of light queues need not exist and are not kept.
+    #[test]
+    fn light_groups() {
+        let groups = SubscriptionGroups::new(1).with_light(true);
+        assert!(groups.find("%LMQ%g", false, 2).unwrap().consume_enable);
+        let off = SubscriptionGroupConfig { consume_enable: false, ..SubscriptionGroupConfig::new("%LMQ%g") };
+        groups.update(off.clone(), 2).unwrap();
+        assert!(groups.find("%LMQ%g", true, 2).unwrap().consume_enable);
+        assert!(!groups.names().contains("%LMQ%g"));
+        let groups = SubscriptionGroups::new(1);
+        assert!(groups.find("%LMQ%g", false, 2).is_none());
+        groups.update(off, 2).unwrap();
+        assert!(!groups.find("%LMQ%g", true, 2).unwrap().consume_enable);
+    }
 
     /// Java's seven groups are there at start, with Java's defaults.
     #[test]

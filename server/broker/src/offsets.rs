@@ -1,7 +1,9 @@
 //! How far each consumer group has come in each queue: `topic@group`, queue id, next offset.
 //!
-//! A plain table, kept in `consumerOffset.json`. The handlers commit and query. Left out: LMQ
-//! offsets and the history file. Java counterpart: `ConsumerOffsetManager`.
+//! A plain table, kept in `consumerOffset.json`. The handlers commit and query. With `enableLmq` a group whose
+//! name begins with `%LMQ%` has one offset for each topic, and the file is `lmqConsumerOffset.json`, as in Java,
+//! but while there is none the other one is read. Left out: the history file. Java counterparts:
+//! `ConsumerOffsetManager`, `LmqConsumerOffsetManager`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ferrocket_protocol::body::offset::ConsumerOffsetTable;
 use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::message::TOPIC_V2_LEN_MAX;
+use ferrocket_store::is_lmq;
 
 use crate::groups::GROUP_LEN_MAX;
 use crate::saving::{Kept, Unsaved};
@@ -25,13 +28,30 @@ const QUEUES_MAX: usize = 65_536;
 pub(crate) struct ConsumerOffsets {
     /// By `topic@group`, then queue id. Held for one look-up, and while the whole is copied for the file.
     table: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
+    /// With `enableLmq`: the offsets of light groups, by `topic@group`. Locked after `table`.
+    light: Option<Mutex<HashMap<String, i64>>>,
     unsaved: Unsaved,
 }
 
 impl ConsumerOffsets {
+    /// The same with `enableLmq`, or without.
+    pub(crate) fn with_light(self, enabled: bool) -> Self {
+        Self { light: enabled.then(Mutex::default), ..self }
+    }
+
+    /// The offsets that a group of this name has its own among, if it is a light one.
+    fn light(&self, group: &str) -> Option<MutexGuard<'_, HashMap<String, i64>>> {
+        let light = self.light.as_ref().filter(|_| is_lmq(group))?;
+        Some(light.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The table as it is now, for the file and for slaves.
     pub(crate) fn to_table(&self) -> ConsumerOffsetTable {
+        let light = self.light.as_ref().map(|light| light.lock().unwrap_or_else(PoisonError::into_inner));
+        let lmq_offset_table =
+            light.map(|light| light.iter().map(|(pair, offset)| (pair.clone(), *offset)).collect());
         ConsumerOffsetTable {
+            lmq_offset_table,
             offset_table: self.lock().iter().map(|(pair, queues)| (pair.clone(), queues.clone())).collect(),
             ..ConsumerOffsetTable::default()
         }
@@ -50,6 +70,13 @@ impl ConsumerOffsets {
             return false;
         }
         let pair = pair(topic, group);
+        if let Some(mut light) = self.light(group) {
+            let room = light.len() < PAIRS_MAX || light.contains_key(&pair);
+            if room && light.insert(pair, offset) != Some(offset) {
+                self.unsaved.set();
+            }
+            return room;
+        }
         let mut table = self.lock();
         let full = table.len() >= PAIRS_MAX;
         let queues = match table.get_mut(&pair) {
@@ -73,6 +100,9 @@ impl ConsumerOffsets {
 
     /// The stored offset, [`NO_OFFSET`] if there is none.
     pub(crate) fn query(&self, group: &str, topic: &str, queue_id: i32) -> i64 {
+        if let Some(light) = self.light(group) {
+            return light.get(&pair(topic, group)).copied().unwrap_or(NO_OFFSET);
+        }
         self.lock()
             .get(&pair(topic, group))
             .and_then(|queues| queues.get(&queue_id))
@@ -82,18 +112,22 @@ impl ConsumerOffsets {
 
     /// All queues of one topic and group.
     pub(crate) fn queues(&self, group: &str, topic: &str) -> BTreeMap<i32, i64> {
+        if let Some(light) = self.light(group) {
+            return light.get(&pair(topic, group)).map(|offset| (0, *offset)).into_iter().collect();
+        }
         self.lock().get(&pair(topic, group)).cloned().unwrap_or_default()
     }
 
     /// The topics of which `group` has offsets.
     pub(crate) fn topics_of(&self, group: &str) -> BTreeSet<String> {
-        let table = self.lock();
-        table
-            .keys()
-            .filter_map(|pair| split(pair))
-            .filter(|(_, of)| *of == group)
-            .map(|(topic, _)| topic.to_owned())
-            .collect()
+        let of_group = |pair: &String| {
+            let (topic, of) = split(pair)?;
+            (of == group).then(|| topic.to_owned())
+        };
+        match self.light(group) {
+            Some(light) => light.keys().filter_map(of_group).collect(),
+            None => self.lock().keys().filter_map(of_group).collect(),
+        }
     }
 
     /// The groups that have offsets of `topic`.
@@ -109,6 +143,12 @@ impl ConsumerOffsets {
 
     /// Gives `to` the offsets that `from` has of `topic`; nothing happens if it has none.
     pub(crate) fn clone_group(&self, from: &str, to: &str, topic: &str) {
+        if self.light(from).is_some() || self.light(to).is_some() {
+            for (queue_id, offset) in self.queues(from, topic) {
+                self.commit(to, topic, queue_id, offset);
+            }
+            return;
+        }
         let mut table = self.lock();
         if let Some(queues) = table.get(&pair(topic, from)).cloned() {
             table.insert(pair(topic, to), queues);
@@ -119,7 +159,11 @@ impl ConsumerOffsets {
 
     /// Forgets all offsets of a group.
     pub(crate) fn remove_group(&self, group: &str) {
-        self.lock().retain(|pair, _| split(pair).is_none_or(|(_, of)| of != group));
+        let stays = |pair: &String| split(pair).is_none_or(|(_, of)| of != group);
+        match self.light(group) {
+            Some(mut light) => light.retain(|pair, _| stays(pair)),
+            None => self.lock().retain(|pair, _| stays(pair)),
+        }
         self.unsaved.set();
     }
 
@@ -150,13 +194,21 @@ impl ConsumerOffsets {
 
 impl Kept for ConsumerOffsets {
     fn file(&self) -> &'static str {
-        "consumerOffset.json"
+        if self.light.is_some() { "lmqConsumerOffset.json" } else { "consumerOffset.json" }
+    }
+
+    fn former_file(&self) -> Option<&'static str> {
+        self.light.is_some().then_some("consumerOffset.json")
     }
 
     /// Takes over the file's text. Java's unquoted queue ids are read as well as quoted ones.
     fn load(&self, text: &str, _: i64) -> Result<(), JsonError> {
         let read: ConsumerOffsetTable = fastjson::from_slice(text.as_bytes())?;
         *self.lock() = read.offset_table.into_iter().collect();
+        if let Some(light) = &self.light {
+            *light.lock().unwrap_or_else(PoisonError::into_inner) =
+                read.lmq_offset_table.unwrap_or_default().into_iter().collect();
+        }
         Ok(())
     }
 
@@ -217,6 +269,28 @@ mod tests {
         assert_eq!(again.queues("g", "t"), BTreeMap::from([(0, 5), (1, 6)]));
         assert!(offsets.load("{", 0).is_err());
         assert_eq!(offsets.query("g", "t", 1), 6, "a broken text changes nothing");
+    }
+
+    /// Light groups have one offset for each topic, in Java's file; a file without them is read, too.
+    #[test]
+    fn light_groups() {
+        let offsets = ConsumerOffsets::default().with_light(true);
+        offsets.load("{\"offsetTable\":{\"t@g\":{0:5}}}", 0).unwrap();
+        assert!(offsets.commit("%LMQ%g", "%LMQ%a", 3, 7) && offsets.commit("g", "%LMQ%a", 0, 8));
+        assert_eq!((offsets.query("%LMQ%g", "%LMQ%a", 0), offsets.query("g", "t", 0)), (7, 5));
+        assert_eq!(offsets.queues("%LMQ%g", "%LMQ%a"), BTreeMap::from([(0, 7)]));
+        assert_eq!(offsets.topics_of("%LMQ%g"), BTreeSet::from(["%LMQ%a".to_owned()]));
+        let java =
+            "{\"lmqOffsetTable\":{\"%LMQ%a@%LMQ%g\":7},\"offsetTable\":{\"t@g\":{0:5},\"%LMQ%a@g\":{0:8}}}";
+        let again = ConsumerOffsets::default().with_light(true);
+        again.load(java, 0).unwrap();
+        assert_eq!(again.to_table(), offsets.to_table());
+        assert!(offsets.text().contains("\"lmqOffsetTable\""));
+        offsets.remove_group("%LMQ%g");
+        assert_eq!(offsets.query("%LMQ%g", "%LMQ%a", 0), NO_OFFSET);
+        let off = ConsumerOffsets::default();
+        off.commit("%LMQ%g", "%LMQ%a", 3, 7);
+        assert_eq!(off.queues("%LMQ%g", "%LMQ%a"), BTreeMap::from([(3, 7)]));
     }
 
     /// Groups and topics find each other; cloning and removing touch one group only.

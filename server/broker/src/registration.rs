@@ -383,6 +383,7 @@ mod tests {
             cluster_topic: true,
             broker_topic: true,
             trace_topic: None,
+            light: false,
         };
         Topics::new(&settings, 0)
     }

@@ -23,6 +23,11 @@ pub(crate) trait Kept {
     /// The file's name.
     fn file(&self) -> &'static str;
 
+    /// The file that is read if there is none of that name.
+    fn former_file(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Takes over the file's text; one that is not what it should be changes nothing.
     fn load(&self, text: &str, now_ms: i64) -> Result<(), JsonError>;
 
@@ -111,9 +116,13 @@ impl std::error::Error for LoadError {}
 /// corrects what its file says is written at once.
 pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Result<(), LoadError> {
     for table in tables {
-        let name = table.file();
+        let mut name = table.file();
+        let mut read = files.read(name);
+        if let (Ok(None), Some(former)) = (&read, table.former_file()) {
+            (name, read) = (former, files.read(former));
+        }
         let io = |error| LoadError::Io(name, error);
-        let damage = match files.read(name) {
+        let damage = match read {
             Ok(None) => continue,
             Ok(Some(text)) => table.load(&text, now_ms).err().map(|damage| LoadError::Json(name, damage)),
             Err(no_text) if no_text.kind() == io::ErrorKind::InvalidData => Some(io(no_text)),
@@ -128,7 +137,7 @@ pub(crate) fn load(files: &ConfigFiles, tables: &[&dyn Kept], now_ms: i64) -> Re
             files.set_aside(name).map_err(io)?;
         }
         if table.unsaved().take() {
-            files.replace(name, &table.text()).map_err(io)?;
+            files.replace(table.file(), &table.text()).map_err(io)?;
         }
     }
     Ok(())

@@ -164,6 +164,9 @@ impl BrokerSettings {
             max_index_num: settings.get_i32("maxIndexNum").unsigned_abs(),
             max_msgs_num_batch: settings.get_usize("maxMsgsNumBatch"),
             message_delay_level: settings.get_str("messageDelayLevel").to_owned(),
+            enable_multi_dispatch: settings.get_bool("enableMultiDispatch"),
+            enable_lmq: settings.get_bool("enableLmq"),
+            max_lmq_consume_queue_num: settings.get_usize("maxLmqConsumeQueueNum"),
             cut_damaged_log: settings.get_bool("cutDamagedLog"),
             store_host,
             ..StoreConfig::default()
@@ -280,6 +283,8 @@ pub(crate) struct Values {
     pub(crate) transaction_check_interval: Duration,
     /// `rejectTransactionMessage`.
     pub(crate) reject_transaction: bool,
+    /// `enableMultiDispatch`.
+    pub(crate) multi_dispatch: bool,
     /// `fileReservedTime`.
     pub(crate) file_reserved_ms: i64,
     /// `syncFlushTimeout`.
@@ -370,6 +375,7 @@ impl Values {
             transaction_checks_max: settings.get_i32("transactionCheckMax"),
             transaction_check_interval: settings.get_millis("transactionCheckInterval"),
             reject_transaction: flag("rejectTransactionMessage"),
+            multi_dispatch: flag("enableMultiDispatch"),
             file_reserved_ms: settings.get_i64("fileReservedTime").saturating_mul(3_600_000),
             sync_flush_timeout: settings.get_millis("syncFlushTimeout"),
             default_query_max_num: settings.get_usize("defaultQueryMaxNum"),
@@ -388,6 +394,7 @@ impl Values {
                 cluster_topic: flag("clusterTopicEnable"),
                 broker_topic: flag("brokerTopicEnable"),
                 trace_topic: flag("traceTopicEnable").then(|| text("msgTraceTopicName")),
+                light: flag("enableLmq"),
             },
         })
     }

@@ -8,8 +8,12 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ferrocket_store::is_lmq;
+
 /// Keys of one statistic; what comes later is not counted on its own.
 const KEYS_MAX: usize = 100_000;
+/// Bytes of `%LMQ%`, which stands for all light queues.
+const LMQ_LEN: usize = 5;
 /// Seconds of the longest rate window.
 const WINDOW_MAX: usize = 600;
 /// Spans between two snapshots of an item, and how many snapshots are kept: a minute, an hour, a day.
@@ -135,6 +139,8 @@ pub(crate) struct Summary {
 #[derive(Debug)]
 pub(crate) struct Stats {
     cluster: String,
+    /// `enableLmq`: light queues and their groups are counted as one.
+    light: bool,
     /// Counted on every send and pull; held for a few additions.
     state: Mutex<State>,
 }
@@ -227,6 +233,7 @@ impl Stats {
     pub(crate) fn new(cluster: &str, now_ms: i64, day: i64) -> Self {
         Self {
             cluster: cluster.to_owned(),
+            light: false,
             state: Mutex::new(State {
                 boot_ms: now_ms,
                 totals: Totals::default(),
@@ -242,6 +249,16 @@ impl Stats {
                 key: String::new(),
             }),
         }
+    }
+
+    /// The same with `enableLmq`, or without.
+    pub(crate) fn with_light(self, light: bool) -> Self {
+        Self { light, ..self }
+    }
+
+    /// What a topic or a group is counted as. Java: `LmqBrokerStatsManager`.
+    fn counted<'a>(&self, name: &'a str) -> &'a str {
+        if self.light && is_lmq(name) { name.get(..LMQ_LEN).unwrap_or(name) } else { name }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -276,6 +293,7 @@ impl Stats {
 
     /// A pull of `group` got `messages` of `topic` with `bytes` in all.
     pub(crate) fn got(&self, group: &str, topic: &str, messages: u64, bytes: u64) {
+        let (group, topic) = (self.counted(group), self.counted(topic));
         let mut state = self.lock();
         state.totals.get_found_times += 1;
         state.totals.transferred += messages;
@@ -291,6 +309,7 @@ impl Stats {
 
     /// A message of `topic` was sent back by `group`.
     pub(crate) fn sent_back(&self, group: &str, topic: &str) {
+        let (group, topic) = (self.counted(group), self.counted(topic));
         self.lock().add_topic_group(Statistic::SndbckPutNums, topic, group, 1);
     }
 

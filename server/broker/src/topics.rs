@@ -13,6 +13,7 @@ use ferrocket_protocol::body::topic::{
 };
 use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::response_code::ResponseCode;
+use ferrocket_store::is_lmq;
 use tokio::sync::watch;
 
 use crate::refusal::Refusal;
@@ -89,6 +90,8 @@ pub(crate) struct TopicSettings {
     pub(crate) broker_topic: bool,
     /// `msgTraceTopicName`, if `traceTopicEnable`.
     pub(crate) trace_topic: Option<String>,
+    /// `enableLmq`: topics of light queues have one queue and are not kept.
+    pub(crate) light: bool,
 }
 
 /// 5.x: the attribute that names the kind of a topic's queues.
@@ -103,6 +106,8 @@ pub(crate) struct Topics {
     state: Mutex<State>,
     /// Names that belong to the broker itself. Fixed at start.
     system: BTreeSet<String>,
+    /// See [`TopicSettings::light`].
+    light: bool,
     /// The counter of the version, for those who wait for changes.
     changes: watch::Sender<i64>,
     unsaved: Unsaved,
@@ -156,6 +161,7 @@ impl Topics {
         let system = SYSTEM_TOPICS.into_iter().chain(topics.iter().map(|topic| &*topic.topic_name));
         Self {
             system: system.map(str::to_owned).collect(),
+            light: settings.light,
             state: Mutex::new(State {
                 table: topics
                     .into_iter()
@@ -176,7 +182,15 @@ impl Topics {
 
     /// The topic of this name. Java: `selectTopicConfig`.
     pub(crate) fn get(&self, topic: &str) -> Option<Arc<TopicConfig>> {
+        if self.is_light(topic) {
+            return Some(Arc::new(config(topic, 1, PERM_READ | PERM_WRITE)));
+        }
         self.lock().table.get(topic).cloned()
+    }
+
+    /// Whether this is a light queue's topic.
+    pub(crate) fn is_light(&self, topic: &str) -> bool {
+        self.light && is_lmq(topic)
     }
 
     /// All names.
@@ -316,7 +330,7 @@ impl Topics {
         Some(created)
     }
 
-    /// Creates or replaces a topic; answers the version's counter. Java: `updateTopicConfig`.
+    /// Creates or replaces a topic; answers the version's counter. A light one stays what it is. Java: `updateTopicConfig`.
     pub(crate) fn update(&self, topic: TopicConfig, now_ms: i64) -> Result<i64, Refusal> {
         for (what, queues) in
             [("readQueueNums", topic.read_queue_nums), ("writeQueueNums", topic.write_queue_nums)]
@@ -327,6 +341,9 @@ impl Topics {
             }
         }
         let mut state = self.lock();
+        if self.is_light(&topic.topic_name) {
+            return Ok(state.version.counter);
+        }
         if state.table.len() >= TOPICS_MAX && !state.table.contains_key(&*topic.topic_name) {
             return Err(Refusal::system_error(format!(
                 "the broker has {TOPICS_MAX} topics, which is its limit"
@@ -475,6 +492,7 @@ mod tests {
             cluster_topic: true,
             broker_topic: true,
             trace_topic: None,
+            light: false,
         }
     }
 
@@ -610,6 +628,17 @@ mod tests {
         assert!(topics.refuse_system("mine").is_ok());
         assert_eq!(refuse_sending(SCHEDULE_TOPIC).unwrap_err().code, ResponseCode::NO_PERMISSION);
         assert!(refuse_sending("TBW102").is_ok());
+    }
+
+    /// Topics of light queues are always there, are not kept and stay as they are.
+    #[test]
+    fn light_topics() {
+        let topics = Topics::new(&TopicSettings { light: true, ..settings() }, 1);
+        let before = topics.names();
+        topics.update(config("%LMQ%a", 8, PERM_READ), 2).unwrap();
+        let light = topics.get("%LMQ%a").unwrap();
+        assert_eq!((light.read_queue_nums, light.write_queue_nums, light.perm), (1, 1, 6));
+        assert_eq!((topics.names(), topics.version().counter), (before, 0));
     }
 
     /// The NameServer's table of ordered topics is taken over in both directions.

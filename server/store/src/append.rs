@@ -17,6 +17,7 @@ use crate::commit_log::Tail;
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
 use crate::error::{AppendError, StoreError};
 use crate::index::IndexKey;
+use crate::multi_dispatch::{self, Listed};
 use crate::queues::is_folder_name;
 use crate::record::{self, BLANK_LEN, StoreProperties};
 use crate::store::{Arrival, Store};
@@ -63,7 +64,14 @@ struct Part {
 struct Encoded<'a> {
     len: usize,
     flags: i32,
+    /// Bytes of the properties, which are the end of the record.
+    properties_len: usize,
     properties: StoreProperties<'a>,
+    /// Other queues that it stands in, too.
+    listed: Listed,
+    /// Its place in its queue and in those, given under the lock.
+    queue_offset: i64,
+    places: Vec<i64>,
 }
 
 /// What readers shall see of a group once it is written.
@@ -87,6 +95,7 @@ impl Store {
         let mut len = 0;
         for record in group.iter_mut().flat_map(|append| &mut append.records) {
             record.store_host = store_host;
+            multi_dispatch::prepare(record);
             len += record.encoded_len();
         }
         let mut accepted = Group { bytes: Vec::with_capacity(len), ..Group::default() };
@@ -104,13 +113,23 @@ impl Store {
     /// Adds an append to its group if it can be stored.
     fn encode<'a>(&self, append: &'a Append, group: &mut Group<'a>) -> Result<(), AppendError> {
         let first = self.check(append)?;
+        multi_dispatch::admit_new(&self.config, &self.queues, &[(&first.topic, first.queue_id)])?;
+        let mut listed = Listed::default();
+        if self.config.enable_multi_dispatch && append.records.len() == 1 {
+            listed = multi_dispatch::find(&self.config, &self.queues, first)?;
+            self.check_len(first, first.encoded_len(), listed.len_max())?;
+        }
         let from = group.bytes.len();
         for record in &append.records {
             record.encode(&mut group.bytes);
             group.records.push(Encoded {
                 len: record.encoded_len(),
                 flags: record.wire_sys_flag(),
+                properties_len: record.properties.len(),
                 properties: StoreProperties::read(&record.properties),
+                listed: std::mem::take(&mut listed),
+                queue_offset: 0,
+                places: Vec::new(),
             });
         }
         let queue = self.queues.get_or_create(&first.topic, first.queue_id);
@@ -129,16 +148,24 @@ impl Store {
             if record.topic.len() > TOPIC_LEN_MAX || !is_folder_name(&record.topic) || record.queue_id < 0 {
                 return Err(AppendError::Topic { len: record.topic.len() });
             }
-            if record.properties.len() > PROPERTIES_LEN_MAX {
-                return Err(AppendError::Properties { len: record.properties.len() });
-            }
+            self.check_len(record, 0, 0)?;
             if record.body.len() > self.config.max_message_size {
                 return Err(AppendError::Size { len: record.body.len(), max: self.config.max_message_size });
             }
             len += record.encoded_len();
         }
-        let max = (self.log.segment_len() - BLANK_LEN) as usize;
-        if len > max { Err(AppendError::Size { len, max }) } else { Ok(first) }
+        self.check_len(first, len, 0)?;
+        Ok(first)
+    }
+
+    /// Whether properties that grow by `more` bytes, and `len` bytes of records that do, can be stored.
+    fn check_len(&self, record: &MessageRecord, len: usize, more: usize) -> Result<(), AppendError> {
+        let properties = record.properties.len() + more;
+        if properties > PROPERTIES_LEN_MAX {
+            return Err(AppendError::Properties { len: properties });
+        }
+        let (len, max) = (len + more, (self.log.segment_len() - BLANK_LEN) as usize);
+        if len > max { Err(AppendError::Size { len, max }) } else { Ok(()) }
     }
 
     /// Gives a group its offsets, writes it and shows it to readers.
@@ -155,6 +182,7 @@ impl Store {
             let lowered = self.checkpoint.lock().expect("checkpoint").lower(store_timestamp);
             lowered.map_err(|error| self.failed("writing the checkpoint", &error))?;
         }
+        number(&mut group);
         let Placed { answers, mut arrivals, keys, runs } = self.assign(tail.end, store_timestamp, &mut group);
         let bytes = Bytes::from(group.bytes);
         let written = self.write_runs(&mut tail, &runs, &bytes);
@@ -204,9 +232,9 @@ impl Store {
                 store_timestamp,
                 physical_offsets: Vec::with_capacity(part.records),
             };
-            for Encoded { len, flags, properties } in records.by_ref().take(part.records) {
-                let shown = record::has_queue_offset(*flags);
-                let queue_offset = if shown { part.queue.next.fetch_add(1, Ordering::Relaxed) } else { 0 };
+            for encoded in records.by_ref().take(part.records) {
+                let Encoded { len, flags, properties, queue_offset, listed, places, .. } = encoded;
+                let (shown, queue_offset) = (record::has_queue_offset(*flags), *queue_offset);
                 if appended.physical_offsets.is_empty() {
                     appended.queue_offset = queue_offset;
                 }
@@ -231,6 +259,11 @@ impl Store {
                     let entry = QueueEntry { physical_offset, size: *len as i32, tags_code };
                     let queue = part.queue.clone();
                     placed.arrivals.push(Arrival { queue, entry, queue_offset });
+                    placed.arrivals.extend(listed.with(places).map(|(queue, queue_offset)| Arrival {
+                        queue: queue.clone(),
+                        entry,
+                        queue_offset,
+                    }));
                 }
                 end += *len as i64;
             }
@@ -249,6 +282,48 @@ impl Store {
             self.log.write(tail, &bytes.slice(run.clone()))?;
         }
         Ok(())
+    }
+}
+
+/// Gives every message its places in the queues. Those in other queues are written into it, which makes it
+/// longer: the group's buffer is then put together anew.
+fn number(group: &mut Group<'_>) {
+    let mut records = group.records.iter_mut();
+    let mut is_longer = false;
+    for part in &group.parts {
+        for record in records.by_ref().take(part.records) {
+            if record::has_queue_offset(record.flags) {
+                record.queue_offset = part.queue.next.fetch_add(1, Ordering::Relaxed);
+                record.places = record.listed.take_places();
+                is_longer |= !record.listed.is_empty();
+            }
+        }
+    }
+    if !is_longer {
+        return;
+    }
+    let old = std::mem::take(&mut group.bytes);
+    let mut rest = &old[..];
+    let mut records = group.records.iter_mut();
+    for part in &mut group.parts {
+        let from = group.bytes.len();
+        for record in records.by_ref().take(part.records) {
+            let bytes;
+            (bytes, rest) = rest.split_at(record.len);
+            let start = group.bytes.len();
+            group.bytes.extend_from_slice(bytes);
+            if record.listed.is_empty() {
+                continue;
+            }
+            let property = record.listed.property(record.queue_offset, &record.places);
+            group.bytes.extend_from_slice(property.as_bytes());
+            let len_at = start + record.len - record.properties_len - 2;
+            record.len += property.len();
+            record.properties_len += property.len();
+            group.bytes[start..start + 4].copy_from_slice(&(record.len as i32).to_be_bytes());
+            group.bytes[len_at..len_at + 2].copy_from_slice(&(record.properties_len as i16).to_be_bytes());
+        }
+        part.bytes = from..group.bytes.len();
     }
 }
 

@@ -86,6 +86,12 @@ pub struct StoreConfig {
     pub max_msgs_num_batch: usize,
     /// `messageDelayLevel`: the delays of levels 1, 2, …, with units s, m, h, d.
     pub message_delay_level: String,
+    /// `enableMultiDispatch`: whether messages are listed in the queues that they name. Default false.
+    pub enable_multi_dispatch: bool,
+    /// `enableLmq`: whether topics that begin with `%LMQ%` are light queues. Default false.
+    pub enable_lmq: bool,
+    /// `maxLmqConsumeQueueNum`: light queues of the store; messages for further ones are refused. Default 20,000.
+    pub max_lmq_consume_queue_num: usize,
     /// The address written into records: the first part of an offset message id.
     pub store_host: SocketAddr,
     /// Bytes of recent appends that are served from memory. Default 16 MiB.
@@ -129,6 +135,9 @@ impl Default for StoreConfig {
             max_index_num: 20_000_000,
             max_msgs_num_batch: 64,
             message_delay_level: "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".to_owned(),
+            enable_multi_dispatch: false,
+            enable_lmq: false,
+            max_lmq_consume_queue_num: 20_000,
             store_host: SocketAddr::from((Ipv4Addr::LOCALHOST, 10911)),
             recent_bytes_max: 16 << 20,
             cut_damaged_log: false,

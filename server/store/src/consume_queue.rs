@@ -6,8 +6,8 @@
 //!
 //! The entry's number is the message's queue offset. New entries are kept in memory, where readers find them,
 //! and are written out in rounds: the CommitLog can give them again. An entry `(0, 2147483647, 0)` fills the
-//! head of a queue whose first messages are gone. Java counterpart: `ConsumeQueue`; its extension files are
-//! left out.
+//! head of a queue whose first messages are gone. Java counterpart: `ConsumeQueue`; its extension files
+//! are in `consume_queue_ext.rs`.
 
 use std::collections::BTreeSet;
 use std::io;

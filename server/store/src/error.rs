@@ -111,6 +111,18 @@ pub enum AppendError {
     },
     /// An append without a record, or a batch whose records go to different queues. The caller's fault.
     Batch,
+    /// A queue to list the message in beside its own has no name, or there are too many. The sender's fault.
+    Listed {
+        /// Which of the names.
+        len: usize,
+        /// The most that are allowed.
+        max: usize,
+    },
+    /// The message is for a light queue that does not exist, and there are as many as there may be.
+    LightQueues {
+        /// How many there may be.
+        max: usize,
+    },
     /// The disk is nearly full. Clears when space is free again.
     DiskFull,
     /// The store is closed.
@@ -126,6 +138,13 @@ impl fmt::Display for AppendError {
             Self::Properties { len } => write!(f, "message properties length {len} exceeds 32767"),
             Self::Size { len, max } => write!(f, "message size {len} exceeds {max}"),
             Self::Batch => f.write_str("a batch needs messages, all for one topic and queue"),
+            Self::Listed { len, max } => {
+                write!(
+                    f,
+                    "queue {len} of INNER_MULTI_DISPATCH has no name that can be used, or is one of more than {max}"
+                )
+            }
+            Self::LightQueues { max } => write!(f, "there are {max} light queues, which is the limit"),
             Self::DiskFull => f.write_str("the broker's disk is full"),
             Self::Closed => f.write_str("the message store is closed"),
             Self::Failed(why) => {

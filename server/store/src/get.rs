@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use crate::config::UNIT_LEN;
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
-use crate::record;
 use crate::store::Store;
 
 /// Entries that one get looks at, unless it may answer with more messages (Java: 16,000 bytes).
@@ -76,6 +75,8 @@ pub struct GetResult {
     pub max_offset: i64,
     /// Whether the reader is so far behind that a slave should serve it.
     pub suggest_pulling_from_slave: bool,
+    /// Of each record the offset that follows it. What it says itself is its offset in its own queue.
+    next_offsets: Vec<i64>,
 }
 
 impl GetResult {
@@ -89,6 +90,7 @@ impl GetResult {
             min_offset,
             max_offset,
             suggest_pulling_from_slave: false,
+            next_offsets: Vec::new(),
         }
     }
 }
@@ -157,7 +159,8 @@ impl Store {
                     break 'scan;
                 }
                 result.next_begin_offset += 1;
-                if !matches(entry.tags_code) {
+                // Whose tags are not known goes out: clients look at them again.
+                if !self.with_tags_code(entry).is_none_or(|entry| matches(entry.tags_code)) {
                     continue;
                 }
                 if !entry.is_message() || entry.physical_offset < log_min {
@@ -202,13 +205,14 @@ impl Store {
                 }
                 part.next_begin_offset = next;
             }
-            for record in std::mem::take(&mut part.records) {
+            let records = std::mem::take(&mut part.records).into_iter();
+            for (record, next_offset) in records.zip(std::mem::take(&mut part.next_offsets)) {
                 looked_at += record.len();
                 if !wants(&record) {
                     continue;
                 }
                 if self.is_full(wanted.len(), bytes, record.len(), limits, part.suggest_pulling_from_slave) {
-                    part.next_begin_offset = record::queue_offset(&record).unwrap_or(next);
+                    part.next_begin_offset = next_offset - 1;
                     is_end = true;
                     break;
                 }
@@ -263,6 +267,7 @@ impl Store {
             result.bytes += size;
             result.message_count += 1;
             result.records.push(record);
+            result.next_offsets.push(*next);
         }
     }
 

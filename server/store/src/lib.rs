@@ -4,6 +4,7 @@
 //! ```text
 //! <root>/commitlog/<20 digits>                   every message: the only truth
 //! <root>/consumequeue/<topic>/<id>/<20 digits>   each queue's messages as places in the CommitLog
+//! <root>/consumequeue_ext/…                      of Java: only read around and removed
 //! <root>/index/<local time>                      keys of messages as places in the CommitLog
 //! <root>/config/*.json                           what the broker keeps: topics, groups, offsets
 //! <root>/checkpoint, abort, lock                 how far the disk is; that the store is open; whose it is
@@ -12,7 +13,7 @@
 //!
 //! [`Store`] is the way in. The hard parts are apart from the disk: it is reached through [`Disk`], of which
 //! [`SimDisk`] loses power, and time through [`Clock`]. Nothing here knows of sockets or of what messages mean,
-//! with the exception of three properties: tags, keys and the delay level.
+//! with the exception of some properties: tags, keys, the delay level and the other queues of a message.
 
 mod append;
 mod checkpoint;
@@ -21,6 +22,7 @@ mod commit_log;
 mod config;
 mod config_files;
 mod consume_queue;
+mod consume_queue_ext;
 mod disk;
 mod durability;
 mod error;
@@ -30,6 +32,7 @@ mod golden;
 mod index;
 mod index_file;
 mod keepers;
+mod multi_dispatch;
 mod query;
 mod queues;
 mod record;
@@ -46,5 +49,6 @@ pub use consume_queue::QueueEntry;
 pub use disk::{Call, DirEntry, Disk, DiskFile, DiskLock, DiskSpace, Fault, OsDisk, SimDisk};
 pub use error::{AppendError, OpenError, StoreError};
 pub use get::{GetLimits, GetResult, GetStatus};
+pub use multi_dispatch::is_lmq;
 pub use query::QueryResult;
 pub use store::{Arrivals, Store, StoreStatus};

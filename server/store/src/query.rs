@@ -44,7 +44,8 @@ impl Store {
     pub fn entry(&self, topic: &str, queue_id: i32, offset: i64) -> Option<QueueEntry> {
         let queue = self.queues.get(topic, queue_id)?;
         let visible = (queue.min()..self.visible_end(&queue)).contains(&offset);
-        visible.then(|| queue.entry(offset))?.filter(|entry| *entry != QueueEntry::BLANK)
+        let entry = visible.then(|| queue.entry(offset))?.filter(|entry| *entry != QueueEntry::BLANK)?;
+        Some(self.with_tags_code(entry).unwrap_or(entry))
     }
 
     /// When the message was stored, ms since 1970; -1 if it is not there.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use ferrocket_protocol::Text;
@@ -11,6 +11,7 @@ use ferrocket_protocol::Text;
 use crate::consume_queue::ConsumeQueue;
 use crate::disk::Disk;
 use crate::error::OpenError;
+use crate::multi_dispatch::is_lmq;
 use crate::segments::{OpenFiles, Segments};
 
 /// The table, and which queues have something to write out.
@@ -20,6 +21,8 @@ pub(crate) struct Queues {
     building: Arc<Path>,
     file_len: i64,
     open: OpenFiles,
+    /// Light queues in the table; changed under its lock.
+    lmq_count: AtomicUsize,
     /// Read by every append and get, changed when a queue gets its first message or goes.
     table: RwLock<HashMap<Text, BTreeMap<i32, Arc<ConsumeQueue>>>>,
     /// Each queue at most once: see [`ConsumeQueue::listed`].
@@ -45,6 +48,7 @@ impl Queues {
             building,
             file_len,
             open: OpenFiles::default(),
+            lmq_count: AtomicUsize::new(0),
             table: RwLock::new(HashMap::new()),
             dirty: Mutex::new(Vec::new()),
         };
@@ -69,6 +73,8 @@ impl Queues {
                 }
             }
         }
+        let lmq = table.iter().filter(|(topic, _)| is_lmq(topic)).map(|(_, queues)| queues.len()).sum();
+        queues.lmq_count.store(lmq, Ordering::Relaxed);
         *queues.table.write().expect("queues") = table;
         Ok(queues)
     }
@@ -85,12 +91,18 @@ impl Queues {
         let mut table = self.table.write().expect("queues");
         let name = table.get_key_value(topic).map_or_else(|| Text::from(topic), |(name, _)| name.clone());
         let make = || {
+            self.lmq_count.fetch_add(is_lmq(topic).into(), Ordering::Relaxed);
             let dir = self.dir.join(topic).join(queue_id.to_string());
             let (disk, building) = (self.disk.clone(), self.building.clone());
             let segments = Segments::new(disk, dir, building, self.file_len, self.open.clone());
             Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments))
         };
         table.entry(name.clone()).or_default().entry(queue_id).or_insert_with(make).clone()
+    }
+
+    /// Light queues that there are.
+    pub(crate) fn lmq_count(&self) -> usize {
+        self.lmq_count.load(Ordering::Relaxed)
     }
 
     /// Every queue, by topic and number: what is done to all of them is done in the same order every time.
@@ -120,7 +132,8 @@ impl Queues {
     /// Takes the queues for which `gone` says so out of the table and removes their files. Returns how many.
     pub(crate) fn remove(&self, gone: impl Fn(&ConsumeQueue) -> bool) -> io::Result<usize> {
         let mut removed = Vec::new();
-        self.table.write().expect("queues").retain(|_, queues| {
+        let mut table = self.table.write().expect("queues");
+        table.retain(|_, queues| {
             queues.retain(|_, queue| {
                 let gone = gone(queue);
                 if gone {
@@ -130,6 +143,9 @@ impl Queues {
             });
             !queues.is_empty()
         });
+        let lmq = removed.iter().filter(|queue| is_lmq(&queue.topic)).count();
+        self.lmq_count.fetch_sub(lmq, Ordering::Relaxed);
+        drop(table);
         removed
             .sort_unstable_by(|one, other| (&one.topic, one.queue_id).cmp(&(&other.topic, other.queue_id)));
         for queue in &removed {

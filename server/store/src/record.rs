@@ -12,6 +12,8 @@ use ferrocket_protocol::message::{
 };
 use ferrocket_protocol::properties::{self, names};
 
+use crate::multi_dispatch::Places;
+
 /// The hidden topic of delayed messages.
 pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// What a delayed message waits if its level is unknown, in milliseconds.
@@ -58,11 +60,6 @@ pub(crate) fn size_and_magic(bytes: &[u8]) -> Option<(i32, i32)> {
 pub(crate) fn store_timestamp(bytes: &[u8]) -> Option<i64> {
     let flags = i32::from_be_bytes(*bytes.get(SYS_FLAG_AT..)?.first_chunk()?);
     bytes.get(store_timestamp_at(flags)..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
-}
-
-/// The queue offset of the record at the front of `bytes`.
-pub(crate) fn queue_offset(bytes: &[u8]) -> Option<i64> {
-    bytes.get(QUEUE_OFFSET_AT..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
 }
 
 /// Bytes from which [`store_timestamp`] can always be read.
@@ -158,6 +155,8 @@ pub(crate) struct StoreProperties<'a> {
     delay: Option<&'a str>,
     unique_key: Option<&'a str>,
     keys: Option<&'a str>,
+    /// In other queues.
+    pub(crate) places: Places<'a>,
 }
 
 impl<'a> StoreProperties<'a> {
@@ -169,6 +168,8 @@ impl<'a> StoreProperties<'a> {
                 names::DELAY_TIME_LEVEL => found.delay = Some(value),
                 names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX => found.unique_key = Some(value),
                 names::KEYS => found.keys = Some(value),
+                names::INNER_MULTI_DISPATCH => found.places.names = Some(value),
+                names::INNER_MULTI_QUEUE_OFFSET => found.places.offsets = Some(value),
                 _ => {}
             }
         }

@@ -32,8 +32,6 @@ use crate::record::{self, BLANK_LEN, Found, Place, StoreProperties};
 
 /// Bytes of the log that are read at a time.
 const WINDOW: i64 = 4 << 20;
-/// Queues of this prefix list records of other topics.
-const LMQ_PREFIX: &str = "%LMQ%";
 
 /// What recovery works on.
 pub(crate) struct Parts<'a> {
@@ -167,9 +165,6 @@ fn crash_start(parts: &Parts<'_>, starts: &[i64], flushed: i64) -> i64 {
 /// Drops entries at the end of a queue whose record is not the one they mean: Java leaves such entries behind
 /// when it truncates, and takes them up again later. Of a torn entry only the tags code may be wrong.
 fn drop_foreign_tail(parts: &Parts<'_>, queue: &ConsumeQueue, clean: bool) -> std::io::Result<()> {
-    if queue.topic.starts_with(LMQ_PREFIX) {
-        return Ok(());
-    }
     let file_len = parts.config.consume_queue_file_len();
     let mut end = queue.end();
     while let Some(entry) = queue.entry(end - 1) {
@@ -195,11 +190,13 @@ fn own_record(
     let size = usize::try_from(entry.size).ok()?;
     let bytes = parts.log.read(entry.physical_offset, size)?;
     let Place::Record(found) = record::read(&bytes, false) else { return None };
-    let own = found.size == size
-        && found.physical_offset == entry.physical_offset
-        && found.queue_id == queue.queue_id
-        && found.queue_offset == number
-        && *found.topic == *queue.topic;
+    let in_place =
+        found.queue_id == queue.queue_id && found.queue_offset == number && *found.topic == *queue.topic;
+    let listed = || {
+        let places = StoreProperties::read(&found.properties).places;
+        places.has(found.queue_id, found.physical_offset, &queue.topic, queue.queue_id, number)
+    };
+    let own = found.size == size && found.physical_offset == entry.physical_offset && (in_place || listed());
     own.then(|| (found.store_timestamp, entry_of(parts, &found)))
 }
 
@@ -317,14 +314,18 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
     let queue = parts.queues.get_or_create(&found.topic, found.queue_id);
     if record::has_queue_offset(found.sys_flag) {
         let entry = entry_of(parts, found);
-        if !queue.restore(found.queue_offset, entry, false)? {
-            let missing = segment_of(parts, queue.max_physical()).max(parts.log.min());
-            if missing < from {
-                return Ok(Some(missing));
-            }
-            queue.restore(found.queue_offset, entry, true)?;
+        if let Some(earlier) = restore(parts, &queue, found.queue_offset, entry, from)? {
+            return Ok(Some(earlier));
         }
-        parts.queues.list_dirty(&queue);
+        if parts.config.enable_multi_dispatch {
+            let others = properties.places.queues(parts.config, found.queue_id, found.physical_offset);
+            for (topic, queue_id, number) in others {
+                let queue = parts.queues.get_or_create(topic, queue_id);
+                if let Some(earlier) = restore(parts, &queue, number, entry, from)? {
+                    return Ok(Some(earlier));
+                }
+            }
+        }
     }
     if parts.config.message_index_enable && record::is_indexed(found.sys_flag) {
         let mut index = parts.index.lock();
@@ -340,6 +341,25 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
             }
         }
     }
+    Ok(None)
+}
+
+/// Gives a queue an entry. Returns a place if the scan must begin earlier, there.
+fn restore(
+    parts: &Parts<'_>,
+    queue: &Arc<ConsumeQueue>,
+    number: i64,
+    entry: QueueEntry,
+    from: i64,
+) -> std::io::Result<Option<i64>> {
+    if !queue.restore(number, entry, false)? {
+        let missing = segment_of(parts, queue.max_physical()).max(parts.log.min());
+        if missing < from {
+            return Ok(Some(missing));
+        }
+        queue.restore(number, entry, true)?;
+    }
+    parts.queues.list_dirty(queue);
     Ok(None)
 }
 

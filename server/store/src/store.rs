@@ -184,6 +184,7 @@ impl Store {
             delay_levels,
         });
         store.look_at_disk();
+        store.clean_ext();
         if store.config.background {
             *store.threads.lock().expect("threads") = store.start_keepers();
         }
@@ -314,7 +315,9 @@ impl Store {
     /// # Errors
     /// That files could not be removed.
     pub fn delete_topic(&self, topic: &str) -> std::io::Result<()> {
-        self.queues.remove(|queue| *queue.topic == *topic).map(drop)
+        self.queues.remove(|queue| *queue.topic == *topic)?;
+        self.clean_ext();
+        Ok(())
     }
 
     /// Removes the queues whose messages are all gone from the log. Their next offsets are forgotten, so this
@@ -325,10 +328,12 @@ impl Store {
             let end = queue.max_physical();
             end > 0 && end < min && !KEPT_TOPICS[..1].contains(&&*queue.topic)
         };
-        self.queues.remove(gone).unwrap_or_else(|error| {
+        let removed = self.queues.remove(gone).unwrap_or_else(|error| {
             tracing::error!(%error, "removing expired queues");
             0
-        })
+        });
+        self.clean_ext();
+        removed
     }
 
     /// Ends the store for good, before it acknowledges what it may have lost. Returns the first reason.

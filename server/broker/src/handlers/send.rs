@@ -97,12 +97,7 @@ pub(super) fn admit(
                 let topic = Some(&header.topic).filter(|topic| topic.starts_with(RETRY_PREFIX))?;
                 broker.topics.create_in_send_back(topic, 1, PERM_READ | PERM_WRITE, sys_flag, now_ms)
             };
-            created.or_else(for_retry).ok_or_else(|| {
-                Refusal::new(
-                    ResponseCode::TOPIC_NOT_EXIST,
-                    format!("topic[{}] not exist, apply first please!{SEE_FAQ}", header.topic),
-                )
-            })?
+            created.or_else(for_retry).ok_or_else(|| no_topic(&header.topic))?
         }
     };
     // Also after creation: the topic may have fewer queues than the client believes.
@@ -132,6 +127,9 @@ fn plan_send(
         multi_tag: topic.topic_filter_type == TopicFilterType::MultiTag,
         turn: broker.turn.fetch_add(1, Ordering::Relaxed),
     };
+    if settings.multi_dispatch {
+        admit_listed(broker, connection, request, header.properties.as_deref().unwrap_or_default())?;
+    }
     let (rules, body) = (rules(broker, &settings), request.body.clone());
     let planned = if header.batch.unwrap_or(false) {
         send_plan::plan_batch(&rules, header, body, sender, destination)?
@@ -154,6 +152,30 @@ fn plan_send(
     }
     let kind = Kind::Send { queue_id: planned.queue_id };
     Ok(Outgoing { records: planned.records, wait: planned.wait, kind })
+}
+
+fn no_topic(topic: &str) -> Refusal {
+    let remark = format!("topic[{topic}] not exist, apply first please!{SEE_FAQ}");
+    Refusal::new(ResponseCode::TOPIC_NOT_EXIST, remark)
+}
+
+/// Whether the message may be listed in the other topics that it names: they exist, and may be sent to. Java
+/// lists it anywhere, whoever sends it; light queues belong to nobody.
+fn admit_listed(
+    broker: &Shared,
+    connection: &Connection,
+    request: &RemotingCommand,
+    properties: &str,
+) -> Result<(), Refusal> {
+    let names = properties::get(properties, names::INNER_MULTI_DISPATCH).unwrap_or_default();
+    let is_light = |name: &str| broker.topics.is_light(name);
+    for topic in names.split(',').filter(|name| !name.trim().is_empty() && !is_light(name)) {
+        topics::validate(topic)?;
+        topics::refuse_sending(topic)?;
+        broker.topics.get(topic).ok_or_else(|| no_topic(topic))?;
+        acl::admit_ending(broker, request, connection.peer_addr().ip(), topic)?;
+    }
+    Ok(())
 }
 
 fn rules(broker: &Shared, settings: &Values) -> SendRules {
@@ -392,7 +414,12 @@ pub(super) fn not_stored(broker: &Shared, error: &AppendError) -> Refusal {
         AppendError::Topic { .. }
         | AppendError::Properties { .. }
         | AppendError::Size { .. }
+        | AppendError::Listed { .. }
         | AppendError::Batch => send_plan::illegal(broker.settings.now().max_message_size),
+        AppendError::LightQueues { .. } => Refusal::system_error(
+            "[LMQ_CONSUME_QUEUE_NUM_EXCEEDED]broker config enableLmq and enableMultiDispatch, lmq consumeQueue num \
+             exceed maxLmqConsumeQueueNum config num, default limit 2w.",
+        ),
         AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_) => {
             tracing::warn!(%error, "a message was not stored");
             let remark = "service not available now. It may be caused by one of the following reasons: the broker's \

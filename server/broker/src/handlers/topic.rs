@@ -11,6 +11,7 @@ use ferrocket_protocol::requests::topic::{
 };
 use ferrocket_protocol::{Header, RemotingCommand, ResponseCode, fastjson};
 use ferrocket_remoting::Connection;
+use ferrocket_store::is_lmq;
 
 use super::{Answer, body};
 use crate::broker::Shared;
@@ -182,8 +183,10 @@ pub(crate) fn clean_unused_topic(
 ) -> Answer {
     late::answer_blocking(broker, connection, request, move |broker, asked| {
         let known = broker.topics.names();
-        // Half and retry queues may exist before their topic does.
-        let kept = |topic: &str| known.contains(topic) || broker.topics.refuse_system(topic).is_err();
+        // Half and retry queues may exist before their topic does; light ones never have one.
+        let kept = |topic: &str| {
+            known.contains(topic) || is_lmq(topic) || broker.topics.refuse_system(topic).is_err()
+        };
         let mut unused: Vec<_> = broker.store.queues().into_iter().map(|(topic, _)| topic).collect();
         unused.retain(|topic| !kept(topic));
         unused.dedup();

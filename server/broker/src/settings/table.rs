@@ -294,6 +294,19 @@ const OWN: &[Setting] = &[
     ),
     Setting::int("cleanResourceInterval", "10000", 100, DAY_MS, "Between looks for expired segments, ms."),
     Setting::boolean("checkCRCOnRecover", true, "Whether recovery compares each body with its checksum."),
+    Setting::boolean(
+        "enableMultiDispatch",
+        false,
+        "Whether a message is also listed in the queues that its property INNER_MULTI_DISPATCH names.",
+    ),
+    Setting::boolean("enableLmq", false, "Whether topics and groups that begin with `%LMQ%` are light ones."),
+    Setting::int(
+        "maxLmqConsumeQueueNum",
+        "20000",
+        0,
+        INT_MAX,
+        "Light queues; messages for further ones are refused.",
+    ),
 ];
 
 /// Keys of Java's features that this version does not have, blanks between: accepted and reported.
@@ -318,8 +331,8 @@ pub(super) const NOT_HERE: &str = "
     dispatchFromSenderThread duplicationEnable enableAsyncReput enableAutoInSyncReplicas enableBatchPush
     enableBroadcastOffsetStore enableBuildConsumeQueueConcurrently enableCalcFilterBitMap
     enableCleanExpiredOffset enableCompaction enableConsumeQueueExt enableControllerMode
-    enableCreateSysGroup enableDetailStat enableFastChannelEventProcess enableLmq enableLmqStats
-    enableMixedMessageType enableMultiDispatch enableNetWorkFlowControl
+    enableCreateSysGroup enableDetailStat enableFastChannelEventProcess enableLmqStats
+    enableMixedMessageType enableNetWorkFlowControl
     enableNotifyAfterPopOrderLockRelease enableNotifyBeforePopCalculateLag enablePopBatchAck
     enablePopBufferMerge enablePopLog enablePopMessageThreshold enableRegisterProducer
     enableRemoteEscape enableRetryTopicV2 enableRocksDBLog enableScheduleAsyncDeliver
@@ -337,7 +350,7 @@ pub(super) const NOT_HERE: &str = "
     mappedFileSizeConsumeQueueExt mappedFileSizeTimerLog mappedFileSwapEnable
     mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests maxBatchDeleteFilesNum maxChecksumRange
     maxConsumeQueueScan maxErrorRateOfBloomFilter maxFilterMessageSize maxHaTransferByteInSecond
-    maxLmqConsumeQueueNum maxOffsetMapSize maxPopPollingSize maxRecoveryCommitlogFiles
+    maxOffsetMapSize maxPopPollingSize maxRecoveryCommitlogFiles
     maxSlaveResendLength maxStatsIdleTimeInMinutes maxTopicLength memTableFlushIntervalMs
     messageIndexSafe metricGrpcExporterIntervalInMills metricGrpcExporterTimeOutInMills
     metricLoggingExporterIntervalInMills metricsExporterType metricsGrpcExporterHeader

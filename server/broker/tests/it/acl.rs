@@ -27,16 +27,20 @@ struct Secured {
 
 impl Secured {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("plain_acl.yml"), ACCOUNTS).unwrap();
         let file = home.path().join("plain_acl.yml");
-        let rig = Rig::start(&[
+        let settings = [
             ("aclEnable", "true"),
             ("aclFile", file.to_str().unwrap()),
             ("accessKey", "operator"),
             ("secretKey", "12345678"),
-        ])
-        .await;
+        ];
+        let rig = Rig::start(&[&settings, more].concat()).await;
         Self { peer: rig.peer().await, rig, home }
     }
 
@@ -92,6 +96,20 @@ async fn nothing_is_open() {
     }
     let reply = secured.admin(RequestCode::PopMessage, &[]).await;
     assert_eq!(reply.response_code(), ResponseCode::REQUEST_CODE_NOT_SUPPORTED);
+}
+
+/// Whoever lists a message in a topic must be allowed to send to it; light queues are nobody's.
+#[tokio::test]
+async fn listing_needs_a_right() {
+    let secured = Secured::start_with(&[("enableMultiDispatch", "true"), ("enableLmq", "true")]).await;
+    let list =
+        |queues: &str| send_request(&message("T", 0, &format!("INNER_MULTI_DISPATCH\u{1}{queues}")), "x");
+    secured.by("operator", send_request(&message("other", 0, ""), "x")).await;
+    assert!(is_denied(&secured.by("account", list("%LMQ%a,other")).await));
+    for (account, queues) in [("account", "%LMQ%a,T"), ("operator", "%LMQ%a,other")] {
+        let reply = secured.by(account, list(queues)).await;
+        assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{account}: {reply:?}");
+    }
 }
 
 /// An account does what it has the right to. A message is not given away by its place in the log either.

@@ -67,6 +67,12 @@ impl Rig {
         Self::start_in(self.dir, self.settings).await
     }
 
+    /// The same with other settings.
+    pub(crate) async fn restart_with(mut self, settings: &[(&str, &str)]) -> Self {
+        self.settings = settings.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        self.restart().await
+    }
+
     pub(crate) async fn peer(&self) -> Peer {
         Peer::connect(self.broker.local_addr()).await
     }

@@ -22,7 +22,7 @@
 
 use ferrocket_protocol::message::{MAGIC_V1, MAGIC_V2};
 use ferrocket_protocol::{MessageRecord, RecordView};
-use ferrocket_store::{AppendError, Call, Disk, Fault, GetStatus, OpenError, OsDisk, StoreError};
+use ferrocket_store::{AppendError, Call, Disk, Fault, GetLimits, GetStatus, OpenError, OsDisk, StoreError};
 
 use crate::java;
 use crate::world::{START_MS, World, bodies, get, message, send, try_send};
@@ -768,4 +768,50 @@ fn batch_consume_queues_are_refused() {
         (world.names(""), world.bytes("batchconsumequeue/B/0/00000000000000000000").len()),
         (before, 46)
     );
+}
+
+/// Entries that Java wrote with `enableConsumeQueueExt` hold a place instead of a tags code: filters, due times
+/// and `entry` find the code all the same, a record that cannot be read goes out, and files of units go when
+/// nothing refers to them.
+#[test]
+fn entries_of_consumequeue_ext() {
+    let world = World::new();
+    let store = world.open();
+    for number in 0..6 {
+        let topic = ["A", "B"][number % 2];
+        let mut message = message("T", 0, &number.to_string());
+        message.properties = format!("TAGS\u{1}{topic}").into();
+        try_send(&store, message).unwrap();
+    }
+    let mut delayed = message("SCHEDULE_TOPIC_XXXX", 1, "later");
+    delayed.properties = "DELAY\u{1}2".into();
+    try_send(&store, delayed).unwrap();
+    let before: Vec<_> = (0..6).map(|offset| store.entry("T", 0, offset)).collect();
+    let due = store.entry("SCHEDULE_TOPIC_XXXX", 1, 0);
+    store.close().unwrap();
+    // Files of 100 bytes of units; what Java gives the places is not looked at.
+    let refer = |topic: &str, number: u64, place: i64| {
+        let file = world.file(&format!("consumequeue/{topic}/00000000000000000000"));
+        file.write_at(&(place + i64::MIN).to_be_bytes(), number * 20 + 12).unwrap();
+    };
+    for number in 1..4 {
+        refer("T/0", number, 200 + number as i64 * 20);
+    }
+    refer("SCHEDULE_TOPIC_XXXX/1", 0, 0);
+    for name in ["T/0/00000000000000000000", "T/0/00000000000000000100", "T/0/00000000000000000200"] {
+        world.put(&format!("consumequeue_ext/{name}"), 100, &[]);
+    }
+    world.put("consumequeue_ext/SCHEDULE_TOPIC_XXXX/1/00000000000000000000", 100, &[]);
+    world.put("consumequeue_ext/Gone/0/00000000000000000000", 100, &[]);
+
+    let store = world.open();
+    assert_eq!((0..6).map(|offset| store.entry("T", 0, offset)).collect::<Vec<_>>(), before);
+    assert_eq!(store.entry("SCHEDULE_TOPIC_XXXX", 1, 0), due);
+    let tag_b = ferrocket_protocol::message::tags_code(Some("B"));
+    let found = store.get("T", 0, 0, &GetLimits::default(), &|code| code == tag_b);
+    assert_eq!((found.message_count, found.next_begin_offset), (3, 6));
+    assert_eq!(world.names("consumequeue_ext"), ["SCHEDULE_TOPIC_XXXX", "T"]);
+    assert_eq!(world.names("consumequeue_ext/T/0"), ["00000000000000000200"]);
+    store.delete_topic("T").unwrap();
+    assert_eq!(world.names("consumequeue_ext"), ["SCHEDULE_TOPIC_XXXX"]);
 }

@@ -6,4 +6,5 @@ mod files;
 mod java;
 mod java_rules;
 mod messages;
+mod multi_dispatch;
 mod world;
