@@ -2,11 +2,8 @@
 
 mod client;
 mod commands;
-<<<<<<< HEAD
 mod consume_from;
-=======
 mod consumers;
->>>>>>> f356502 (Client: ends in order, safe when dropped; asked to go away it connects anew; a thousand consumers are cheap)
 mod crash;
 mod failures;
 mod hostile;

@@ -51,7 +51,7 @@ type Heard = (String, i32, i64, i64);
 struct Ear(Mutex<Vec<Heard>>);
 
 impl Arrivals for Ear {
-    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64, _: i64) {
+    fn arrived(&self, topic: &str, queue_id: i32, queue_offset: i64, tags_code: i64) {
         self.0.lock().unwrap().push((topic.to_owned(), queue_id, queue_offset, tags_code));
     }
 }
