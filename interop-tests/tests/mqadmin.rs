@@ -18,6 +18,9 @@ use ferrocket_protocol::message_id::OffsetMessageId;
 /// The longest that one command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
+/// How many messages are sent to see the trace of one.
+const TRACE_TRIES: usize = 5;
+
 /// Java's mqadmin in a process that runs one command after the other.
 struct Tool {
     _process: Process,
@@ -82,6 +85,15 @@ impl Session<'_> {
         Ok(printed)
     }
 
+    /// The same, kept under a name: the command has in it what is of this cluster.
+    fn named(&mut self, name: &str, command: &str) -> Result<Vec<String>, String> {
+        let printed = self.run(command)?;
+        if let Some((kept, _)) = self.printed.last_mut() {
+            *kept = name.to_owned();
+        }
+        Ok(printed)
+    }
+
     fn all(&mut self, commands: &[&str]) -> Result<(), String> {
         commands.iter().try_for_each(|command| self.run(command).map(drop))
     }
@@ -133,9 +145,7 @@ fn play(
     };
     session.printed.push(("queryMsgByUniqueKey".to_owned(), found));
     let with_topic = if version == "5.3.3" { format!(" -t {topic}") } else { String::new() };
-    let found = session.run(&format!("queryMsgById -i {offset_id}{with_topic}"))?;
-    session.printed.pop();
-    session.printed.push(("queryMsgById".to_owned(), found));
+    session.named("queryMsgById", &format!("queryMsgById -i {offset_id}{with_topic}"))?;
     session.all(&[
         &format!("consumeMessage -t {topic} -b {BROKER_NAME} -i 0 -o 0 -c 2"),
         &format!("consumeMessage -t {topic}"),
@@ -150,8 +160,32 @@ fn play(
     if complaint.iter().any(|line| !line.is_empty()) {
         return Err(format!("clients: {complaint:?}"));
     }
+    let connection = session.run(&format!("consumerConnection -g {consumers}"))?;
+    let client = connection.iter().find_map(|line| line.split_whitespace().find(|word| word.contains('@')));
+    let client = client.ok_or_else(|| format!("no client: {connection:?}"))?.to_owned();
+    session.named("consumerStatus", &format!("consumerStatus -g {consumers} -i {client}"))?;
+    session.named(
+        "queryMsgById, consumed directly",
+        &format!("queryMsgById -i {offset_id}{with_topic} -g {consumers} -d {client}"),
+    )?;
+    // Its producer may leave before its trace does: then another tries.
+    let mut traced = Vec::new();
+    for _ in 0..TRACE_TRIES {
+        let sent = session.named(
+            "sendMessage, traced",
+            &format!("sendMessage -t {topic} -p four -b {BROKER_NAME} -i 2 -m true"),
+        )?;
+        let id = sent.last().and_then(|row| row.split_whitespace().last()).unwrap_or_default().to_owned();
+        traced = session.named("queryMsgTraceById", &format!("queryMsgTraceById -i {id}"))?;
+        if traced.iter().any(|line| line.starts_with("Pub")) {
+            break;
+        }
+        session.printed.truncate(session.printed.len() - 2);
+    }
+    if traced.is_empty() {
+        return Err("no trace was found".to_owned());
+    }
     session.all(&[
-        &format!("consumerConnection -g {consumers}"),
         &format!("producerConnection -g {producers} -t {topic}"),
         &format!("consumerProgress -g {consumers}"),
         "consumerProgress",

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{
     Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Message, MessageExt, MessageModel,
@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 const KEYS: usize = 4;
 /// Messages of a batch.
 const BATCH: usize = 16;
+/// What the producer lets pass: more than a broker takes.
+const MESSAGE_MAX: usize = 15 << 20;
 /// How long commands may take to end when the harness is gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -90,7 +92,11 @@ impl Command {
     }
 
     fn client(&self) -> Outcome<Client> {
-        Ok(Client::builder(self.get("--namesrv")?).instance_name(format!("i{}", self.id)).build()?)
+        let mut builder = Client::builder(self.get("--namesrv")?).instance_name(format!("i{}", self.id));
+        if let Ok(name) = self.get("--access-key") {
+            builder = builder.acl(name, self.get("--secret-key")?);
+        }
+        Ok(builder.build()?)
     }
 
     /// Waits for `stop`, at most so long; whether it came.
@@ -105,11 +111,18 @@ impl Command {
     async fn send(mut self) -> Outcome<()> {
         let client = self.client()?;
         let timeout = Duration::from_secs(10);
-        let producer = client.producer(self.get("--group")?).send_msg_timeout(timeout).start().await?;
+        let producer = client
+            .producer(self.get("--group")?)
+            .send_msg_timeout(timeout)
+            .compress_msg_body_over_howmuch(usize::MAX)
+            .max_message_size(MESSAGE_MAX)
+            .start()
+            .await?;
         let mode = self.options.get("--mode").cloned().unwrap_or_else(|| "sync".into());
         let (topic, prefix) = (self.get("--topic")?.to_owned(), self.get("--prefix")?.to_owned());
         let count: usize = self.number("--count", 0)?;
         let interval = Duration::from_millis(self.number("--interval-ms", 0)?);
+        let length: usize = self.number("--length", 0)?;
         let (mut batch, mut pending) = (Vec::new(), Vec::new());
         for i in 0..count {
             let key = i % KEYS;
@@ -118,7 +131,11 @@ impl Command {
             } else {
                 format!("{prefix}-{i}")
             };
-            let mut message = Message::new(&topic, body.clone());
+            let padding = ".".repeat(length.saturating_sub(body.len()));
+            let mut message = Message::new(&topic, format!("{body}{padding}"));
+            if let Ok(level) = self.get("--delay-level") {
+                message = message.delay_level(level.parse()?);
+            }
             if let Some(tag) = self.options.get("--tag") {
                 message = message.tags(tag);
             }
@@ -156,7 +173,7 @@ impl Command {
                 Err(error) => say(&self.id, &["SENT", &body, &format!("EXCEPTION {error}")]),
             }
         }
-        if mode == "oneway" {
+        if self.options.contains_key("--stay") {
             let _ = self.stopped.changed().await;
         }
         producer.shutdown().await;
@@ -187,6 +204,7 @@ impl Command {
         let tally = Arc::new(Tally {
             id: self.id.clone(),
             fail_times: self.number("--fail-times", 0)?,
+            length: self.get("--length").ok().map(str::parse).transpose()?,
             deliveries: Mutex::default(),
         });
         let consumer = if mode == "orderly" {
@@ -214,6 +232,8 @@ impl Command {
 struct Tally {
     id: String,
     fail_times: u32,
+    /// How long each body must be, with its padding.
+    length: Option<usize>,
     /// How often each body came. Guarded for one count at a time.
     deliveries: Mutex<HashMap<String, u32>>,
 }
@@ -221,12 +241,22 @@ struct Tally {
 impl Tally {
     /// Reports a delivery and decides whether it succeeds.
     fn accept(&self, message: &MessageExt) -> bool {
-        let body = String::from_utf8_lossy(&message.body).into_owned();
-        let [queue, offset, times] =
-            [i64::from(message.queue_id), message.queue_offset, i64::from(message.reconsume_times)]
-                .map(|number| number.to_string());
+        let mut body = String::from_utf8_lossy(&message.body).into_owned();
+        if let Some(length) = self.length {
+            let bare = body.trim_end_matches('.').to_owned();
+            // Nobody sent such a body: the ledger will say so.
+            body = if body.len() == length { bare } else { format!("{bare}!{}", body.len()) };
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let [queue, offset, times, age] = [
+            i64::from(message.queue_id),
+            message.queue_offset,
+            i64::from(message.reconsume_times),
+            now - message.born_timestamp,
+        ]
+        .map(|number| number.to_string());
         let tag = message.tags().filter(|tag| !tag.is_empty()).unwrap_or("-");
-        say(&self.id, &["RECV", &body, &queue, &offset, &times, tag]);
+        say(&self.id, &["RECV", &body, &queue, &offset, &times, tag, &age]);
         let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         let count = deliveries.entry(body).or_default();
         *count += 1;
