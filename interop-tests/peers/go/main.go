@@ -403,14 +403,20 @@ func (c *command) consumerOptions() []consumer.Option {
 	return options
 }
 
+func (c *command) selector() consumer.MessageSelector {
+	if condition, ok := c.options["--sql"]; ok {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: condition}
+	}
+	return consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("--expression", "*")}
+}
+
 // consumeLite polls until told to end.
 func (c *command) consumeLite() error {
 	pc, err := consumer.NewPullConsumer(c.consumerOptions()...)
 	if err != nil {
 		return err
 	}
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("--expression", "*")}
-	if err := pc.Subscribe(c.get("--topic", ""), selector); err != nil {
+	if err := pc.Subscribe(c.get("--topic", ""), c.selector()); err != nil {
 		return err
 	}
 	if err := pc.Start(); err != nil {
@@ -469,8 +475,7 @@ func (c *command) consumeWith(accept func(context.Context, ...*primitive.Message
 	if err != nil {
 		return err
 	}
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("--expression", "*")}
-	if err := pc.Subscribe(c.get("--topic", ""), selector, accept); err != nil {
+	if err := pc.Subscribe(c.get("--topic", ""), c.selector(), accept); err != nil {
 		return err
 	}
 	if err := pc.Start(); err != nil {

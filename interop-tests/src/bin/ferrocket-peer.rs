@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{
-    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Message, MessageExt, MessageModel,
-    SendResult,
+    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, LocalTransactionState, Message,
+    MessageExt, MessageModel, MessageSelector, Producer, ProducerBuilder, SendResult,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::watch;
@@ -21,6 +21,11 @@ const KEYS: usize = 4;
 const BATCH: usize = 16;
 /// What the producer lets pass: more than a broker takes.
 const MESSAGE_MAX: usize = 15 << 20;
+/// How long an asker waits.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// How often an answer is tried, and what is between two tries.
+const ANSWER_TRIES: usize = 80;
+const ANSWER_PAUSE: Duration = Duration::from_millis(250);
 /// How long commands may take to end when the harness is gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -71,6 +76,7 @@ impl Command {
         let outcome = match role.as_str() {
             "send" => self.send().await.map(|()| "DONE"),
             "consume" => self.consume().await.map(|()| "STOPPED"),
+            "reply" => self.reply().await.map(|()| "STOPPED"),
             other => Err(format!("unknown command {other}").into()),
         };
         match outcome {
@@ -96,7 +102,7 @@ impl Command {
         if let Ok(name) = self.get("--access-key") {
             builder = builder.acl(name, self.get("--secret-key")?);
         }
-        Ok(builder.build()?)
+        Ok(builder.enable_trace(self.options.contains_key("--trace")).build()?)
     }
 
     /// Waits for `stop`, at most so long; whether it came.
@@ -109,16 +115,12 @@ impl Command {
     }
 
     async fn send(mut self) -> Outcome<()> {
-        let client = self.client()?;
-        let timeout = Duration::from_secs(10);
-        let producer = client
-            .producer(self.get("--group")?)
-            .send_msg_timeout(timeout)
-            .compress_msg_body_over_howmuch(usize::MAX)
-            .max_message_size(MESSAGE_MAX)
-            .start()
-            .await?;
         let mode = self.options.get("--mode").cloned().unwrap_or_else(|| "sync".into());
+        if mode == "transaction" {
+            return self.send_in_transaction().await;
+        }
+        let client = self.client()?;
+        let producer = self.producer(&client)?.start().await?;
         let (topic, prefix) = (self.get("--topic")?.to_owned(), self.get("--prefix")?.to_owned());
         let count: usize = self.number("--count", 0)?;
         let interval = Duration::from_millis(self.number("--interval-ms", 0)?);
@@ -150,6 +152,11 @@ impl Command {
                     let select = |queues: &[_], _: &_| queues.get(key % queues.len().max(1)).cloned();
                     self.sent(&body, &producer.send_with(message, select).await?, 0);
                 }
+                "request" => {
+                    let answer = producer.request(message, REQUEST_LIMIT).await?;
+                    say(&self.id, &["SENT", &body, "SEND_OK"]);
+                    say(&self.id, &["RECV", &String::from_utf8_lossy(&answer.body), "0", "0", "0", "-"]);
+                }
                 "batch" => {
                     batch.push((body, message));
                     if batch.len() == BATCH || i + 1 == count {
@@ -180,6 +187,102 @@ impl Command {
         Ok(client.shutdown().await?)
     }
 
+    fn producer(&self, client: &Client) -> Outcome<ProducerBuilder> {
+        let producer = client.producer(self.get("--group")?).send_msg_timeout(Duration::from_secs(10));
+        Ok(producer.compress_msg_body_over_howmuch(usize::MAX).max_message_size(MESSAGE_MAX))
+    }
+
+    async fn send_in_transaction(mut self) -> Outcome<()> {
+        let decision = |name: &str| {
+            let states = [LocalTransactionState::CommitMessage, LocalTransactionState::RollbackMessage];
+            let word = self.get(name)?;
+            Outcome::Ok(
+                states
+                    .into_iter()
+                    .find(|state| state.name() == word)
+                    .unwrap_or(LocalTransactionState::Unknown),
+            )
+        };
+        let (local, checked) = (decision("--local")?, decision("--check")?);
+        let client = self.client()?;
+        let id = self.id.clone();
+        let producer = self.producer(&client)?.check_local_transaction(move |message| {
+            say(&id, &["TOLD", "checked", &String::from_utf8_lossy(&message.body)]);
+            std::future::ready(checked)
+        });
+        let producer = producer.start().await?;
+        let (topic, prefix) = (self.get("--topic")?, self.get("--prefix")?);
+        for i in 0..self.number("--count", 0)? {
+            let body = format!("{prefix}-{i}");
+            let message = Message::new(topic, body.clone());
+            let sent = producer.send_in_transaction(message, |_| std::future::ready(local)).await?;
+            // The offset it is told is the half message's.
+            say(&self.id, &["SENT", &body, sent.sent.status.name(), &sent.sent.msg_id, "-", "-"]);
+        }
+        let _ = self.stopped.changed().await;
+        producer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    /// Answers requests: each is a delivery, each answer a send of `re-` and the request's body.
+    async fn reply(mut self) -> Outcome<()> {
+        let client = self.client()?;
+        let producer = client.producer(&format!("answers-{}", self.id)).start().await?;
+        let tally = self.tally()?;
+        let consumer = client
+            .push_consumer(self.get("--group")?)
+            .subscribe(self.get("--topic")?, "*")
+            .consume_from(ConsumeFromWhere::FirstOffset)
+            .on_message(move |message| {
+                tally.accept(&message);
+                answer(tally.id.clone(), producer.clone(), message)
+            })
+            .start()
+            .await?;
+        say(&self.id, &["READY"]);
+        let _ = self.stopped.changed().await;
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    /// A consumer that polls and commits when it is told to end.
+    async fn consume_lite(self) -> Outcome<()> {
+        let client = self.client()?;
+        let consumer = client
+            .lite_pull_consumer(self.get("--group")?)
+            .subscribe(self.get("--topic")?, self.selector())
+            .consume_from(ConsumeFromWhere::FirstOffset)
+            .auto_commit(false)
+            .start()
+            .await?;
+        say(&self.id, &["READY"]);
+        let tally = self.tally()?;
+        while !self.is_stopped() {
+            for message in consumer.poll(Duration::from_millis(200)).await? {
+                tally.accept(&message);
+            }
+        }
+        consumer.commit().await?;
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    fn selector(&self) -> MessageSelector {
+        match self.get("--sql") {
+            Ok(condition) => MessageSelector::by_sql(condition),
+            Err(_) => self.options.get("--expression").map_or("*", String::as_str).into(),
+        }
+    }
+
+    fn tally(&self) -> Outcome<Arc<Tally>> {
+        Ok(Arc::new(Tally {
+            id: self.id.clone(),
+            fail_times: self.number("--fail-times", 0)?,
+            length: self.get("--length").ok().map(str::parse).transpose()?,
+            deliveries: Mutex::default(),
+        }))
+    }
+
     fn sent(&self, body: &str, result: &SendResult, step: i64) {
         let (queue, offset) = (result.message_queue.queue_id, result.queue_offset + step);
         let fields = [result.status.name(), &result.msg_id, &queue.to_string(), &offset.to_string()];
@@ -187,11 +290,13 @@ impl Command {
     }
 
     async fn consume(mut self) -> Outcome<()> {
+        if self.get("--mode").is_ok_and(|mode| mode == "lite") {
+            return self.consume_lite().await;
+        }
         let client = self.client()?;
-        let expression = self.options.get("--expression").map_or("*", String::as_str);
         let mut consumer = client
             .push_consumer(self.get("--group")?)
-            .subscribe(self.get("--topic")?, expression)
+            .subscribe(self.get("--topic")?, self.selector())
             .consume_from(ConsumeFromWhere::FirstOffset)
             .concurrency(4);
         if let Some(times) = self.options.get("--max-reconsume") {
@@ -201,12 +306,7 @@ impl Command {
         if mode == "broadcast" {
             consumer = consumer.message_model(MessageModel::Broadcasting);
         }
-        let tally = Arc::new(Tally {
-            id: self.id.clone(),
-            fail_times: self.number("--fail-times", 0)?,
-            length: self.get("--length").ok().map(str::parse).transpose()?,
-            deliveries: Mutex::default(),
-        });
+        let tally = self.tally()?;
         let consumer = if mode == "orderly" {
             consumer.on_message_orderly(answering(&tally, |ok| {
                 if ok {
@@ -225,6 +325,27 @@ impl Command {
         let _ = self.stopped.changed().await;
         consumer.shutdown().await;
         Ok(client.shutdown().await?)
+    }
+}
+
+/// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time.
+async fn answer(id: String, producer: Producer, request: MessageExt) -> Outcome<()> {
+    let body = format!("re-{}", String::from_utf8_lossy(&request.body));
+    let mut left = ANSWER_TRIES;
+    loop {
+        match producer.send(request.reply_message(body.clone())?).await {
+            Ok(sent) => {
+                say(&id, &["SENT", &body, sent.status.name()]);
+                return Ok(());
+            }
+            Err(error) if left == 0 => {
+                say(&id, &["ERROR", &error.to_string().replace(['\t', '\n', '\r'], " ")]);
+                return Err(error.into());
+            }
+            Err(error) => eprintln!("{id}: {error}"),
+        }
+        left -= 1;
+        tokio::time::sleep(ANSWER_PAUSE).await;
     }
 }
 
