@@ -86,8 +86,10 @@ impl Cluster {
              namesrvAddr=127.0.0.1:{namesrv_port}\nlistenPort={broker_port}\nstorePathRootDir={store}\n\
              storePathCommitLog={store}/commitlog\nmappedFileSizeCommitLog=67108864\n\
              autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\nflushDiskType=ASYNC_FLUSH\n\
-             waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\n\
-             messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n{tls}\
+             waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\ntraceTopicEnable=true\n\
+             messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n\
+             transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=2\n\
+             transactionOpBatchInterval=500\n{tls}\
              useTLS={}\n",
             workshop.tls_config.is_some(),
             store = store.display(),
@@ -107,6 +109,11 @@ impl Cluster {
         };
         cluster.wait_registered()?;
         Ok(cluster)
+    }
+
+    /// Whose Broker it is.
+    pub fn broker_server(&self) -> Server {
+        self.broker_server
     }
 
     /// `host:port` of the NameServer.
@@ -154,6 +161,15 @@ impl Cluster {
         self.wait_registered()
     }
 
+    /// Starts the Broker anew, with `accounts` as its accounts' file.
+    pub fn restart_with_accounts(&mut self, accounts: &str) -> Result<(), String> {
+        write(&self.folder.join("home/conf/plain_acl.yml"), accounts)?;
+        let file = self.folder.join("broker.conf");
+        let config = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        write(&file, &format!("{config}aclEnable=true\n"))?;
+        self.restart_broker()
+    }
+
     /// An error if one of the servers is gone.
     pub fn check_alive(&mut self) -> Result<(), String> {
         self.namesrv.check_alive()?;
@@ -183,7 +199,7 @@ fn start_broker(workshop: &Workshop, server: Server, folder: &Path, namesrv: u16
     let mut command = match server {
         Server::Ours => {
             let mut command = Command::new(workshop.our_server()?);
-            command.arg("broker").env("HOME", folder.join("home"));
+            command.arg("broker").env("HOME", folder.join("home")).env("ROCKETMQ_HOME", folder.join("home"));
             command
         }
         java => java_command(workshop, java, folder, "org.apache.rocketmq.broker.BrokerStartup")?,

@@ -10,6 +10,8 @@ pub struct Sent {
     pub status: String,
     /// Queue id and queue offset, where the client tells both.
     pub place: Option<(i32, i64)>,
+    /// The id that the producer was told or made, where it tells one.
+    pub message_id: Option<String>,
 }
 
 /// One delivery to a consumer.
@@ -27,6 +29,8 @@ pub struct Delivery {
     pub reconsume_times: i32,
     /// The tag, if it has one.
     pub tag: Option<String>,
+    /// Milliseconds since the message was born, where the client tells its birth.
+    pub age_ms: Option<i64>,
 }
 
 /// Everything sent and everything delivered in one scenario.
@@ -48,6 +52,49 @@ impl Ledger {
     /// Notes a delivery.
     pub fn record_delivery(&mut self, delivery: Delivery) {
         self.deliveries.push(delivery);
+    }
+
+    /// The id of a sent message.
+    pub fn message_id(&self, body: &str) -> Option<&str> {
+        self.sent.get(body)?.message_id.as_deref()
+    }
+
+    /// Forgets where messages chosen by `chosen` were put: they are moved before they are delivered.
+    pub fn forget_places(&mut self, chosen: impl Fn(&str) -> bool) {
+        self.sent.iter_mut().filter(|(body, _)| chosen(body)).for_each(|(_, sent)| sent.place = None);
+    }
+
+    /// How often each body came to `consumer`, or to anybody.
+    pub fn counts(&self, consumer: Option<u64>) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for delivery in self.deliveries.iter().filter(|d| consumer.is_none_or(|c| c == d.consumer)) {
+            *counts.entry(delivery.body.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Bodies `<prefix>-<key>-<seq>` whose first deliveries, at whichever consumer, do not rise by one per key.
+    /// What comes again after a queue has changed hands is no fault.
+    pub fn first_order_faults(&self) -> Vec<String> {
+        let mut next: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut faults = Vec::new();
+        for body in self.deliveries.iter().map(|d| d.body.as_str()) {
+            let Some((key, seq)) =
+                body.rsplit_once('-').and_then(|(key, n)| Some((key, n.parse::<u64>().ok()?)))
+            else {
+                faults.push(format!("{body} has no sequence"));
+                continue;
+            };
+            let due = next.entry(key).or_default();
+            match seq.cmp(due) {
+                std::cmp::Ordering::Equal => *due += 1,
+                std::cmp::Ordering::Greater => {
+                    faults.push(format!("{key}: {seq} arrived where {due} was due"))
+                }
+                std::cmp::Ordering::Less => {}
+            }
+        }
+        faults
     }
 
     /// All deliveries in the order the harness read them.
@@ -194,12 +241,23 @@ mod tests {
     use super::*;
 
     fn sent(ledger: &mut Ledger, body: &str, queue: i32, offset: i64) {
-        ledger.record_sent(body, Sent { status: "SEND_OK".into(), place: Some((queue, offset)) });
+        ledger.record_sent(
+            body,
+            Sent { status: "SEND_OK".into(), place: Some((queue, offset)), message_id: None },
+        );
     }
 
     fn got(ledger: &mut Ledger, consumer: u64, body: &str, queue: i32, offset: i64, reconsume_times: i32) {
         let body = body.to_owned();
-        ledger.record_delivery(Delivery { consumer, body, queue, offset, reconsume_times, tag: None });
+        ledger.record_delivery(Delivery {
+            consumer,
+            body,
+            queue,
+            offset,
+            reconsume_times,
+            tag: None,
+            age_ms: None,
+        });
     }
 
     /// A complete run has no faults; each kind of loss, repetition and stranger is named.
@@ -235,7 +293,7 @@ mod tests {
         let mut ledger = Ledger::default();
         sent(&mut ledger, "a-0", 0, 0);
         sent(&mut ledger, "a-1", 0, 0);
-        ledger.record_sent("a-2", Sent { status: "EXCEPTION x".into(), place: None });
+        ledger.record_sent("a-2", Sent { status: "EXCEPTION x".into(), place: None, message_id: None });
         got(&mut ledger, 1, "a-0", 0, 7, 0);
         assert_eq!(ledger.send_faults(), ["a-0 and a-1 both at queue 0 offset 0", "a-2: EXCEPTION x"]);
         assert_eq!(ledger.misplaced(), ["a-0 sent to (0, 0), received from (0, 7)"]);
@@ -260,6 +318,19 @@ mod tests {
                 "queue 1: offset 1 after a larger one"
             ]
         );
+    }
+
+    /// What comes again is no fault of order, what comes too early is.
+    #[test]
+    fn first_deliveries_rise() {
+        let mut ledger = Ledger::default();
+        for (consumer, body) in [(1, "p-0-0"), (2, "p-0-1"), (2, "p-1-0"), (1, "p-0-1"), (1, "p-0-2")] {
+            got(&mut ledger, consumer, body, 0, 0, 0);
+        }
+        assert_eq!(ledger.first_order_faults(), Vec::<String>::new());
+        assert_eq!(ledger.counts(None)["p-0-1"], 2);
+        got(&mut ledger, 2, "p-1-2", 0, 0, 0);
+        assert_eq!(ledger.first_order_faults(), ["p-1: 2 arrived where 1 was due"]);
     }
 
     /// Every failed consumption raises reconsumeTimes by one.

@@ -45,11 +45,12 @@ fn command(arguments: &[String]) -> Result<ExitCode, String> {
 }
 
 fn run_command<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<ExitCode, String> {
-    let (mut cells, mut only, mut scenarios, mut write) = (covering(), Vec::new(), Vec::new(), None);
+    let (mut cells, mut once) = (covering(), true);
+    let (mut only, mut scenarios, mut write) = (Vec::new(), Vec::new(), None);
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value\n\n{USAGE}"));
         match argument {
-            "--all" => cells = full(),
+            "--all" => (cells, once) = (full(), false),
             // Proves the harness against Java alone; not part of the matrix.
             "--java-only" => cells = java_only(),
             "--only" => only.push(value()?),
@@ -71,7 +72,7 @@ fn run_command<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<ExitC
     }
     let workshop = Workshop::find()?;
     workshop.setup()?;
-    let outcomes = run::run(&workshop, &cells, &scenarios);
+    let outcomes = run::run(&workshop, &cells, &scenarios, once);
     println!("\n{}", report::table(&outcomes));
     if let Some(file) = write {
         std::fs::write(file, report::page(&outcomes, SystemTime::now(), &workshop.tools()))

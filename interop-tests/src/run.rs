@@ -1,5 +1,6 @@
 //! Runs cells: one cluster per NameServer / Broker pair, its clients side by side.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -7,25 +8,43 @@ use std::thread;
 use std::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::matrix::{Cell, grouped};
+use crate::matrix::{Cell, grouped, one_per_broker};
 use crate::peer::{Client, Peer};
 use crate::play::Stage;
 use crate::report::Outcome;
-use crate::scenario::{Scenario, after_restart, before_restart};
+use crate::scenario::{Scenario, accounts, after_restart, before_restart, play_acl};
 use crate::setup::Workshop;
 
 /// Scenarios under way at once; most of their time is spent waiting.
 const SCENARIOS_MAX: usize = 16;
 
-/// Runs all `cells` that play something, group by group.
-pub fn run(workshop: &Workshop, cells: &[Cell], scenarios: &[Scenario]) -> Vec<Outcome> {
+/// What is played where.
+struct Bill {
+    scenarios: Vec<Scenario>,
+    /// Where scenarios between Broker and client are played; everywhere without it.
+    chosen: Option<BTreeSet<Cell>>,
+}
+
+impl Bill {
+    fn has(&self, cell: &Cell, scenario: Scenario) -> bool {
+        let chosen = self.chosen.as_ref().is_none_or(|chosen| chosen.contains(cell));
+        cell.lacks(scenario).is_none()
+            && self.scenarios.contains(&scenario)
+            && (chosen || !scenario.is_between_broker_and_client())
+    }
+}
+
+/// Runs all `cells` that play something, group by group. With `once`, what is between Broker and client is played
+/// in one cell of each such pair.
+pub fn run(workshop: &Workshop, cells: &[Cell], scenarios: &[Scenario], once: bool) -> Vec<Outcome> {
+    let bill = Bill { scenarios: scenarios.to_vec(), chosen: once.then(|| one_per_broker(cells)) };
     let folder = std::env::temp_dir().join(format!("ferrocket-interop-{}", std::process::id()));
     let mut outcomes = Vec::new();
     for group in grouped(cells) {
         let started = Instant::now();
         let (namesrv, broker) = (group[0].namesrv, group[0].broker);
         let place = folder.join(format!("{namesrv:?}-{broker:?}").to_lowercase());
-        let played = run_group(workshop, &group, scenarios, &place);
+        let played = run_group(workshop, &group, &bill, &place);
         let took = started.elapsed().as_secs_f32();
         println!("{} / {}: {took:.0} s", namesrv.label(), broker.label());
         for outcome in &played {
@@ -50,19 +69,19 @@ pub fn run(workshop: &Workshop, cells: &[Cell], scenarios: &[Scenario]) -> Vec<O
 /// Results of one cell while it runs. Guarded for single pushes.
 type Results = Mutex<Vec<(Scenario, Result<(), String>)>>;
 
-fn run_group(workshop: &Workshop, group: &[Cell], scenarios: &[Scenario], place: &Path) -> Vec<Outcome> {
+fn run_group(workshop: &Workshop, group: &[Cell], bill: &Bill, place: &Path) -> Vec<Outcome> {
     let results: Vec<Results> = group.iter().map(|_| Results::default()).collect();
     let note = |i: usize, scenario, result| {
         results[i].lock().unwrap_or_else(PoisonError::into_inner).push((scenario, result));
     };
     let fails_all = |why: String| {
         for (i, cell) in group.iter().enumerate() {
-            for scenario in scenarios.iter().filter(|s| cell.lacks(**s).is_none()) {
+            for scenario in bill.scenarios.iter().filter(|s| bill.has(cell, **s)) {
                 note(i, *scenario, Err(why.clone()));
             }
         }
     };
-    if let Err(why) = play_group(workshop, group, scenarios, place, &note) {
+    if let Err(why) = play_group(workshop, group, bill, place, &note) {
         fails_all(why);
     }
     group
@@ -87,19 +106,18 @@ fn run_group(workshop: &Workshop, group: &[Cell], scenarios: &[Scenario], place:
 fn play_group(
     workshop: &Workshop,
     group: &[Cell],
-    scenarios: &[Scenario],
+    bill: &Bill,
     place: &Path,
     note: &(impl Fn(usize, Scenario, Result<(), String>) + Sync),
 ) -> Result<(), String> {
     fs::create_dir_all(place).map_err(|e| format!("{}: {e}", place.display()))?;
     let mut cluster = Cluster::start(workshop, group[0].namesrv, group[0].broker, place)?;
-    let cast = Cast::start(workshop, &cluster, group, place)?;
+    let cast = Cast::start(workshop, group, place)?;
     let permits = Permits::new(SCENARIOS_MAX);
-    let restarts = scenarios.contains(&Scenario::Restart);
     let before: Results = Mutex::default();
     thread::scope(|scope| {
-        for scenario in in_starting_order(scenarios) {
-            for (i, cell) in group.iter().enumerate().filter(|(_, cell)| cell.lacks(scenario).is_none()) {
+        for scenario in in_starting_order(&bill.scenarios) {
+            for (i, cell) in group.iter().enumerate().filter(|(_, cell)| bill.has(cell, scenario)) {
                 let (permits, cluster, before, cast) = (&permits, &cluster, &before, &cast);
                 scope.spawn(move || {
                     let _permit = permits.take();
@@ -128,39 +146,52 @@ fn play_group(
     if let Err(why) = cluster.check_alive() {
         println!("  {why}");
     }
-    if !restarts {
-        return Ok(());
-    }
     let before = before.into_inner().unwrap_or_else(PoisonError::into_inner);
     let failed = |cell: &Cell| before.iter().any(|(_, result)| *result == Err(cell.label()));
-    let restarted = cluster.restart_broker();
+    let restarting = |i: &usize| bill.has(&group[*i], Scenario::Restart) && !failed(&group[*i]);
+    let restarting: Vec<usize> = (0..group.len()).filter(restarting).collect();
+    if !restarting.is_empty() {
+        let restarted = cluster.restart_broker();
+        play_after(&restarting, restarted, |i, restarted| {
+            note(i, Scenario::Restart, restarted.and_then(|()| after_restart(cast.stage(&cluster, i))));
+        });
+    }
+    let secured: Vec<usize> = (0..group.len()).filter(|i| bill.has(&group[*i], Scenario::Acl)).collect();
+    if !secured.is_empty() {
+        let restarted = cluster.restart_with_accounts(&accounts());
+        play_after(&secured, restarted, |i, restarted| {
+            note(i, Scenario::Acl, restarted.and_then(|()| play_acl(cast.stage(&cluster, i))));
+        });
+    }
+    Ok(())
+}
+
+/// Plays something with some of the cast, once the Broker was restarted.
+fn play_after(
+    cells: &[usize],
+    restarted: Result<(), String>,
+    play: impl Fn(usize, Result<(), String>) + Sync,
+) {
     thread::scope(|scope| {
-        let plays = |cell: &Cell| cell.lacks(Scenario::Restart).is_none() && !failed(cell);
-        for (i, _) in group.iter().enumerate().filter(|(_, cell)| plays(cell)) {
-            let (cluster, restarted, cast) = (&cluster, &restarted, &cast);
-            scope.spawn(move || {
-                let result = restarted.clone().and_then(|()| after_restart(cast.stage(cluster, i)));
-                note(i, Scenario::Restart, result);
-            });
+        for i in cells {
+            scope.spawn(|| play(*i, restarted.clone()));
         }
     });
-    Ok(())
 }
 
 /// The drivers of one group.
 struct Cast {
     peers: Vec<Peer>,
-    /// A Java driver only for topics, when no client of the group is Java and one needs it.
+    /// A Java driver to administer, when no client of the group is Java.
     lone_admin: Option<Peer>,
 }
 
 impl Cast {
-    fn start(workshop: &Workshop, cluster: &Cluster, group: &[Cell], place: &Path) -> Result<Self, String> {
+    fn start(workshop: &Workshop, group: &[Cell], place: &Path) -> Result<Self, String> {
         let peers = group.iter().map(|cell| Peer::start(workshop, cell.client, place));
         let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let mut cast = Self { peers, lone_admin: None };
-        let needed = cluster.may_lose_topics() || cast.peers.iter().any(|peer| peer.client.needs_admin());
-        if cast.java().is_none() && needed {
+        if cast.java().is_none() {
             cast.lone_admin = Some(Peer::start(workshop, Client::Java49, place)?);
         }
         Ok(cast)
@@ -179,11 +210,12 @@ impl Cast {
 /// The scenarios that wait longest first.
 fn in_starting_order(scenarios: &[Scenario]) -> Vec<Scenario> {
     let waits = |scenario: &Scenario| match scenario {
-        Scenario::JoinLeave => 0,
+        Scenario::JoinLeave | Scenario::OrderedTurns | Scenario::ResetOffset => 0,
         Scenario::DeadLetter | Scenario::Retry | Scenario::Broadcast => 1,
+        Scenario::Transaction | Scenario::Park => 1,
         _ => 2,
     };
-    let mut order = scenarios.to_vec();
+    let mut order: Vec<Scenario> = scenarios.iter().copied().filter(|s| *s != Scenario::Acl).collect();
     order.sort_by_key(waits);
     order
 }

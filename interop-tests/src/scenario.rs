@@ -4,6 +4,12 @@
 //! has a first message, and a client that starts "at the end" of a queue nobody consumed yet (C++)
 //! still begins at offset 0. Every scenario has topics and groups of its own.
 
+mod acl;
+mod control;
+mod kinds;
+
+pub use acl::{accounts, play as play_acl};
+
 use crate::ledger::named;
 use crate::play::{Play, Stage};
 
@@ -34,13 +40,44 @@ pub enum Scenario {
     JoinLeave,
     /// A send to a topic that does not exist.
     AutoCreate,
+    /// Batches and messages at and over the limits.
+    BatchLimits,
+    /// Delay levels.
+    Delay,
+    /// Transactions settled at once and by check-back.
+    Transaction,
+    /// Transactions that nobody settles.
+    Park,
+    /// Requests and their replies.
+    RequestReply,
+    /// The same names in and out of a namespace.
+    Namespace,
+    /// Message traces.
+    Trace,
+    /// Queue locks that change hands.
+    OrderedTurns,
+    /// A pull consumer that keeps a group's offsets.
+    LitePull,
+    /// Offsets reset under a running consumer.
+    ResetOffset,
+    /// A group's offsets cloned.
+    CloneOffset,
+    /// Messages consumed on an administrator's behalf.
+    ConsumeDirectly,
+    /// What a consumer tells an administrator.
+    RunningInfo,
     /// Consumer and broker restart; only what is new arrives.
     Restart,
+    /// Accounts, signatures and rights.
+    Acl,
 }
 
+/// A scenario's row: the name in tables, topics and groups; what happens and what must come of it; how it is played.
+type Row = (&'static str, &'static str, fn(Play<'_>, &Names) -> Result<(), String>);
+
 impl Scenario {
-    /// All, in table order. [`Scenario::Restart`] is last: it disturbs the others.
-    pub const ALL: [Self; 13] = [
+    /// All, in table order. The last two are played apart: they need the Broker started anew.
+    pub const ALL: [Self; 27] = [
         Self::Sync,
         Self::Async,
         Self::Oneway,
@@ -53,70 +90,171 @@ impl Scenario {
         Self::DeadLetter,
         Self::JoinLeave,
         Self::AutoCreate,
+        Self::BatchLimits,
+        Self::Delay,
+        Self::Transaction,
+        Self::Park,
+        Self::RequestReply,
+        Self::Namespace,
+        Self::Trace,
+        Self::OrderedTurns,
+        Self::LitePull,
+        Self::ResetOffset,
+        Self::CloneOffset,
+        Self::ConsumeDirectly,
+        Self::RunningInfo,
         Self::Restart,
+        Self::Acl,
     ];
+
+    fn row(self) -> Row {
+        match self {
+            Self::Sync => (
+                "sync",
+                "64 messages, then a consumer: each arrives once, where its receipt said",
+                |play, names| plain(play, names, "sync"),
+            ),
+            Self::Async => {
+                ("async", "the same with asynchronous sends", |play, names| plain(play, names, "async"))
+            }
+            Self::Oneway => {
+                ("oneway", "the same with oneway sends", |play, names| plain(play, names, "oneway"))
+            }
+            Self::Batch => ("batch", "the same in batches of 16", |play, names| plain(play, names, "batch")),
+            Self::Ordered => (
+                "ordered",
+                "four keys, each to one queue, consumed in order: every key's sequence is kept",
+                ordered,
+            ),
+            Self::Broadcast => {
+                ("broadcast", "two broadcasting consumers: each gets everything once", broadcast)
+            }
+            Self::Tags => {
+                ("tags", "`TagA || TagC` out of three tags: nothing else arrives", |play, names| {
+                    tags(play, names, ("expression", "TagA || TagC"))
+                })
+            }
+            Self::Sql => {
+                ("sql", "the same by an SQL92 expression on the message's properties", |play, names| {
+                    tags(play, names, ("sql", "TAGS IN ('TagA', 'TagC') AND TAGS <> 'TagB'"))
+                })
+            }
+            Self::Retry => (
+                "retry",
+                "each consumption fails twice: deliveries with reconsumeTimes 0, 1, 2 and no other",
+                retry,
+            ),
+            Self::DeadLetter => (
+                "dead-letter",
+                "one redelivery allowed, all fail: everything is in the dead-letter topic, and consumed from there",
+                dead_letter,
+            ),
+            Self::JoinLeave => {
+                ("join-leave", "a second consumer comes and goes under load: nothing is lost", join_leave)
+            }
+            Self::AutoCreate => {
+                ("auto-create", "a send to a topic that does not exist yet: the Broker makes it", auto_create)
+            }
+            Self::BatchLimits => (
+                "batch-limits",
+                "batches of 3 MB arrive whole; a batch and a message over 4 MiB are refused, and nothing of them arrives",
+                kinds::batch_limits,
+            ),
+            Self::Delay => (
+                "delay",
+                "messages of two delay levels under a running consumer: each arrives once, none early",
+                kinds::delay,
+            ),
+            Self::Transaction => (
+                "transaction",
+                "transactions committed, rolled back, and left open until the Broker asks: what is committed arrives once, \
+                 nothing else does",
+                kinds::transaction,
+            ),
+            Self::Park => (
+                "transaction-park",
+                "transactions that stay open: each is asked for twice, as the Broker is set, then is in \
+                 TRANS_CHECK_MAX_TIME_TOPIC and nowhere else",
+                kinds::park,
+            ),
+            Self::RequestReply => (
+                "request-reply",
+                "requests to a Java client and from one: each is answered once, and its asker gets the answer",
+                kinds::request_reply,
+            ),
+            Self::Namespace => (
+                "namespace",
+                "one topic and group name in a namespace and outside: each consumer gets its own side's, a third \
+                 what is in the namespace by its full name",
+                kinds::namespace,
+            ),
+            Self::Trace => (
+                "trace",
+                "producer and consumer trace a message: queryMsgTraceById finds all three records",
+                kinds::trace,
+            ),
+            Self::OrderedTurns => (
+                "ordered-turns",
+                "a second orderly consumer comes and goes under load: queues change hands, every key's sequence is kept",
+                control::ordered_turns,
+            ),
+            Self::LitePull => (
+                "lite-pull",
+                "a pull consumer of the group's queues, then a second: it gets what the first has not consumed",
+                control::lite_pull,
+            ),
+            Self::ResetOffset => (
+                "reset-offset",
+                "offsets reset to the start under a running consumer: everything arrives a second time, then what is new",
+                control::reset_offset,
+            ),
+            Self::CloneOffset => (
+                "clone-offset",
+                "a group's offsets cloned to a group that never consumed: it gets only what is new",
+                control::clone_offset,
+            ),
+            Self::ConsumeDirectly => (
+                "consume-directly",
+                "some messages consumed directly (309): these arrive a second time, and the administrator is told of success",
+                control::consume_directly,
+            ),
+            Self::RunningInfo => (
+                "running-info",
+                "consumerStatus (307): the consumer tells its subscription and the four queues that it holds",
+                control::running_info,
+            ),
+            Self::Restart => (
+                "restart",
+                "the Broker is stopped and started on its store: only what is sent afterwards arrives",
+                |_, _| Err("restart is played in two halves".into()),
+            ),
+            Self::Acl => (
+                "acl",
+                "with the right key all arrives once; a wrong secret, no key, a topic without the right to send or to \
+                 consume, and administration without the right are refused, and nothing of them arrives",
+                acl::play_rights,
+            ),
+        }
+    }
 
     /// The name in tables, topics and groups.
     pub fn label(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Async => "async",
-            Self::Oneway => "oneway",
-            Self::Batch => "batch",
-            Self::Ordered => "ordered",
-            Self::Broadcast => "broadcast",
-            Self::Tags => "tags",
-            Self::Sql => "sql",
-            Self::Retry => "retry",
-            Self::DeadLetter => "dead-letter",
-            Self::JoinLeave => "join-leave",
-            Self::AutoCreate => "auto-create",
-            Self::Restart => "restart",
-        }
+        self.row().0
     }
 
     /// What happens and what must come of it, for the page.
     pub fn about(self) -> &'static str {
-        match self {
-            Self::Sync => "64 messages, then a consumer: each arrives once, where its receipt said",
-            Self::Async => "the same with asynchronous sends",
-            Self::Oneway => "the same with oneway sends",
-            Self::Batch => "the same in batches of 16",
-            Self::Ordered => "four keys, each to one queue, consumed in order: every key's sequence is kept",
-            Self::Broadcast => "two broadcasting consumers: each gets everything once",
-            Self::Tags => "`TagA || TagC` out of three tags: nothing else arrives",
-            Self::Sql => "the same by an SQL92 expression on the message's properties",
-            Self::Retry => {
-                "each consumption fails twice: deliveries with reconsumeTimes 0, 1, 2 and no other"
-            }
-            Self::DeadLetter => "one redelivery allowed, all fail: everything is in the dead-letter topic",
-            Self::JoinLeave => "a second consumer comes and goes under load: nothing is lost",
-            Self::AutoCreate => "a send to a topic that does not exist yet: the Broker makes it",
-            Self::Restart => {
-                "the Broker is stopped and started on its store: only what is sent afterwards arrives"
-            }
-        }
+        self.row().1
+    }
+
+    /// Whether the NameServer makes no difference to it beyond the routes that all others need too.
+    pub fn is_between_broker_and_client(self) -> bool {
+        self >= Self::BatchLimits && self != Self::Restart
     }
 
     /// Plays it to the end. [`Scenario::Restart`] has two halves of its own.
     pub fn play(self, stage: Stage<'_>) -> Result<(), String> {
-        let names = Names::new(self, stage);
-        let play = Play::new(stage);
-        match self {
-            Self::Sync => plain(play, &names, "sync"),
-            Self::Async => plain(play, &names, "async"),
-            Self::Oneway => plain(play, &names, "oneway"),
-            Self::Batch => plain(play, &names, "batch"),
-            Self::Ordered => ordered(play, &names),
-            Self::Broadcast => broadcast(play, &names),
-            Self::Tags => tags(play, &names, ("expression", "TagA || TagC")),
-            Self::Sql => tags(play, &names, ("sql", "TAGS IN ('TagA', 'TagC') AND TAGS <> 'TagB'")),
-            Self::Retry => retry(play, &names),
-            Self::DeadLetter => dead_letter(play, &names),
-            Self::JoinLeave => join_leave(play, &names),
-            Self::AutoCreate => auto_create(play, &names),
-            Self::Restart => Err("restart is played in two halves".into()),
-        }
+        (self.row().2)(Play::new(stage), &Names::new(self, stage))
     }
 }
 

@@ -18,6 +18,9 @@ use ferrocket_protocol::message_id::OffsetMessageId;
 /// The longest that one command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
+/// How many messages are sent to see the trace of one.
+const TRACE_TRIES: usize = 5;
+
 /// Java's mqadmin in a process that runs one command after the other.
 struct Tool {
     _process: Process,
@@ -67,7 +70,7 @@ struct Session<'a> {
     cluster: &'a Cluster,
     tool: Tool,
     broker: Wire,
-    printed: Vec<(String, Vec<String>)>,
+    printed: Printed,
 }
 
 impl Session<'_> {
@@ -82,18 +85,26 @@ impl Session<'_> {
         Ok(printed)
     }
 
+    /// The same, kept under a name: the command has in it what is of this cluster.
+    fn named(&mut self, name: &str, command: &str) -> Result<Vec<String>, String> {
+        let printed = self.run(command)?;
+        if let Some((kept, _)) = self.printed.last_mut() {
+            *kept = name.to_owned();
+        }
+        Ok(printed)
+    }
+
     fn all(&mut self, commands: &[&str]) -> Result<(), String> {
         commands.iter().try_for_each(|command| self.run(command).map(drop))
     }
 }
 
+/// What is printed, by command.
+type Printed = Vec<(String, Vec<String>)>;
+type Play = fn(&Workshop, &str, &Cluster, &Path) -> Result<Printed, String>;
+
 /// Everything that a tool of `version` prints about a cluster.
-fn play(
-    workshop: &Workshop,
-    version: &str,
-    cluster: &Cluster,
-    folder: &Path,
-) -> Result<Vec<(String, Vec<String>)>, String> {
+fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) -> Result<Printed, String> {
     let fault = |e: std::io::Error| e.to_string();
     let topic = format!("Orders{}", version.replace('.', ""));
     let tool = Tool::start(workshop, version, folder)?;
@@ -133,9 +144,7 @@ fn play(
     };
     session.printed.push(("queryMsgByUniqueKey".to_owned(), found));
     let with_topic = if version == "5.3.3" { format!(" -t {topic}") } else { String::new() };
-    let found = session.run(&format!("queryMsgById -i {offset_id}{with_topic}"))?;
-    session.printed.pop();
-    session.printed.push(("queryMsgById".to_owned(), found));
+    session.named("queryMsgById", &format!("queryMsgById -i {offset_id}{with_topic}"))?;
     session.all(&[
         &format!("consumeMessage -t {topic} -b {BROKER_NAME} -i 0 -o 0 -c 2"),
         &format!("consumeMessage -t {topic}"),
@@ -150,8 +159,15 @@ fn play(
     if complaint.iter().any(|line| !line.is_empty()) {
         return Err(format!("clients: {complaint:?}"));
     }
+    let connection = session.run(&format!("consumerConnection -g {consumers}"))?;
+    let client = connection.iter().find_map(|line| line.split_whitespace().find(|word| word.contains('@')));
+    let client = client.ok_or_else(|| format!("no client: {connection:?}"))?.to_owned();
+    session.named("consumerStatus", &format!("consumerStatus -g {consumers} -i {client}"))?;
+    session.named(
+        "queryMsgById, consumed directly",
+        &format!("queryMsgById -i {offset_id}{with_topic} -g {consumers} -d {client}"),
+    )?;
     session.all(&[
-        &format!("consumerConnection -g {consumers}"),
         &format!("producerConnection -g {producers} -t {topic}"),
         &format!("consumerProgress -g {consumers}"),
         "consumerProgress",
@@ -185,6 +201,31 @@ fn play(
     Ok(session.printed)
 }
 
+/// A message with a trace, and its trace. By itself and last: a trace has the time that its send took, and so has not
+/// the same length everywhere.
+fn play_trace(
+    workshop: &Workshop,
+    version: &str,
+    cluster: &Cluster,
+    folder: &Path,
+) -> Result<Printed, String> {
+    let tool = Tool::start(workshop, version, folder)?;
+    let broker = Wire::connect(&cluster.broker_address()).map_err(|e| e.to_string())?;
+    let mut session = Session { cluster, tool, broker, printed: Vec::new() };
+    session.run("updateTopic -c DefaultCluster -t Traced -r 4 -w 4")?;
+    // Its producer may leave before its trace does: then another tries.
+    for _ in 0..TRACE_TRIES {
+        let sent = session.run(&format!("sendMessage -t Traced -p one -b {BROKER_NAME} -i 2 -m true"))?;
+        let id = sent.last().and_then(|row| row.split_whitespace().last()).unwrap_or_default().to_owned();
+        let traced = session.named("queryMsgTraceById", &format!("queryMsgTraceById -i {id}"))?;
+        if traced.iter().any(|line| line.starts_with("Pub")) {
+            return Ok(session.printed);
+        }
+        session.printed.truncate(1);
+    }
+    Err("no trace was found".to_owned())
+}
+
 /// A line as two clusters have it in common: words, without what is an address, an id, a time or a rate.
 fn normal(line: &str) -> String {
     // "12:30:00,123" is one word, "a,b" are two.
@@ -209,14 +250,17 @@ fn normal_word(word: &str) -> &str {
     let parts: Vec<&str> = word.split(['.', ':', '@']).collect();
     let address = parts.len() >= 4 && parts[..4].iter().all(|part| part.parse::<u8>().is_ok());
     let version = word.strip_prefix('V').is_some_and(|rest| rest.split('_').all(|n| n.parse::<u8>().is_ok()));
+    let object = word.rsplit_once('@').filter(|(_, hash)| hash.bytes().all(|b| b.is_ascii_hexdigit()));
+    let name = word.split_once("$$Lambda$").or(object).map_or(word, |(name, _)| name);
     match () {
-        () if id => "<id>",
+        () if id || word.starts_with("0x") => "<id>",
         () if address => "<address>",
         () if version => "<version>",
         () if of("-:,") && (word.contains(':') || word.matches('-').count() == 2) => "<time>",
-        () if of("") && word.len() == 13 => "<time>",
+        () if of("") && [13, 14, 17].contains(&word.len()) => "<time>",
+        () if of("ms") && word.ends_with("ms") => "<time>",
         () if of(".") && word.contains('.') => "<rate>",
-        () => word,
+        () => name,
     }
 }
 
@@ -248,6 +292,11 @@ fn comparable(command: &str, ours: &[String], java: &[String]) -> [Vec<String>; 
         // What was counted before the first sample, 10 s after the first message, Java does not show.
         "statsAll" => both.iter_mut().flatten().for_each(|line| {
             if let Some(at) = line.find(" <rate> ") {
+                line.truncate(at);
+            }
+        }),
+        "queryMsgById," => both.iter_mut().flatten().for_each(|line| {
+            if let Some(at) = line.find(" spentTimeMills ") {
                 line.truncate(at);
             }
         }),
@@ -294,7 +343,9 @@ fn mqadmin_prints_the_same() {
             scope.spawn(move || -> Result<_, String> {
                 let cluster = Cluster::start(workshop, server, server, folder)?;
                 let mut printed = Vec::new();
-                for version in ["4.9.7", "5.3.3"] {
+                let rounds =
+                    [(play as Play, "4.9.7"), (play, "5.3.3"), (play_trace, "4.9.7"), (play_trace, "5.3.3")];
+                for (play, version) in rounds {
                     let lines = play(workshop, version, &cluster, folder)?;
                     printed.extend(
                         lines.into_iter().map(|(command, text)| (format!("{command} ({version})"), text)),

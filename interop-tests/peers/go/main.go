@@ -102,6 +102,9 @@ func (c *command) run(role string) {
 	case "consume":
 		err = c.consume()
 		last = "STOPPED"
+	case "reply":
+		err = c.reply()
+		last = "STOPPED"
 	default:
 		err = fmt.Errorf("unknown command %s", role)
 	}
@@ -144,17 +147,81 @@ func status(result *primitive.SendResult) string {
 }
 
 func (c *command) sent(m *primitive.Message, result *primitive.SendResult, step int64) {
-	say(c.id, "SENT", string(m.Body), status(result), result.MsgID, result.MessageQueue.QueueId, result.QueueOffset+step)
+	say(c.id, "SENT", strings.TrimRight(string(m.Body), "."), status(result), result.MsgID, result.MessageQueue.QueueId, result.QueueOffset+step)
+}
+
+// settled decides transactions as the options say.
+type settled struct{ c *command }
+
+func (s settled) decision(option string) primitive.LocalTransactionState {
+	switch s.c.get(option, "") {
+	case "COMMIT_MESSAGE":
+		return primitive.CommitMessageState
+	case "ROLLBACK_MESSAGE":
+		return primitive.RollbackMessageState
+	}
+	return primitive.UnknowState
+}
+
+func (s settled) ExecuteLocalTransaction(*primitive.Message) primitive.LocalTransactionState {
+	return s.decision("--local")
+}
+
+func (s settled) CheckLocalTransaction(m *primitive.MessageExt) primitive.LocalTransactionState {
+	say(s.c.id, "TOLD", "checked", string(m.Body))
+	return s.decision("--check")
+}
+
+func (c *command) credentials() primitive.Credentials {
+	return primitive.Credentials{AccessKey: c.get("--access-key", ""), SecretKey: c.get("--secret-key", "")}
+}
+
+func (c *command) traceConfig() *primitive.TraceConfig {
+	return &primitive.TraceConfig{Access: primitive.Local, Resolver: c.resolver()}
+}
+
+func (c *command) producerOptions(group string) []producer.Option {
+	options := []producer.Option{
+		producer.WithGroupName(group),
+		producer.WithInstanceName("i" + c.id),
+		producer.WithNsResolver(c.resolver()),
+		producer.WithSendMsgTimeout(10 * time.Second),
+		producer.WithQueueSelector(keyed{producer.NewRoundRobinQueueSelector()}),
+		producer.WithCompressMsgBodyOverHowmuch(1 << 30),
+		producer.WithCredentials(c.credentials()),
+		producer.WithNamespace(c.get("--namespace", "")),
+	}
+	if _, ok := c.options["--trace"]; ok {
+		options = append(options, producer.WithTrace(c.traceConfig()))
+	}
+	return options
+}
+
+// padded makes a body as long as --length says.
+func (c *command) padded(body string) string {
+	if missing := c.number("--length", "0") - len(body); missing > 0 {
+		return body + strings.Repeat(".", missing)
+	}
+	return body
+}
+
+// bare is a body without its padding; one of another length than --length keeps a mark that says so.
+func (c *command) bare(body string) string {
+	if _, ok := c.options["--length"]; !ok {
+		return body
+	}
+	bare := strings.TrimRight(body, ".")
+	if len(body) != c.number("--length", "") {
+		return fmt.Sprintf("%s!%d", bare, len(body))
+	}
+	return bare
 }
 
 func (c *command) send() error {
-	p, err := producer.NewDefaultProducer(
-		producer.WithGroupName(c.get("--group", "")),
-		producer.WithInstanceName("i"+c.id),
-		producer.WithNsResolver(c.resolver()),
-		producer.WithSendMsgTimeout(10*time.Second),
-		producer.WithQueueSelector(keyed{producer.NewRoundRobinQueueSelector()}),
-	)
+	if c.get("--mode", "sync") == "transaction" {
+		return c.sendInTransaction()
+	}
+	p, err := producer.NewDefaultProducer(c.producerOptions(c.get("--group", ""))...)
 	if err != nil {
 		return err
 	}
@@ -172,7 +239,10 @@ func (c *command) send() error {
 		if mode == "orderly" {
 			body = fmt.Sprintf("%s-%d-%d", prefix, i%4, i/4)
 		}
-		m := primitive.NewMessage(c.get("--topic", ""), []byte(body))
+		m := primitive.NewMessage(c.get("--topic", ""), []byte(c.padded(body)))
+		if level := c.number("--delay-level", "0"); level > 0 {
+			m.WithDelayTimeLevel(level)
+		}
 		if tag := c.get("--tag", ""); tag != "" {
 			m.WithTag(tag)
 		}
@@ -204,6 +274,13 @@ func (c *command) send() error {
 				return err
 			}
 			say(c.id, "SENT", body, "ONEWAY")
+		case "request":
+			answer, err := p.Request(ctx, 30*time.Second, m)
+			if err != nil {
+				return err
+			}
+			say(c.id, "SENT", body, "SEND_OK")
+			say(c.id, "RECV", string(answer.Body), 0, 0, 0, "-")
 		case "batch":
 			batch = append(batch, m)
 			if len(batch) == 16 || i == count-1 {
@@ -227,13 +304,83 @@ func (c *command) send() error {
 		}
 	}
 	answers.Wait()
-	if mode == "oneway" {
+	if _, ok := c.options["--stay"]; ok {
 		<-c.stop
 	}
 	return nil
 }
 
-func (c *command) consume() error {
+func (c *command) sendInTransaction() error {
+	p, err := producer.NewTransactionProducer(settled{c}, c.producerOptions(c.get("--group", ""))...)
+	if err != nil {
+		return err
+	}
+	if err := p.Start(); err != nil {
+		return err
+	}
+	defer p.Shutdown()
+	for i := 0; i < c.number("--count", "0"); i++ {
+		body := fmt.Sprintf("%s-%d", c.get("--prefix", ""), i)
+		m := primitive.NewMessage(c.get("--topic", ""), []byte(body))
+		result, err := p.SendMessageInTransaction(context.Background(), m)
+		if err != nil {
+			return err
+		}
+		// The offset it is told is the half message's.
+		say(c.id, "SENT", body, status(result.SendResult), result.MsgID, "-", "-")
+	}
+	<-c.stop
+	return nil
+}
+
+// reply answers requests: each is a delivery, each answer a send of `re-` and the request's body.
+func (c *command) reply() error {
+	options := c.producerOptions("answers-" + c.id)
+	p, err := producer.NewDefaultProducer(append(options, producer.WithInstanceName("answers"+c.id))...)
+	if err != nil {
+		return err
+	}
+	if err := p.Start(); err != nil {
+		return err
+	}
+	defer p.Shutdown()
+	return c.consumeWith(func(ctx context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+		for _, m := range messages {
+			c.received(m)
+			answer, err := consumer.CreateReplyMessage(m, nil)
+			if err != nil {
+				return consumer.ConsumeRetryLater, err
+			}
+			answer.Body = []byte("re-" + string(m.Body))
+			result, err := p.SendSync(ctx, answer)
+			// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time.
+			for round := 0; err != nil && round < 80; round++ {
+				fmt.Fprintln(os.Stderr, c.id, err)
+				time.Sleep(250 * time.Millisecond)
+				result, err = p.SendSync(ctx, answer)
+			}
+			if err != nil {
+				say(c.id, "ERROR", strings.ReplaceAll(err.Error(), "\n", " "))
+				return consumer.ConsumeRetryLater, err
+			}
+			say(c.id, "SENT", string(answer.Body), status(result))
+		}
+		return consumer.ConsumeSuccess, nil
+	})
+}
+
+// received reports a delivery and gives its body.
+func (c *command) received(m *primitive.MessageExt) string {
+	tag := m.GetTags()
+	if tag == "" {
+		tag = "-"
+	}
+	body, age := c.bare(string(m.Body)), time.Now().UnixNano()/int64(time.Millisecond)-m.BornTimestamp
+	say(c.id, "RECV", body, m.Queue.QueueId, m.QueueOffset, m.ReconsumeTimes, tag, age)
+	return body
+}
+
+func (c *command) consumerOptions() []consumer.Option {
 	mode := c.get("--mode", "concurrent")
 	options := []consumer.Option{
 		consumer.WithGroupName(c.get("--group", "")),
@@ -241,6 +388,8 @@ func (c *command) consume() error {
 		consumer.WithNsResolver(c.resolver()),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
 		consumer.WithConsumerOrder(mode == "orderly"),
+		consumer.WithCredentials(c.credentials()),
+		consumer.WithNamespace(c.get("--namespace", "")),
 	}
 	if mode == "broadcast" {
 		options = append(options, consumer.WithConsumerModel(consumer.BroadCasting))
@@ -248,24 +397,67 @@ func (c *command) consume() error {
 	if _, ok := c.options["--max-reconsume"]; ok {
 		options = append(options, consumer.WithMaxReconsumeTimes(int32(c.number("--max-reconsume", ""))))
 	}
-	pc, err := consumer.NewPushConsumer(options...)
+	if _, ok := c.options["--trace"]; ok {
+		options = append(options, consumer.WithTrace(c.traceConfig()))
+	}
+	return options
+}
+
+func (c *command) selector() consumer.MessageSelector {
+	if condition, ok := c.options["--sql"]; ok {
+		return consumer.MessageSelector{Type: consumer.SQL92, Expression: condition}
+	}
+	return consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("--expression", "*")}
+}
+
+// consumeLite polls until told to end.
+func (c *command) consumeLite() error {
+	pc, err := consumer.NewPullConsumer(c.consumerOptions()...)
 	if err != nil {
 		return err
 	}
-	failTimes := c.number("--fail-times", "0")
+	if err := pc.Subscribe(c.get("--topic", ""), c.selector()); err != nil {
+		return err
+	}
+	if err := pc.Start(); err != nil {
+		return err
+	}
+	say(c.id, "READY")
+	for {
+		select {
+		case <-c.stop:
+			return pc.Shutdown()
+		default:
+		}
+		ctx := context.Background()
+		request, err := pc.Poll(ctx, 200*time.Millisecond)
+		if consumer.IsNoNewMsgError(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, m := range request.GetMsgList() {
+			c.received(m)
+		}
+		pc.ACK(ctx, request, consumer.ConsumeSuccess)
+	}
+}
+
+func (c *command) consume() error {
+	mode, failTimes := c.get("--mode", "concurrent"), c.number("--fail-times", "0")
+	if mode == "lite" {
+		return c.consumeLite()
+	}
 	var lock sync.Mutex
 	deliveries := map[string]int{}
-	accept := func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
+	return c.consumeWith(func(_ context.Context, messages ...*primitive.MessageExt) (consumer.ConsumeResult, error) {
 		ok := true
 		for _, m := range messages {
-			tag := m.GetTags()
-			if tag == "" {
-				tag = "-"
-			}
-			say(c.id, "RECV", string(m.Body), m.Queue.QueueId, m.QueueOffset, m.ReconsumeTimes, tag)
+			body := c.received(m)
 			lock.Lock()
-			deliveries[string(m.Body)]++
-			ok = ok && deliveries[string(m.Body)] > failTimes
+			deliveries[body]++
+			ok = ok && deliveries[body] > failTimes
 			lock.Unlock()
 		}
 		if ok {
@@ -275,9 +467,15 @@ func (c *command) consume() error {
 			return consumer.SuspendCurrentQueueAMoment, nil
 		}
 		return consumer.ConsumeRetryLater, nil
+	})
+}
+
+func (c *command) consumeWith(accept func(context.Context, ...*primitive.MessageExt) (consumer.ConsumeResult, error)) error {
+	pc, err := consumer.NewPushConsumer(c.consumerOptions()...)
+	if err != nil {
+		return err
 	}
-	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: c.get("--expression", "*")}
-	if err := pc.Subscribe(c.get("--topic", ""), selector, accept); err != nil {
+	if err := pc.Subscribe(c.get("--topic", ""), c.selector(), accept); err != nil {
 		return err
 	}
 	if err := pc.Start(); err != nil {

@@ -4,25 +4,41 @@ import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 
+import org.apache.rocketmq.acl.common.AclClientRPCHook;
+import org.apache.rocketmq.acl.common.SessionCredentials;
+import org.apache.rocketmq.client.ClientConfig;
+import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
+import org.apache.rocketmq.client.producer.RequestCallback;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
+import org.apache.rocketmq.client.trace.TraceView;
+import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /**
@@ -79,19 +95,26 @@ public class Driver {
                     consume(id, options, stop);
                     say(id, "STOPPED");
                     break;
-                case "create-topic":
-                    createTopic(id, options);
-                    say(id, "DONE");
+                case "reply":
+                    reply(id, options, stop);
+                    say(id, "STOPPED");
                     break;
+                case "create-topic":
                 case "create-group":
-                    createGroup(id, options);
+                case "reset-offset":
+                case "clone-offset":
+                case "consume-directly":
+                case "running-info":
+                case "trace":
+                    administer(id, words[1], options);
                     say(id, "DONE");
                     break;
                 default:
                     throw new IllegalArgumentException("unknown command " + words[1]);
             }
         } catch (Throwable e) {
-            say(id, "ERROR", String.valueOf(e).replaceAll("[\\t\\r\\n]+", " "));
+            String text = String.valueOf(e) + (e.getCause() == null ? "" : ": " + e.getCause());
+            say(id, "ERROR", text.replaceAll("[\\t\\r\\n]+", " "));
         } finally {
             RUNNING.remove(id);
         }
@@ -109,15 +132,13 @@ public class Driver {
     }
 
     private static void sent(String id, Message message, SendResult result, long step) {
-        say(id, "SENT", new String(message.getBody(), StandardCharsets.UTF_8), result.getSendStatus(),
+        String body = new String(message.getBody(), StandardCharsets.UTF_8).replaceAll("\\.+$", "");
+        say(id, "SENT", body, result.getSendStatus(),
             result.getMsgId(), result.getMessageQueue().getQueueId(), result.getQueueOffset() + step);
     }
 
     private static void send(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(options.get("--group"));
-        producer.setNamesrvAddr(options.get("--namesrv"));
-        producer.setInstanceName("i" + id);
-        producer.setSendMsgTimeout(10_000);
+        DefaultMQProducer producer = producer(id, options);
         producer.start();
         try {
             String topic = options.get("--topic");
@@ -129,7 +150,11 @@ public class Driver {
             List<Message> batch = new ArrayList<>();
             for (int i = 0; i < count; i++) {
                 String body = mode.equals("orderly") ? prefix + "-" + i % 4 + "-" + i / 4 : prefix + "-" + i;
-                Message message = new Message(topic, options.getOrDefault("--tag", ""), body.getBytes(StandardCharsets.UTF_8));
+                byte[] bytes = pad(body, options).getBytes(StandardCharsets.UTF_8);
+                Message message = new Message(topic, options.getOrDefault("--tag", ""), bytes);
+                if (options.containsKey("--delay-level")) {
+                    message.setDelayTimeLevel(Integer.parseInt(options.get("--delay-level")));
+                }
                 switch (mode) {
                     case "sync":
                         sent(id, message, producer.send(message), 0);
@@ -155,6 +180,16 @@ public class Driver {
                         sent(id, message, producer.send(message,
                             (queues, m, key) -> queues.get((Integer) key % queues.size()), i % 4), 0);
                         break;
+                    case "transaction":
+                        // The offset it is told is the half message's.
+                        SendResult half = ((TransactionMQProducer) producer).sendMessageInTransaction(message, null);
+                        say(id, "SENT", body, half.getSendStatus(), half.getMsgId(), "-", "-");
+                        break;
+                    case "request":
+                        Message answer = request(producer, message);
+                        say(id, "SENT", body, "SEND_OK");
+                        say(id, "RECV", new String(answer.getBody(), StandardCharsets.UTF_8), 0, 0, 0, "-");
+                        break;
                     case "batch":
                         batch.add(message);
                         if (batch.size() == 16 || i == count - 1) {
@@ -175,7 +210,7 @@ public class Driver {
             if (!answers.await(30, TimeUnit.SECONDS)) {
                 throw new IllegalStateException(answers.getCount() + " asynchronous sends without an answer");
             }
-            if (mode.equals("oneway")) {
+            if (options.containsKey("--stay")) {
                 stop.await();
             }
         } finally {
@@ -183,15 +218,165 @@ public class Driver {
         }
     }
 
-    private static void consume(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(options.get("--group"));
-        consumer.setNamesrvAddr(options.get("--namesrv"));
-        consumer.setInstanceName("i" + id);
+    private static DefaultMQProducer producer(String id, Map<String, String> options) {
+        String group = options.get("--group");
+        DefaultMQProducer producer;
+        if (options.getOrDefault("--mode", "sync").equals("transaction")) {
+            TransactionMQProducer transactions = new TransactionMQProducer(group, credentials(options));
+            LocalTransactionState local = LocalTransactionState.valueOf(options.get("--local"));
+            LocalTransactionState check = LocalTransactionState.valueOf(options.get("--check"));
+            transactions.setTransactionListener(new TransactionListener() {
+                @Override public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                    return local;
+                }
+
+                @Override public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                    say(id, "TOLD", "checked", new String(message.getBody(), StandardCharsets.UTF_8));
+                    return check;
+                }
+            });
+            producer = transactions;
+        } else {
+            producer = new DefaultMQProducer(group, credentials(options), options.containsKey("--trace"), null);
+        }
+        configure(id, options, producer);
+        producer.setSendMsgTimeout(10_000);
+        producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
+        producer.setMaxMessageSize(16 << 20);
+        return producer;
+    }
+
+    /**
+     * Asks and waits. Not by the call that waits by itself: 5.3.3's does so for the send's answer only. The callback is
+     * called for the send's answer too, with nothing.
+     */
+    private static Message request(DefaultMQProducer producer, Message message) throws Exception {
+        CompletableFuture<Message> answer = new CompletableFuture<>();
+        producer.request(message, new RequestCallback() {
+            @Override public void onSuccess(Message reply) {
+                if (reply != null) {
+                    answer.complete(reply);
+                }
+            }
+
+            @Override public void onException(Throwable e) {
+                answer.completeExceptionally(e);
+            }
+        }, 30_000);
+        return answer.get(40, TimeUnit.SECONDS);
+    }
+
+    private static void configure(String id, Map<String, String> options, ClientConfig config) {
+        config.setNamesrvAddr(options.get("--namesrv"));
+        config.setInstanceName("i" + id);
+        if (options.containsKey("--namespace")) {
+            config.setNamespace(options.get("--namespace"));
+        }
+    }
+
+    /** What signs requests, or null without `--access-key`. */
+    private static RPCHook credentials(Map<String, String> options) {
+        String name = options.get("--access-key");
+        return name == null ? null : new AclClientRPCHook(new SessionCredentials(name, options.get("--secret-key")));
+    }
+
+    /** Makes a body as long as `--length` says. */
+    private static String pad(String body, Map<String, String> options) {
+        StringBuilder padded = new StringBuilder(body);
+        for (int i = Integer.parseInt(options.getOrDefault("--length", "0")); i > body.length(); i--) {
+            padded.append('.');
+        }
+        return padded.toString();
+    }
+
+    /** The body without its padding; one of another length than `--length` keeps a mark that says so. */
+    private static String body(Message message, Map<String, String> options) {
+        String body = new String(message.getBody(), StandardCharsets.UTF_8);
+        if (!options.containsKey("--length")) {
+            return body;
+        }
+        String bare = body.replaceAll("\\.+$", "");
+        return body.length() == Integer.parseInt(options.get("--length")) ? bare : bare + "!" + body.length();
+    }
+
+    /** Answers requests: each is a delivery, each answer a send of `re-` and the request's body. */
+    private static void reply(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
+        DefaultMQProducer producer = new DefaultMQProducer("answers-" + id);
+        configure("answers" + id, options, producer);
+        producer.setSendMsgTimeout(10_000);
+        producer.start();
+        DefaultMQPushConsumer consumer = consumer(id, options);
+        consumer.subscribe(options.get("--topic"), "*");
+        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+            accept(id, messages, options, new ConcurrentHashMap<>(), 0);
+            try {
+                for (MessageExt message : messages) {
+                    answer(id, producer, message);
+                }
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            } catch (Exception e) {
+                say(id, "ERROR", String.valueOf(e).replaceAll("[\\t\\r\\n]+", " "));
+                return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+            }
+        });
+        consumer.start();
+        say(id, "READY");
+        stop.await();
+        consumer.shutdown();
+        producer.shutdown();
+    }
+
+    /** The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time. */
+    private static void answer(String id, DefaultMQProducer producer, MessageExt request) throws Exception {
+        String body = "re-" + new String(request.getBody(), StandardCharsets.UTF_8);
+        Message answer = MessageUtil.createReplyMessage(request, body.getBytes(StandardCharsets.UTF_8));
+        for (int round = 0; round < 80; round++) {
+            try {
+                say(id, "SENT", body, producer.send(answer).getSendStatus());
+                return;
+            } catch (MQClientException e) {
+                System.err.println(id + ": " + e);
+                TimeUnit.MILLISECONDS.sleep(250);
+            }
+        }
+        throw new IllegalStateException("no answer to " + body + " was taken");
+    }
+
+    /** A consumer that polls and commits when it is told to end. */
+    private static void consumeLite(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(options.get("--group"), credentials(options));
+        configure(id, options, consumer);
+        consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        consumer.setAutoCommit(false);
+        consumer.subscribe(options.get("--topic"), options.getOrDefault("--expression", "*"));
+        consumer.start();
+        say(id, "READY");
+        Map<String, Integer> deliveries = new ConcurrentHashMap<>();
+        while (stop.getCount() > 0) {
+            accept(id, consumer.poll(200), options, deliveries, 0);
+        }
+        consumer.commitSync();
+        consumer.shutdown();
+    }
+
+    private static DefaultMQPushConsumer consumer(String id, Map<String, String> options) {
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(options.get("--group"), credentials(options),
+            new AllocateMessageQueueAveragely(), options.containsKey("--trace"), null);
+        configure(id, options, consumer);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         // What the listeners are done with is committed before the consumer leaves.
         consumer.setAwaitTerminationMillisWhenShutdown(10_000);
         consumer.setConsumeThreadMin(4);
         consumer.setConsumeThreadMax(4);
+        return consumer;
+    }
+
+    private static void consume(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
+        if (options.getOrDefault("--mode", "").equals("lite")) {
+            consumeLite(id, options, stop);
+            return;
+        }
+        DefaultMQPushConsumer consumer = consumer(id, options);
         if (options.containsKey("--max-reconsume")) {
             consumer.setMaxReconsumeTimes(Integer.parseInt(options.get("--max-reconsume")));
         }
@@ -208,11 +393,11 @@ public class Driver {
         Map<String, Integer> deliveries = new ConcurrentHashMap<>();
         if (mode.equals("orderly")) {
             consumer.registerMessageListener((MessageListenerOrderly) (messages, context) ->
-                accept(id, messages, deliveries, failTimes)
+                accept(id, messages, options, deliveries, failTimes)
                     ? ConsumeOrderlyStatus.SUCCESS : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT);
         } else {
             consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) ->
-                accept(id, messages, deliveries, failTimes)
+                accept(id, messages, options, deliveries, failTimes)
                     ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER);
         }
         consumer.start();
@@ -221,13 +406,14 @@ public class Driver {
         consumer.shutdown();
     }
 
-    private static boolean accept(String id, List<MessageExt> messages, Map<String, Integer> deliveries, int failTimes) {
+    private static boolean accept(String id, List<MessageExt> messages, Map<String, String> options,
+        Map<String, Integer> deliveries, int failTimes) {
         boolean ok = true;
         for (MessageExt message : messages) {
-            String body = new String(message.getBody(), StandardCharsets.UTF_8);
+            String body = body(message, options);
             String tags = message.getTags();
             say(id, "RECV", body, message.getQueueId(), message.getQueueOffset(), message.getReconsumeTimes(),
-                tags == null || tags.isEmpty() ? "-" : tags);
+                tags == null || tags.isEmpty() ? "-" : tags, System.currentTimeMillis() - message.getBornTimestamp());
             ok &= deliveries.merge(body, 1, Integer::sum) > failTimes;
         }
         return ok;
@@ -250,38 +436,89 @@ public class Driver {
         throw new NoSuchMethodException(type.getName() + "." + name);
     }
 
-    /** SubscriptionGroupConfig changed its package between 4.9 and 5.0. */
-    private static void createGroup(String id, Map<String, String> options) throws Exception {
-        DefaultMQAdminExt admin = admin(id, options);
-        try {
-            Method create = method(DefaultMQAdminExt.class, "createAndUpdateSubscriptionGroupConfig");
-            Class<?> type = create.getParameterTypes()[1];
-            Object config = type.getConstructor().newInstance();
-            method(type, "setGroupName").invoke(config, options.get("--group"));
-            method(type, "setRetryMaxTimes").invoke(config, Integer.parseInt(options.get("--retry-max")));
-            create.invoke(admin, options.get("--broker"), config);
-        } finally {
-            admin.shutdown();
-        }
-    }
-
-    private static DefaultMQAdminExt admin(String id, Map<String, String> options) throws Exception {
-        DefaultMQAdminExt admin = new DefaultMQAdminExt();
+    private static void administer(String id, String command, Map<String, String> options) throws Exception {
+        DefaultMQAdminExt admin = new DefaultMQAdminExt(credentials(options), 20_000);
         admin.setNamesrvAddr(options.get("--namesrv"));
         admin.setInstanceName("i" + id);
         admin.start();
-        return admin;
-    }
-
-    private static void createTopic(String id, Map<String, String> options) throws Exception {
-        DefaultMQAdminExt admin = admin(id, options);
         try {
-            TopicConfig config = new TopicConfig(options.get("--topic"));
-            config.setReadQueueNums(Integer.parseInt(options.getOrDefault("--read-queues", "4")));
-            config.setWriteQueueNums(4);
-            admin.createAndUpdateTopicConfig(options.get("--broker"), config);
+            administer(id, command, options, admin);
         } finally {
             admin.shutdown();
         }
+    }
+
+    private static void administer(String id, String command, Map<String, String> options, DefaultMQAdminExt admin)
+        throws Exception {
+        String group = options.get("--group");
+        String topic = options.get("--topic");
+        switch (command) {
+            case "create-topic":
+                TopicConfig config = new TopicConfig(topic);
+                config.setReadQueueNums(Integer.parseInt(options.getOrDefault("--read-queues", "4")));
+                config.setWriteQueueNums(4);
+                admin.createAndUpdateTopicConfig(options.get("--broker"), config);
+                break;
+            case "create-group":
+                createGroup(admin, options.get("--broker"), group, Integer.parseInt(options.get("--retry-max")));
+                break;
+            case "reset-offset":
+                long time = Long.parseLong(options.get("--time"));
+                admin.resetOffsetByTimestamp(topic, group, time, true, options.containsKey("--c-form"));
+                break;
+            case "clone-offset":
+                admin.cloneGroupOffset(group, options.get("--to"), topic, true);
+                break;
+            case "consume-directly":
+                say(id, "TOLD", admin.consumeMessageDirectly(group, client(admin, group), topic, options.get("--message-id"))
+                    .getConsumeResult());
+                break;
+            case "running-info":
+                var info = admin.getConsumerRunningInfo(group, client(admin, group), false);
+                info.getSubscriptionSet().forEach(one -> say(id, "TOLD", "subscribes", one.getTopic()));
+                info.getMqTable().keySet().forEach(queue -> say(id, "TOLD", "holds", queue.getTopic(), queue.getQueueId()));
+                break;
+            case "trace":
+                trace(id, admin, options.get("--message-id"), Integer.parseInt(options.get("--count")));
+                break;
+            default:
+                throw new IllegalArgumentException("unknown command " + command);
+        }
+    }
+
+    /** The id of a group's only client. */
+    private static String client(DefaultMQAdminExt admin, String group) throws Exception {
+        return admin.examineConsumerConnectionInfo(group).getConnectionSet().iterator().next().getClientId();
+    }
+
+    /** What mqadmin's queryMsgTraceById finds; the clients send their traces some time later. */
+    private static void trace(String id, DefaultMQAdminExt admin, String messageId, int count) throws Exception {
+        Set<String> seen = new HashSet<>();
+        for (int round = 0; seen.size() < count && round < 300; round++) {
+            try {
+                long end = System.currentTimeMillis() + 3_600_000;
+                for (MessageExt message : admin.queryMessage("RMQ_SYS_TRACE_TOPIC", messageId, 64, 0, end).getMessageList()) {
+                    for (TraceView view : TraceView.decodeFromTraceTransData(messageId, message)) {
+                        String row = view.getMsgType() + "\t" + view.getGroupName() + "\t" + view.getStatus();
+                        if (seen.add(row)) {
+                            say(id, "TOLD", row);
+                        }
+                    }
+                }
+            } catch (MQClientException e) {
+                // Nothing is there yet.
+            }
+            TimeUnit.MILLISECONDS.sleep(100);
+        }
+    }
+
+    /** SubscriptionGroupConfig changed its package between 4.9 and 5.0. */
+    private static void createGroup(DefaultMQAdminExt admin, String broker, String group, int retries) throws Exception {
+        Method create = method(DefaultMQAdminExt.class, "createAndUpdateSubscriptionGroupConfig");
+        Class<?> type = create.getParameterTypes()[1];
+        Object config = type.getConstructor().newInstance();
+        method(type, "setGroupName").invoke(config, group);
+        method(type, "setRetryMaxTimes").invoke(config, retries);
+        create.invoke(admin, broker, config);
     }
 }

@@ -22,12 +22,18 @@ function say(id, ...fields) {
 }
 
 function configuration(id, options) {
-  return {
+  const settings = {
     nameSrv: options['--namesrv'],
     httpclient: {}, // asserted by the library, not used with nameSrv
     instanceName: `i${id}`,
     logger,
   };
+  if (options['--namespace']) settings.namespace = options['--namespace'];
+  if (options['--access-key']) {
+    settings.accessKeyId = options['--access-key'];
+    settings.accessKeySecret = options['--secret-key'];
+  }
+  return settings;
 }
 
 /** Resolves to true when `stop` came within the time. */
@@ -51,6 +57,7 @@ async function send(id, options, stop) {
       const orderly = mode === 'orderly';
       const body = orderly ? `${options['--prefix']}-${key}-${Math.floor(i / 4)}` : `${options['--prefix']}-${i}`;
       const message = new Message(options['--topic'], options['--tag'] || '', body);
+      if (options['--delay-level']) message.delayTimeLevel = Number(options['--delay-level']);
       if (orderly) message.shardingKey = SHARDING_KEYS[key];
       const answer = producer.send(message).then(result => {
         say(id, 'SENT', body, result.sendStatus, result.msgId, result.messageQueue.queueId, result.queueOffset);
@@ -87,7 +94,8 @@ async function consume(id, options, stop) {
   const deliveries = new Map();
   consumer.subscribe(options['--topic'], options['--expression'] || '*', async message => {
     const body = message.body.toString();
-    say(id, 'RECV', body, message.queueId, message.queueOffset, message.reconsumeTimes, message.tags || '-');
+    const age = Date.now() - message.bornTimestamp;
+    say(id, 'RECV', body, message.queueId, message.queueOffset, message.reconsumeTimes, message.tags || '-', age);
     const count = (deliveries.get(body) || 0) + 1;
     deliveries.set(body, count);
     // Thrown: of a handler called for a redelivery the library drops Consumer.ACTION_RETRY.

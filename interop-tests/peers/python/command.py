@@ -37,7 +37,14 @@ def make(options, body):
     message.set_body(body)
     if options.get("--tag"):
         message.set_tags(options["--tag"])
+    if options.get("--delay-level"):
+        message.set_delay_time_level(int(options["--delay-level"]))
     return message
+
+
+def sign(client, options):
+    if options.get("--access-key"):
+        client.set_session_credentials(options["--access-key"], options["--secret-key"], "")
 
 
 def sent(ident, body, result, step=0):
@@ -63,6 +70,7 @@ def send(ident, options, stop):
     producer.set_namesrv_addr(options["--namesrv"])
     producer.set_timeout(10_000)
     dll.SetProducerInstanceName(producer._handle, f"i{ident}".encode())
+    sign(producer, options)
     producer.start()
     mode, prefix = options.get("--mode", "sync"), options["--prefix"]
     count, interval = int(options["--count"]), int(options.get("--interval-ms", "0")) / 1000
@@ -107,7 +115,7 @@ def send(ident, options, stop):
         for _ in range(asked):
             if not answers.acquire(timeout=30):
                 raise TimeoutError("asynchronous sends without an answer")
-        if mode == "oneway":
+        if "--stay" in options:
             stop.wait()
         say(ident, "DONE")
     finally:
@@ -121,6 +129,7 @@ def consume(ident, options, stop):
     consumer.set_namesrv_addr(options["--namesrv"])
     consumer.set_instance_name(f"i{ident}")
     consumer.set_thread_count(4)
+    sign(consumer, options)
     fail_times = int(options.get("--fail-times", "0"))
     deliveries, lock = {}, threading.Lock()
 
@@ -128,7 +137,8 @@ def consume(ident, options, stop):
         message = RecvMessage(handle)
         body = message.body.decode()
         tags = message.tags.decode() if message.tags else "-"
-        say(ident, "RECV", body, message.queue_id, message.queue_offset, message.reconsume_times, tags)
+        age = int(time.time() * 1000) - message.born_timestamp
+        say(ident, "RECV", body, message.queue_id, message.queue_offset, message.reconsume_times, tags, age)
         with lock:
             deliveries[body] = deliveries.get(body, 0) + 1
             ok = deliveries[body] > fail_times

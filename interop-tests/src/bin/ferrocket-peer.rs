@@ -5,11 +5,11 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{
-    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, Message, MessageExt, MessageModel,
-    SendResult,
+    Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, LocalTransactionState, Message,
+    MessageExt, MessageModel, MessageSelector, Producer, ProducerBuilder, SendResult,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::watch;
@@ -19,6 +19,13 @@ use tokio::task::JoinSet;
 const KEYS: usize = 4;
 /// Messages of a batch.
 const BATCH: usize = 16;
+/// What the producer lets pass: more than a broker takes.
+const MESSAGE_MAX: usize = 15 << 20;
+/// How long an asker waits.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// How often an answer is tried, and what is between two tries.
+const ANSWER_TRIES: usize = 80;
+const ANSWER_PAUSE: Duration = Duration::from_millis(250);
 /// How long commands may take to end when the harness is gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -69,6 +76,7 @@ impl Command {
         let outcome = match role.as_str() {
             "send" => self.send().await.map(|()| "DONE"),
             "consume" => self.consume().await.map(|()| "STOPPED"),
+            "reply" => self.reply().await.map(|()| "STOPPED"),
             other => Err(format!("unknown command {other}").into()),
         };
         match outcome {
@@ -90,7 +98,11 @@ impl Command {
     }
 
     fn client(&self) -> Outcome<Client> {
-        Ok(Client::builder(self.get("--namesrv")?).instance_name(format!("i{}", self.id)).build()?)
+        let mut builder = Client::builder(self.get("--namesrv")?).instance_name(format!("i{}", self.id));
+        if let Ok(name) = self.get("--access-key") {
+            builder = builder.acl(name, self.get("--secret-key")?);
+        }
+        Ok(builder.enable_trace(self.options.contains_key("--trace")).build()?)
     }
 
     /// Waits for `stop`, at most so long; whether it came.
@@ -103,13 +115,16 @@ impl Command {
     }
 
     async fn send(mut self) -> Outcome<()> {
-        let client = self.client()?;
-        let timeout = Duration::from_secs(10);
-        let producer = client.producer(self.get("--group")?).send_msg_timeout(timeout).start().await?;
         let mode = self.options.get("--mode").cloned().unwrap_or_else(|| "sync".into());
+        if mode == "transaction" {
+            return self.send_in_transaction().await;
+        }
+        let client = self.client()?;
+        let producer = self.producer(&client)?.start().await?;
         let (topic, prefix) = (self.get("--topic")?.to_owned(), self.get("--prefix")?.to_owned());
         let count: usize = self.number("--count", 0)?;
         let interval = Duration::from_millis(self.number("--interval-ms", 0)?);
+        let length: usize = self.number("--length", 0)?;
         let (mut batch, mut pending) = (Vec::new(), Vec::new());
         for i in 0..count {
             let key = i % KEYS;
@@ -118,7 +133,11 @@ impl Command {
             } else {
                 format!("{prefix}-{i}")
             };
-            let mut message = Message::new(&topic, body.clone());
+            let padding = ".".repeat(length.saturating_sub(body.len()));
+            let mut message = Message::new(&topic, format!("{body}{padding}"));
+            if let Ok(level) = self.get("--delay-level") {
+                message = message.delay_level(level.parse()?);
+            }
             if let Some(tag) = self.options.get("--tag") {
                 message = message.tags(tag);
             }
@@ -132,6 +151,11 @@ impl Command {
                 "orderly" => {
                     let select = |queues: &[_], _: &_| queues.get(key % queues.len().max(1)).cloned();
                     self.sent(&body, &producer.send_with(message, select).await?, 0);
+                }
+                "request" => {
+                    let answer = producer.request(message, REQUEST_LIMIT).await?;
+                    say(&self.id, &["SENT", &body, "SEND_OK"]);
+                    say(&self.id, &["RECV", &String::from_utf8_lossy(&answer.body), "0", "0", "0", "-"]);
                 }
                 "batch" => {
                     batch.push((body, message));
@@ -156,11 +180,107 @@ impl Command {
                 Err(error) => say(&self.id, &["SENT", &body, &format!("EXCEPTION {error}")]),
             }
         }
-        if mode == "oneway" {
+        if self.options.contains_key("--stay") {
             let _ = self.stopped.changed().await;
         }
         producer.shutdown().await;
         Ok(client.shutdown().await?)
+    }
+
+    fn producer(&self, client: &Client) -> Outcome<ProducerBuilder> {
+        let producer = client.producer(self.get("--group")?).send_msg_timeout(Duration::from_secs(10));
+        Ok(producer.compress_msg_body_over_howmuch(usize::MAX).max_message_size(MESSAGE_MAX))
+    }
+
+    async fn send_in_transaction(mut self) -> Outcome<()> {
+        let decision = |name: &str| {
+            let states = [LocalTransactionState::CommitMessage, LocalTransactionState::RollbackMessage];
+            let word = self.get(name)?;
+            Outcome::Ok(
+                states
+                    .into_iter()
+                    .find(|state| state.name() == word)
+                    .unwrap_or(LocalTransactionState::Unknown),
+            )
+        };
+        let (local, checked) = (decision("--local")?, decision("--check")?);
+        let client = self.client()?;
+        let id = self.id.clone();
+        let producer = self.producer(&client)?.check_local_transaction(move |message| {
+            say(&id, &["TOLD", "checked", &String::from_utf8_lossy(&message.body)]);
+            std::future::ready(checked)
+        });
+        let producer = producer.start().await?;
+        let (topic, prefix) = (self.get("--topic")?, self.get("--prefix")?);
+        for i in 0..self.number("--count", 0)? {
+            let body = format!("{prefix}-{i}");
+            let message = Message::new(topic, body.clone());
+            let sent = producer.send_in_transaction(message, |_| std::future::ready(local)).await?;
+            // The offset it is told is the half message's.
+            say(&self.id, &["SENT", &body, sent.sent.status.name(), &sent.sent.msg_id, "-", "-"]);
+        }
+        let _ = self.stopped.changed().await;
+        producer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    /// Answers requests: each is a delivery, each answer a send of `re-` and the request's body.
+    async fn reply(mut self) -> Outcome<()> {
+        let client = self.client()?;
+        let producer = client.producer(&format!("answers-{}", self.id)).start().await?;
+        let tally = self.tally()?;
+        let consumer = client
+            .push_consumer(self.get("--group")?)
+            .subscribe(self.get("--topic")?, "*")
+            .consume_from(ConsumeFromWhere::FirstOffset)
+            .on_message(move |message| {
+                tally.accept(&message);
+                answer(tally.id.clone(), producer.clone(), message)
+            })
+            .start()
+            .await?;
+        say(&self.id, &["READY"]);
+        let _ = self.stopped.changed().await;
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    /// A consumer that polls and commits when it is told to end.
+    async fn consume_lite(self) -> Outcome<()> {
+        let client = self.client()?;
+        let consumer = client
+            .lite_pull_consumer(self.get("--group")?)
+            .subscribe(self.get("--topic")?, self.selector())
+            .consume_from(ConsumeFromWhere::FirstOffset)
+            .auto_commit(false)
+            .start()
+            .await?;
+        say(&self.id, &["READY"]);
+        let tally = self.tally()?;
+        while !self.is_stopped() {
+            for message in consumer.poll(Duration::from_millis(200)).await? {
+                tally.accept(&message);
+            }
+        }
+        consumer.commit().await?;
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
+    fn selector(&self) -> MessageSelector {
+        match self.get("--sql") {
+            Ok(condition) => MessageSelector::by_sql(condition),
+            Err(_) => self.options.get("--expression").map_or("*", String::as_str).into(),
+        }
+    }
+
+    fn tally(&self) -> Outcome<Arc<Tally>> {
+        Ok(Arc::new(Tally {
+            id: self.id.clone(),
+            fail_times: self.number("--fail-times", 0)?,
+            length: self.get("--length").ok().map(str::parse).transpose()?,
+            deliveries: Mutex::default(),
+        }))
     }
 
     fn sent(&self, body: &str, result: &SendResult, step: i64) {
@@ -170,11 +290,13 @@ impl Command {
     }
 
     async fn consume(mut self) -> Outcome<()> {
+        if self.get("--mode").is_ok_and(|mode| mode == "lite") {
+            return self.consume_lite().await;
+        }
         let client = self.client()?;
-        let expression = self.options.get("--expression").map_or("*", String::as_str);
         let mut consumer = client
             .push_consumer(self.get("--group")?)
-            .subscribe(self.get("--topic")?, expression)
+            .subscribe(self.get("--topic")?, self.selector())
             .consume_from(ConsumeFromWhere::FirstOffset)
             .concurrency(4);
         if let Some(times) = self.options.get("--max-reconsume") {
@@ -184,11 +306,7 @@ impl Command {
         if mode == "broadcast" {
             consumer = consumer.message_model(MessageModel::Broadcasting);
         }
-        let tally = Arc::new(Tally {
-            id: self.id.clone(),
-            fail_times: self.number("--fail-times", 0)?,
-            deliveries: Mutex::default(),
-        });
+        let tally = self.tally()?;
         let consumer = if mode == "orderly" {
             consumer.on_message_orderly(answering(&tally, |ok| {
                 if ok {
@@ -210,10 +328,33 @@ impl Command {
     }
 }
 
+/// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time.
+async fn answer(id: String, producer: Producer, request: MessageExt) -> Outcome<()> {
+    let body = format!("re-{}", String::from_utf8_lossy(&request.body));
+    let mut left = ANSWER_TRIES;
+    loop {
+        match producer.send(request.reply_message(body.clone())?).await {
+            Ok(sent) => {
+                say(&id, &["SENT", &body, sent.status.name()]);
+                return Ok(());
+            }
+            Err(error) if left == 0 => {
+                say(&id, &["ERROR", &error.to_string().replace(['\t', '\n', '\r'], " ")]);
+                return Err(error.into());
+            }
+            Err(error) => eprintln!("{id}: {error}"),
+        }
+        left -= 1;
+        tokio::time::sleep(ANSWER_PAUSE).await;
+    }
+}
+
 /// What one consumer got.
 struct Tally {
     id: String,
     fail_times: u32,
+    /// How long each body must be, with its padding.
+    length: Option<usize>,
     /// How often each body came. Guarded for one count at a time.
     deliveries: Mutex<HashMap<String, u32>>,
 }
@@ -221,12 +362,22 @@ struct Tally {
 impl Tally {
     /// Reports a delivery and decides whether it succeeds.
     fn accept(&self, message: &MessageExt) -> bool {
-        let body = String::from_utf8_lossy(&message.body).into_owned();
-        let [queue, offset, times] =
-            [i64::from(message.queue_id), message.queue_offset, i64::from(message.reconsume_times)]
-                .map(|number| number.to_string());
+        let mut body = String::from_utf8_lossy(&message.body).into_owned();
+        if let Some(length) = self.length {
+            let bare = body.trim_end_matches('.').to_owned();
+            // Nobody sent such a body: the ledger will say so.
+            body = if body.len() == length { bare } else { format!("{bare}!{}", body.len()) };
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let [queue, offset, times, age] = [
+            i64::from(message.queue_id),
+            message.queue_offset,
+            i64::from(message.reconsume_times),
+            now - message.born_timestamp,
+        ]
+        .map(|number| number.to_string());
         let tag = message.tags().filter(|tag| !tag.is_empty()).unwrap_or("-");
-        say(&self.id, &["RECV", &body, &queue, &offset, &times, tag]);
+        say(&self.id, &["RECV", &body, &queue, &offset, &times, tag, &age]);
         let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         let count = deliveries.entry(body).or_default();
         *count += 1;
