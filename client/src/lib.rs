@@ -27,6 +27,8 @@
 
 pub mod admin;
 pub mod allocate;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod callbacks;
 mod client;
 mod config;
