@@ -207,7 +207,6 @@ impl Consumer {
             settings,
             sink,
         });
-        client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
         for topic in consumer.topics() {
             if let Err(error) = client.fetch_route(&topic, None).await
                 && !topic.starts_with(RETRY_TOPIC_PREFIX)
@@ -215,6 +214,12 @@ impl Consumer {
                 tracing::warn!(%group, %topic, %error, "the topic cannot be consumed yet");
             }
         }
+        let conditions: Vec<_> =
+            consumer.subscriptions().values().map(|subscription| subscription.data.clone()).collect();
+        for condition in conditions {
+            consumer.calls.check_condition(&condition).await?;
+        }
+        client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
         client.heartbeat().await;
         let mut tasks = vec![tokio::spawn(rebalance::keep(Arc::clone(&consumer), inbox))];
         if consumer.is_locking() {
@@ -259,11 +264,12 @@ impl Consumer {
     /// Subscribes to one more topic, or to the same by another expression.
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
         let subscription = Subscription::new(topic, selector, now_ms())?;
-        self.subscriptions().insert(topic.into(), subscription);
         // Its brokers may be new to us, and have to know us before they are asked for our share.
         if let Err(error) = self.calls.client.route(&topic.into()).await {
             tracing::warn!(group = %self.calls.group, topic, %error, "the topic cannot be consumed yet");
         }
+        self.calls.check_condition(&subscription.data).await?;
+        self.subscriptions().insert(topic.into(), subscription);
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
         Ok(())

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrocket_protocol::body::group::ConsumerListBody;
+use ferrocket_protocol::body::group::{CheckClientRequestBody, ConsumerListBody};
+use ferrocket_protocol::body::heartbeat::SubscriptionData;
 use ferrocket_protocol::body::lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::properties::names;
@@ -138,6 +139,30 @@ impl Calls {
         let body: ConsumerListBody =
             fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))?;
         Ok(body.consumer_id_list)
+    }
+
+    /// Has a broker of the topic judge a condition (46), as Java does at the start: one that is wrong, or that the
+    /// broker does not filter by, is an error. A broker that cannot be asked now refuses pulls later.
+    pub(crate) async fn check_condition(&self, data: &SubscriptionData) -> Result<()> {
+        let addr = self.client.any_broker_of(&data.topic).filter(|_| !data.is_tag_type());
+        let Some(addr) = addr else { return Ok(()) };
+        let body = CheckClientRequestBody {
+            client_id: self.client.client_id().to_owned(),
+            group: self.group.to_string(),
+            subscription_data: Some(data.clone()),
+        };
+        let request =
+            self.client.request(RequestCode::CheckClientConfig, &Empty).with_body(fastjson::to_vec(&body));
+        match self.client.call_ok(&addr, request).await {
+            Err(error) if error.code().is_some() => {
+                Err(error.with_context(format_args!("the condition of topic {}", data.topic)))
+            }
+            Err(error) => {
+                tracing::warn!(group = %self.group, topic = data.topic, %error, "the condition cannot be checked");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Locks queues of one broker for this client; answers those that are locked now (41).

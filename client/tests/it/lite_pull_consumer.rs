@@ -299,6 +299,31 @@ async fn conditions_are_told_to_the_broker() {
     consumer.shutdown().await;
 }
 
+/// A condition that the broker refuses is an error of the start, or of the subscription, which changes nothing.
+#[tokio::test]
+async fn conditions_are_judged_by_the_broker() {
+    let world = World::new().await;
+    let error = world.lite().subscribe("T", MessageSelector::by_sql("nonsense")).start().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.code(), error.remark()),
+        (ErrorKind::Broker, Some(23), Some("no condition"))
+    );
+    assert!(error.to_string().starts_with("the condition of topic T: "), "{error}");
+    let consumer = world.lite().subscribe("T", MessageSelector::by_sql("a > 5")).start().await.unwrap();
+    assert_eq!(
+        consumer.subscribe("T", MessageSelector::by_sql("nonsense")).await.unwrap_err().code(),
+        Some(23)
+    );
+    assert_eq!(
+        consumer.subscribe("U", MessageSelector::by_sql("nonsense")).await.unwrap_err().code(),
+        Some(23)
+    );
+    world.broker.store("T", 0, "0", None);
+    assert_eq!(bodies(&consumer, 1).await, ["0"]);
+    assert!(consumer.assignment().iter().all(|queue| &*queue.topic == "T"));
+    consumer.shutdown().await;
+}
+
 /// Administrators can reset its offsets; it has no listener to consume a message directly with.
 #[tokio::test]
 async fn administrators_reset_what_is_polled() {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferrocket_protocol::body::group::ConsumerListBody;
+use ferrocket_protocol::body::group::{CheckClientRequestBody, ConsumerListBody};
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
 use ferrocket_protocol::body::lock::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 use ferrocket_protocol::body::message_queue::MessageQueue;
@@ -230,6 +230,13 @@ impl State {
                 let header = GetMaxOffsetHeader::decode(fields).unwrap();
                 let records = self.queues.get(&(header.topic, header.queue_id));
                 request.reply_with(&GetMaxOffsetReply { offset: records.map_or(0, Vec::len) as i64 })
+            }
+            RequestCode::CheckClientConfig => {
+                let body: CheckClientRequestBody = fastjson::from_slice(&request.body).unwrap();
+                match body.subscription_data.unwrap().sub_string.contains("nonsense") {
+                    true => request.reply_error(ResponseCode::SUBSCRIPTION_PARSE_FAILED, "no condition"),
+                    false => request.reply(ResponseCode::SUCCESS),
+                }
             }
             RequestCode::GetMinOffset => {
                 let header = GetMinOffsetHeader::decode(fields).unwrap();
