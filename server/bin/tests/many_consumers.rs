@@ -91,8 +91,18 @@ fn a_thousand_consumers_are_cheap() {
         let all = tokio::time::timeout(PATIENCE, done.notified()).await;
         assert!(all.is_ok(), "{} of {} messages were consumed", count.load(Ordering::SeqCst), 2 * CONSUMERS);
 
+        // Four of the topic, and the retry topic's.
+        let held = async {
+            loop {
+                let queues: usize = consumers.iter().map(|consumer| consumer.queues().len()).sum();
+                if queues == 5 * CONSUMERS {
+                    return queues;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let queues = tokio::time::timeout(PATIENCE, held).await.expect("some queues are held by nobody");
         let after = (status("VmRSS"), status("Threads"), metrics.num_alive_tasks());
-        let queues: usize = consumers.iter().map(|consumer| consumer.queues().len()).sum();
         let memory = after.0.saturating_sub(before.0);
         println!(
             "{CONSUMERS} consumers with {queues} queues: {memory} KiB, {} tasks, {} threads",

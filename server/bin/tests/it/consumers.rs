@@ -105,10 +105,11 @@ async fn queues_are_polled_and_pulled() {
         let builder = client.lite_pull_consumer("polls").subscribe("T", "*");
         let consumer = builder.consume_from(ConsumeFromWhere::FirstOffset).start().await.unwrap();
         if back {
-            while consumer.assignment().is_empty() {
+            let queues = consumer.fetch_queues("T").await.unwrap();
+            while consumer.assignment() != queues {
                 tokio::task::yield_now().await;
             }
-            for queue in consumer.assignment() {
+            for queue in queues {
                 consumer.seek_to_begin(&queue).await.unwrap();
             }
         }
