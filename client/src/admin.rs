@@ -339,7 +339,7 @@ impl Admin {
         broker_name: &str,
         timestamp: i64,
     ) -> Result<Vec<(MessageQueue, i64)>> {
-        let calls = Calls { client: self.client.clone(), group: group.into() };
+        let calls = Calls::new(self.client.clone(), group.into());
         let mut queues = self.client.fetch_subscribe_queues(topic).await?;
         queues.retain(|queue| *queue.broker_name == *broker_name);
         let mut reset = Vec::with_capacity(queues.len());

@@ -175,7 +175,7 @@ impl Consumer {
         check_group(&group)?;
         settings.check()?;
         let now = now_ms();
-        let calls = Calls { client: client.internal(), group: group.clone() };
+        let calls = Calls::new(client.internal(), group.clone());
         let mut subscribed = BTreeMap::new();
         for (topic, selector) in &subscriptions {
             let subscription = Subscription::new(topic, selector, now)?;

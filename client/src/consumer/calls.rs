@@ -3,6 +3,8 @@
 //! Java counterparts: the consumer's part of `MQClientAPIImpl`, `PullAPIWrapper`, `MQAdminImpl`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,6 +56,8 @@ mod pull_flag {
 pub(crate) struct Calls {
     pub(crate) client: Client,
     pub(crate) group: Text,
+    /// A broker does not know `LITE_PULL_MESSAGE`.
+    lite_unknown: Arc<AtomicBool>,
 }
 
 /// What to pull.
@@ -74,7 +78,8 @@ pub(crate) struct Pull<'a> {
     pub(crate) suspend: Option<Duration>,
     /// How long the answer is waited for.
     pub(crate) timeout: Duration,
-    /// Asked as `LITE_PULL_MESSAGE` (361), which brokers may give threads of its own.
+    /// For a lite pull consumer: flagged so, as Java's 4.9 does, and asked as `LITE_PULL_MESSAGE` (361) of brokers
+    /// that know it, as Java's 5 does: they may have threads of their own for it.
     pub(crate) lite: bool,
 }
 
@@ -100,6 +105,10 @@ pub(crate) struct Pulled {
 }
 
 impl Calls {
+    pub(crate) fn new(client: Client, group: Text) -> Self {
+        Self { client, group, lite_unknown: Arc::default() }
+    }
+
     /// The topic of messages that the group has to consume again.
     pub(crate) fn retry_topic(&self) -> Text {
         format!("{RETRY_TOPIC_PREFIX}{}", self.group).into()
@@ -273,10 +282,6 @@ impl Calls {
         if pull.expression.is_some() {
             sys_flag |= pull_flag::SUBSCRIPTION;
         }
-        let code = match pull.lite {
-            true => RequestCode::LitePullMessage,
-            false => RequestCode::PullMessage,
-        };
         if pull.lite {
             sys_flag |= pull_flag::LITE_PULL;
         }
@@ -294,8 +299,20 @@ impl Calls {
             expression_type: Some(pull.expression_type),
             ..PullMessageHeader::default()
         };
-        let request = self.client.request(code, &header);
-        let reply = self.client.call(&broker.addr, request, pull.timeout).await?;
+        let ask = |code| self.client.call(&broker.addr, self.client.request(code, &header), pull.timeout);
+        let mut reply = None;
+        if pull.lite && !self.lite_unknown.load(Ordering::Relaxed) {
+            let lite = ask(RequestCode::LitePullMessage).await?;
+            match lite.response_code() {
+                // A broker of 4.9. Others of the cluster answer 11 as well.
+                ResponseCode::REQUEST_CODE_NOT_SUPPORTED => self.lite_unknown.store(true, Ordering::Relaxed),
+                _ => reply = Some(lite),
+            }
+        }
+        let reply = match reply {
+            Some(reply) => reply,
+            None => ask(RequestCode::PullMessage).await?,
+        };
         let status = match reply.response_code() {
             ResponseCode::SUCCESS => PullStatus::Found,
             ResponseCode::PULL_NOT_FOUND => PullStatus::NoNewMsg,

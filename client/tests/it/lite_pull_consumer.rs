@@ -299,6 +299,23 @@ async fn conditions_are_told_to_the_broker() {
     consumer.shutdown().await;
 }
 
+/// A broker of 4.9 does not know lite pulls: it is asked as Java's 4.9 asks, and not again the other way.
+#[tokio::test]
+async fn brokers_without_lite_pulls_are_polled() {
+    let world = World::new().await;
+    world.broker.state.lock().unwrap().refuse_lite = true;
+    world.broker.store("T", 0, "0", None);
+    let consumer = world.lite().assign([queue(0)]).start().await.unwrap();
+    assert_eq!(bodies(&consumer, 1).await, ["0"]);
+    world.broker.store("T", 0, "1", None);
+    assert_eq!(bodies(&consumer, 1).await, ["1"]);
+    consumer.shutdown().await;
+    assert_eq!(world.broker.seen(RequestCode::LitePullMessage).len(), 1);
+    for pull in world.broker.seen(RequestCode::PullMessage) {
+        assert_eq!(PullMessageHeader::decode(&pull.ext_fields).unwrap().sys_flag, 2 | 4 | 16);
+    }
+}
+
 /// A condition that the broker refuses is an error of the start, or of the subscription, which changes nothing.
 #[tokio::test]
 async fn conditions_are_judged_by_the_broker() {

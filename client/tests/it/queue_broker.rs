@@ -35,6 +35,8 @@ pub(crate) struct State {
     held: Vec<(Connection, RemotingCommand, PullMessageHeader)>,
     /// Whether send-backs (36) are refused.
     pub(crate) refuse_send_back: bool,
+    /// Whether lite pulls (361) are unknown.
+    pub(crate) refuse_lite: bool,
     /// Whether send-backs are never answered.
     pub(crate) ignore_send_back: bool,
     /// Whether sends (310) are refused.
@@ -201,6 +203,9 @@ impl State {
                 let ids = self.members.union(&self.other_members).cloned().collect();
                 let body = ConsumerListBody { consumer_id_list: ids };
                 request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&body))
+            }
+            RequestCode::LitePullMessage if self.refuse_lite => {
+                request.reply_error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, "as in 4.9")
             }
             RequestCode::PullMessage | RequestCode::LitePullMessage => {
                 let header = PullMessageHeader::decode(fields).unwrap();
