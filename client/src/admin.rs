@@ -129,7 +129,7 @@ impl Admin {
         self.tell_all(&self.all_masters().await?, RequestCode::DeleteTopicInBroker, &header).await?;
         let header = DeleteTopicFromNamesrvHeader { topic: topic.into(), ..Default::default() };
         // Each keeps its own table.
-        for addr in self.client.name_server_addrs() {
+        for addr in self.client.name_server_addrs().iter() {
             let request = self.client.request(RequestCode::DeleteTopicInNamesrv, &header);
             self.client.call_ok(addr, request).await?;
         }

@@ -152,7 +152,9 @@ impl ProducerBuilder {
     /// The group as the cluster knows it, if it can be one.
     fn group_name(&self) -> Result<Text> {
         check_group(&self.group)?;
-        Ok(self.group.as_str().into())
+        let group = self.client.wrapped(&self.group);
+        check_group(&group)?;
+        Ok(group)
     }
 
     /// Checks the settings and registers the group; `checks` answer brokers about its transactions.
@@ -258,7 +260,7 @@ impl Producer {
             None => return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages())),
         };
         if let (Some(addr), Some(left)) =
-            (shared.client.master_addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
+            (shared.addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
         {
             // A failure shows again in the attempt itself.
             let _ = tokio::time::timeout(millis(left), shared.client.dialer().connection(&addr)).await;
@@ -325,7 +327,8 @@ impl Producer {
     ) -> Result<SendResult> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(select)?;
+        let journey =
+            shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(&shared.client, select)?;
         shared.travel(journey).await
     }
 
@@ -389,10 +392,14 @@ impl Journey {
     /// The journey to the queue that `select` picks, and to no other.
     fn select(
         mut self,
+        client: &Client,
         select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
     ) -> Result<Self> {
         let message = self.parcel.message();
-        match message.and_then(|message| select(self.route.publish_queues(), message)) {
+        match message.and_then(|message| match client.config().namespace.is_empty() {
+            true => select(self.route.publish_queues(), message),
+            false => select(&client.bare_queues(self.route.publish_queues()), message),
+        }) {
             Some(queue) => {
                 self.plan.only_once();
                 self.first = Some(queue);
@@ -513,15 +520,15 @@ impl Shared {
 
     async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
         let addr = self.master(parcel.topic(), queue, timeout).await?;
+        let topic = self.client.unwrapped(parcel.topic());
         let began_ms = now_ms();
         let request = parcel.request(queue, &self.packing, &self.client, began_ms);
         let body_len = request.body.len();
         let reply = self.client.call(&addr, request, timeout).await?;
-        let result =
-            SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())?;
+        let result = SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())?;
         let sent = trace::Sent {
             group: &self.packing.group,
-            topic: parcel.topic(),
+            topic: &topic,
             message: parcel.message().filter(|_| !parcel.is_batch()),
             body_len,
             addr: &addr,
@@ -545,16 +552,26 @@ impl Shared {
         }
     }
 
+    /// The address to send to: the master's, or its second port. Java: `MixAll.brokerVIPChannel`.
+    fn addr(&self, broker_name: &str) -> Option<Text> {
+        let addr = self.client.master_addr(broker_name)?;
+        if !self.client.config().vip_channel_enabled {
+            return Some(addr);
+        }
+        let (host, port) = addr.rsplit_once(':')?;
+        Some(format!("{host}:{}", port.parse::<u16>().ok()?.checked_sub(2)?).into())
+    }
+
     /// The address to send to; asks NameServers once more when none is known.
     async fn master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
-        if let Some(addr) = self.client.master_addr(&queue.broker_name) {
+        if let Some(addr) = self.addr(&queue.broker_name) {
             return Ok(addr);
         }
         let fetch = self.client.fetch_route(topic, Some(&self.packing.template));
         if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
             fetched?;
         }
-        self.client.master_addr(&queue.broker_name).ok_or_else(|| {
+        self.addr(&queue.broker_name).ok_or_else(|| {
             let text = format!("The broker[{}] not exist", queue.broker_name);
             Error::new(ErrorKind::NoBroker, text)
         })

@@ -52,6 +52,16 @@ pub(crate) fn check_group(group: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether `namespace` can stand before names; an empty one stands for none.
+pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
+    if !is_legal(namespace) || namespace.contains('%') {
+        let text =
+            format!("namespace {namespace:?} contains illegal characters, allowing only ^[|a-zA-Z0-9_-]+$");
+        return Err(config(text));
+    }
+    Ok(())
+}
+
 /// Whether `topic` can name a topic.
 pub(crate) fn check_topic(topic: &str) -> Result<()> {
     if topic.trim().is_empty() {

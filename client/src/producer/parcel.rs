@@ -2,6 +2,8 @@
 //!
 //! Java counterparts: `sendKernelImpl`, `tryToCompressMessage`, `MessageBatch`, `MessageClientIDSetter.setUniqID`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use ferrocket_protocol::batch::{self, BatchMessage};
 use ferrocket_protocol::body::message_queue::MessageQueue;
@@ -14,7 +16,7 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, Text, compression};
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, RETRY_TOPIC_PREFIX};
-use crate::validate::{check_batch, check_message};
+use crate::validate::{check_batch, check_message, check_topic};
 
 /// Between the ids of a batch.
 const ID_SEPARATOR: &str = ",";
@@ -54,16 +56,25 @@ impl Parcel {
         if let Err(error) = check_message(&message, packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
+        let topic = match wire_topic(&message, client) {
+            Ok(topic) => topic,
+            Err(error) => return Err(error.with_unsent(vec![message])),
+        };
         set_unique_key(&mut message, client);
-        let (mut properties, mut reconsume_times, mut max_reconsume_times) = (None, 0, None);
-        if message.topic().starts_with(RETRY_TOPIC_PREFIX) {
+        let (mut reconsume_times, mut max_reconsume_times) = (0, None);
+        // The message as it travels.
+        let mut wire = Cow::Borrowed(&message);
+        if topic.starts_with(RETRY_TOPIC_PREFIX) {
             // Counts of a message that is tried again travel in the header, not with the message.
-            let mut bare = message.clone();
+            let bare = wire.to_mut();
             let mut number = |name| bare.remove_property(name).and_then(|text| text.parse::<i32>().ok());
             reconsume_times = number(names::RECONSUME_TIME).unwrap_or(0);
             max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
-            properties = Some(bare.properties_text());
         }
+        if let Some((name, namespace)) = instance(client) {
+            wire.to_mut().set_property(name, namespace);
+        }
+        let properties = wire.properties_text();
         let (body, mut flags) = if message.body().len() >= packing.compress_from {
             (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
         } else {
@@ -74,10 +85,10 @@ impl Parcel {
         }
         Ok(Self {
             is_batch: false,
-            topic: message.topic_text().clone(),
+            topic,
             flag: message.flag_value(),
             sys_flag: flags,
-            properties: properties.unwrap_or_else(|| message.properties_text()),
+            properties,
             body,
             reconsume_times,
             max_reconsume_times,
@@ -106,12 +117,16 @@ impl Parcel {
             let text = format!("the message body size over max value, MAX: {}", packing.message_len_max);
             return Err(Error::new(ErrorKind::InvalidMessage, text).with_unsent(messages));
         }
-        let first = messages.first();
-        let waits = first.is_none_or(Message::waits_for_store);
-        let properties: Properties = [(names::WAIT_STORE_MSG_OK, waits.to_string())].into_iter().collect();
+        let waits = messages.first().is_none_or(Message::waits_for_store);
+        let waits = (Text::from_static(names::WAIT_STORE_MSG_OK), Text::from(waits.to_string()));
+        let properties: Properties = std::iter::once(waits).chain(instance(client)).collect();
+        let topic = match messages.first().map(|first| wire_topic(first, client)).transpose() {
+            Ok(topic) => topic.unwrap_or_default(),
+            Err(error) => return Err(error.with_unsent(messages)),
+        };
         Ok(Self {
             is_batch: true,
-            topic: first.map(|first| first.topic_text().clone()).unwrap_or_default(),
+            topic,
             flag: 0,
             sys_flag: 0,
             properties: properties.to_text(),
@@ -122,7 +137,7 @@ impl Parcel {
         })
     }
 
-    /// The topic of all messages.
+    /// The topic of all messages, in the client's namespace.
     pub(crate) fn topic(&self) -> &Text {
         &self.topic
     }
@@ -169,7 +184,7 @@ impl Parcel {
             flag: self.flag,
             properties: Some(self.properties.clone()),
             reconsume_times: Some(self.reconsume_times),
-            unit_mode: Some(false),
+            unit_mode: Some(client.config().unit_mode),
             batch: Some(self.is_batch),
             max_reconsume_times: self.max_reconsume_times,
         };
@@ -189,6 +204,22 @@ impl Parcel {
     pub(crate) fn into_messages(self) -> Vec<Message> {
         self.messages
     }
+}
+
+/// The message's topic in the client's namespace. Replies go to a topic that the cluster has once.
+fn wire_topic(message: &Message, client: &Client) -> Result<Text> {
+    if client.config().namespace.is_empty() || message.is_reply() {
+        return Ok(message.topic_text().clone());
+    }
+    let topic = client.wrapped(message.topic());
+    check_topic(&topic).map_err(|error| Error::new(ErrorKind::InvalidMessage, error.to_string()))?;
+    Ok(topic)
+}
+
+/// What a message in a namespace carries besides.
+fn instance(client: &Client) -> Option<(Text, Text)> {
+    let namespace = Some(client.config().namespace.as_str()).filter(|namespace| !namespace.is_empty())?;
+    Some((Text::from_static(names::INSTANCE_ID), namespace.into()))
 }
 
 /// Gives a message its id unless it has one: a message sent again keeps it.

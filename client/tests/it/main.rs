@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod cluster;
+mod connections;
 mod deliveries;
 mod events;
 mod given_back;
