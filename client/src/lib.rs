@@ -65,8 +65,9 @@ pub use ferrocket_remoting::{RemotingConfig, SocksProxy};
 pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePullStream};
 pub use message::{Message, MessageExt};
 pub use producer::{
-    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer, ProducerBuilder,
-    TransactionProducer, TransactionProducerBuilder, TransactionSendResult,
+    CompressionType, LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer,
+    ProducerBuilder, SendMessageContext, SendMessageHook, TransactionProducer, TransactionProducerBuilder,
+    TransactionSendResult,
 };
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{

@@ -417,6 +417,7 @@ mod tests {
             message_queue: MessageQueue::new("T", "a", 0),
             queue_offset: 1,
             transaction_id: None,
+            recall_handle: None,
             region_id: "DefaultRegion".into(),
             trace_on: true,
         }

@@ -16,14 +16,38 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, Text, compression};
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, RETRY_TOPIC_PREFIX};
-use crate::validate::{check_batch, check_message, check_topic};
+use crate::validate::{check_batch, check_message, check_properties_len, check_topic};
 
 /// Between the ids of a batch.
 const ID_SEPARATOR: &str = ",";
-/// Java's kind bits for zlib, next to the bit that says "compressed".
-const ZLIB: i32 = sys_flag::COMPRESSED | (3 << 8);
-/// Java's zlib level (`rocketmq.message.compressLevel`).
-const COMPRESS_LEVEL: u32 = 5;
+/// How large bodies are compressed. Java: `CompressionType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompressionType {
+    /// zlib, which every client reads.
+    #[default]
+    Zlib,
+    /// LZ4 frames, which clients from 4.9.4 on read.
+    #[cfg(feature = "lz4")]
+    Lz4,
+    /// zstd, which clients from 4.9.4 on read.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl CompressionType {
+    /// The compressed body, and the flags that say so.
+    fn pack(self, body: &[u8], level: u32) -> (Bytes, i32) {
+        let (packed, kind) = match self {
+            Self::Zlib => (compression::zlib(body, level), 3),
+            #[cfg(feature = "lz4")]
+            Self::Lz4 => (compression::lz4(body), 1),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => (compression::zstd(body, level), 2),
+        };
+        (packed.into(), sys_flag::COMPRESSED | kind << 8)
+    }
+}
 
 /// What a producer's settings say about packing.
 #[derive(Clone, Debug)]
@@ -32,6 +56,8 @@ pub(crate) struct Packing {
     pub(crate) template: Template,
     /// Bodies of this many bytes and more are compressed.
     pub(crate) compress_from: usize,
+    pub(crate) compress_type: CompressionType,
+    pub(crate) compress_level: u32,
     pub(crate) message_len_max: usize,
 }
 
@@ -75,8 +101,12 @@ impl Parcel {
             wire.to_mut().set_property(name, namespace);
         }
         let properties = wire.properties_text();
+        drop(wire);
+        if let Err(error) = check_properties_len(&properties) {
+            return Err(error.with_unsent(vec![message]));
+        }
         let (body, mut flags) = if message.body().len() >= packing.compress_from {
-            (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
+            packing.compress_type.pack(message.body(), packing.compress_level)
         } else {
             (message.body().clone(), 0)
         };
@@ -112,6 +142,12 @@ impl Parcel {
                 }
             })
             .collect();
+        for entry in &entries {
+            if let Err(error) = check_properties_len(&entry.properties) {
+                drop(entries);
+                return Err(error.with_unsent(messages));
+            }
+        }
         let body = batch::encode(&entries);
         if body.len() > packing.message_len_max {
             let text = format!("the message body size over max value, MAX: {}", packing.message_len_max);
@@ -147,6 +183,11 @@ impl Parcel {
         self.messages.first()
     }
 
+    /// The messages, each with its unique key.
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
     /// Whether several messages travel as one.
     pub(crate) fn is_batch(&self) -> bool {
         self.is_batch
@@ -162,7 +203,10 @@ impl Parcel {
         let id = |message: &Message| {
             message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(str::to_owned)
         };
-        self.messages.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR)
+        match &self.messages[..] {
+            [only] => id(only).unwrap_or_default(),
+            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR),
+        }
     }
 
     /// The request that stores the parcel in `queue`.
@@ -238,7 +282,14 @@ mod tests {
 
     fn packing() -> Packing {
         let template = Template { topic: "TBW102".into(), queue_nums: 4 };
-        Packing { group: "g".into(), template, compress_from: 4_096, message_len_max: 4 << 20 }
+        Packing {
+            group: "g".into(),
+            template,
+            compress_from: 4_096,
+            compress_type: CompressionType::Zlib,
+            compress_level: 5,
+            message_len_max: 4 << 20,
+        }
     }
 
     fn client() -> Client {
@@ -282,6 +333,21 @@ mod tests {
                 assert_eq!(compression::unzlib(&request.body, len).unwrap(), vec![b'a'; len]);
             }
             assert_eq!(parcel.into_messages()[0].body().len(), len);
+        }
+    }
+
+    /// Other kinds of compression say so in the flags, and are read again by them.
+    #[test]
+    #[cfg(all(feature = "lz4", feature = "zstd"))]
+    fn other_kinds_of_compression() {
+        let body = vec![b'a'; 5_000];
+        for (kind, flags) in [(CompressionType::Lz4, 0x101), (CompressionType::Zstd, 0x201)] {
+            let packing = Packing { compress_type: kind, ..packing() };
+            let parcel = Parcel::single(Message::new("T", body.clone()), &packing, &client()).unwrap();
+            let request = request(&parcel);
+            assert_eq!(header(&request).sys_flag, flags);
+            assert!(request.body.len() < 1_000);
+            assert_eq!(crate::message::unpack(&request.body, flags).unwrap(), body);
         }
     }
 

@@ -15,6 +15,7 @@ mod push_consumer;
 mod queue_broker;
 mod request;
 mod routes;
+mod sending;
 mod trace;
 mod transaction;
 mod world;
