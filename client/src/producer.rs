@@ -255,6 +255,7 @@ impl ProducerBuilder {
         let Self { client, settings, .. } = self;
         let packing = Packing {
             group,
+            in_namespace: !settings.is_internal,
             template: Template {
                 topic: settings.create_topic_key.as_str().into(),
                 queue_nums: settings.default_topic_queue_nums,

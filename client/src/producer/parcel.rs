@@ -53,6 +53,8 @@ impl CompressionType {
 #[derive(Clone, Debug)]
 pub(crate) struct Packing {
     pub(crate) group: Text,
+    /// Whether messages go to the client's namespace; traces do not.
+    pub(crate) in_namespace: bool,
     pub(crate) template: Template,
     /// Bodies of this many bytes and more are compressed.
     pub(crate) compress_from: usize,
@@ -82,7 +84,7 @@ impl Parcel {
         if let Err(error) = check_message(&message, packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
-        let topic = match wire_topic(&message, client) {
+        let topic = match wire_topic(&message, packing, client) {
             Ok(topic) => topic,
             Err(error) => return Err(error.with_unsent(vec![message])),
         };
@@ -97,7 +99,7 @@ impl Parcel {
             reconsume_times = number(names::RECONSUME_TIME).unwrap_or(0);
             max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
         }
-        if let Some((name, namespace)) = instance(client) {
+        if let Some((name, namespace)) = instance(packing, client) {
             wire.to_mut().set_property(name, namespace);
         }
         let properties = wire.properties_text();
@@ -155,8 +157,8 @@ impl Parcel {
         }
         let waits = messages.first().is_none_or(Message::waits_for_store);
         let waits = (Text::from_static(names::WAIT_STORE_MSG_OK), Text::from(waits.to_string()));
-        let properties: Properties = std::iter::once(waits).chain(instance(client)).collect();
-        let topic = match messages.first().map(|first| wire_topic(first, client)).transpose() {
+        let properties: Properties = std::iter::once(waits).chain(instance(packing, client)).collect();
+        let topic = match messages.first().map(|first| wire_topic(first, packing, client)).transpose() {
             Ok(topic) => topic.unwrap_or_default(),
             Err(error) => return Err(error.with_unsent(messages)),
         };
@@ -251,8 +253,8 @@ impl Parcel {
 }
 
 /// The message's topic in the client's namespace. Replies go to a topic that the cluster has once.
-fn wire_topic(message: &Message, client: &Client) -> Result<Text> {
-    if client.config().namespace.is_empty() || message.is_reply() {
+fn wire_topic(message: &Message, packing: &Packing, client: &Client) -> Result<Text> {
+    if instance(packing, client).is_none() || message.is_reply() {
         return Ok(message.topic_text().clone());
     }
     let topic = client.wrapped(message.topic());
@@ -261,9 +263,10 @@ fn wire_topic(message: &Message, client: &Client) -> Result<Text> {
 }
 
 /// What a message in a namespace carries besides.
-fn instance(client: &Client) -> Option<(Text, Text)> {
-    let namespace = Some(client.config().namespace.as_str()).filter(|namespace| !namespace.is_empty())?;
-    Some((Text::from_static(names::INSTANCE_ID), namespace.into()))
+fn instance(packing: &Packing, client: &Client) -> Option<(Text, Text)> {
+    let namespace = client.config().namespace.as_str();
+    let is_used = packing.in_namespace && !namespace.is_empty();
+    is_used.then(|| (Text::from_static(names::INSTANCE_ID), namespace.into()))
 }
 
 /// Gives a message its id unless it has one: a message sent again keeps it.
@@ -284,6 +287,7 @@ mod tests {
         let template = Template { topic: "TBW102".into(), queue_nums: 4 };
         Packing {
             group: "g".into(),
+            in_namespace: true,
             template,
             compress_from: 4_096,
             compress_type: CompressionType::Zlib,
