@@ -1,6 +1,7 @@
 //! What an application needs to know of its cluster, and to set up in it: topics, groups, progress, messages.
 //!
-//! Every call asks at once and keeps nothing. Where a topic or a cluster has several brokers, all masters are asked,
+//! Names are those that brokers have: a client's namespace is not put before them. Every call asks at once and keeps
+//! nothing. Where a topic or a cluster has several brokers, all masters are asked,
 //! and one that does not answer makes the call fail: half an answer would look like a whole one.
 //! Java counterparts: `DefaultMQAdminExt`, `MQAdminImpl`. Left out: what operators do with `mqadmin`.
 
@@ -129,7 +130,7 @@ impl Admin {
         self.tell_all(&self.all_masters().await?, RequestCode::DeleteTopicInBroker, &header).await?;
         let header = DeleteTopicFromNamesrvHeader { topic: topic.into(), ..Default::default() };
         // Each keeps its own table.
-        for addr in self.client.name_server_addrs() {
+        for addr in self.client.name_server_addrs().iter() {
             let request = self.client.request(RequestCode::DeleteTopicInNamesrv, &header);
             self.client.call_ok(addr, request).await?;
         }

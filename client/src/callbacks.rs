@@ -142,7 +142,9 @@ fn no_such_group(request: &RemotingCommand, group: &str) -> RemotingCommand {
 fn check_transaction_state(client: &Client, connection: &Connection, request: &RemotingCommand) -> Answer {
     let header: CheckTransactionStateHeader = read(request)?;
     let broker_name = request.ext_fields.get("bname").cloned().unwrap_or_default();
-    let message = MessageExt::decode(&mut request.body.clone(), &broker_name).map_err(|e| e.to_string())?;
+    let mut message =
+        MessageExt::decode(&mut request.body.clone(), &broker_name).map_err(|e| e.to_string())?;
+    client.unwrap_topics(std::slice::from_mut(&mut message));
     let group = message.property(names::PRODUCER_GROUP).ok_or("the message names no producer group")?;
     match client.checks(group) {
         Some(checks) => checks.begin(client, connection, header, broker_name, message),
@@ -208,7 +210,8 @@ fn get_consumer_running_info(client: &Client, request: &RemotingCommand) -> Answ
         return Ok(Some(no_such_group(request, &header.consumer_group)));
     };
     let mut info = consumer.running_info();
-    let name_servers: String = client.name_server_addrs().iter().flat_map(|addr| [addr, ";"]).collect();
+    let name_servers: String =
+        client.name_server_addrs().iter().flat_map(|addr| [addr.as_str(), ";"]).collect();
     info.properties.insert(running_info::NAMESERVER_ADDR.into(), name_servers);
     info.properties.insert(running_info::CLIENT_VERSION.into(), CLIENT_VERSION.into());
     Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&info))))

@@ -2,6 +2,7 @@
 //!
 //! Java counterpart: `MQClientInstance`. Left out: filter servers, the VIP channel.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
@@ -23,8 +24,10 @@ use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Events, Watchers};
 use crate::in_flight::InFlight;
+use crate::message::MessageExt;
 use crate::message_ids::{MessageIds, now_ms, random};
-use crate::name_servers::NameServers;
+use crate::name_servers::{self, NameServers};
+use crate::namespace::{unwrap, wrap};
 use crate::producer::{Checks, ProducerBuilder, Replies};
 use crate::route::{RouteTable, TopicRoute};
 use crate::trace::{TraceQueue, Tracer, dispatcher};
@@ -34,7 +37,7 @@ mod membership;
 mod routing;
 
 use membership::heartbeater;
-use routing::refresher;
+use routing::{discoverer, refresher};
 
 /// How long a shutdown waits for sends under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,6 +93,8 @@ pub(crate) struct Shared {
     membership_turn: Arc<Semaphore>,
     /// Heartbeats begun, see [`Client::heartbeat`].
     beats: AtomicU64,
+    /// One permit: who asks the web server for NameServers.
+    discovery_turn: Semaphore,
     /// Set to true, or dropped, it ends the background tasks.
     stop: watch::Sender<bool>,
     /// Set once the background tasks run: where they do.
@@ -129,7 +134,11 @@ impl Client {
 
     pub(crate) fn from_config(config: ClientConfig) -> Result<Self> {
         let seed = random();
-        let name_servers = NameServers::parse(&config.namesrv_addr, seed as usize)?;
+        let addrs = match &config.discovery {
+            Some(_) => Vec::new(),
+            None => name_servers::parse(&config.namesrv_addr)?,
+        };
+        let name_servers = NameServers::new(addrs, seed as usize);
         let instance = match &config.instance_name {
             Some(name) => name.clone(),
             // Java appends nanoseconds of a clock with an arbitrary start; all that matters is that they differ.
@@ -154,6 +163,7 @@ impl Client {
             heartbeat_wanted: Arc::default(),
             membership_turn: Arc::new(Semaphore::new(1)),
             beats: AtomicU64::new(0),
+            discovery_turn: Semaphore::new(1),
             stop: watch::Sender::new(false),
             background: OnceLock::new(),
             config,
@@ -213,7 +223,7 @@ impl Client {
     /// [`ErrorKind::NoRoute`] when the topic does not exist, and whatever keeps NameServers from answering.
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
         check_topic(topic)?;
-        Ok(self.fetch_route(&topic.into(), None).await?.publish_queues().to_vec())
+        Ok(self.bare_queues(self.fetch_route(&self.wrapped(topic), None).await?.publish_queues()))
     }
 
     /// The queues that messages of `topic` can be read from, ordered by broker and queue id.
@@ -222,8 +232,13 @@ impl Client {
     /// # Errors
     /// As [`Client::fetch_queues`].
     pub async fn fetch_subscribe_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        Ok(self.bare_queues(&self.wired_subscribe_queues(topic).await?))
+    }
+
+    /// The same, called as the cluster calls them.
+    pub(crate) async fn wired_subscribe_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
         check_topic(topic)?;
-        Ok(self.fetch_route(&topic.into(), None).await?.subscribe_queues().to_vec())
+        Ok(self.fetch_route(&self.wrapped(topic), None).await?.subscribe_queues().to_vec())
     }
 
     /// What happens in this client from now on: queues divided, routes changed, connections opened and lost, slow
@@ -314,7 +329,39 @@ impl Client {
         &self.shared.replies
     }
 
-    pub(crate) fn name_server_addrs(&self) -> &[String] {
+    /// The name of a topic or a group in this client's namespace.
+    pub(crate) fn wrapped(&self, name: &str) -> Text {
+        wrap(&self.config().namespace, name).as_ref().into()
+    }
+
+    /// The name without this client's namespace.
+    pub(crate) fn unwrapped(&self, name: &Text) -> Text {
+        match unwrap(&self.config().namespace, name) {
+            Cow::Borrowed(_) => name.clone(),
+            Cow::Owned(bare) => bare.into(),
+        }
+    }
+
+    /// Queues as the program knows them.
+    pub(crate) fn bare_queues<'a>(
+        &self,
+        queues: impl IntoIterator<Item = &'a MessageQueue>,
+    ) -> Vec<MessageQueue> {
+        let bare =
+            |queue: &MessageQueue| MessageQueue { topic: self.unwrapped(&queue.topic), ..queue.clone() };
+        queues.into_iter().map(bare).collect()
+    }
+
+    /// Takes the namespace away from the topics of messages that the program gets.
+    pub(crate) fn unwrap_topics(&self, messages: &mut [MessageExt]) {
+        if !self.config().namespace.is_empty() {
+            for message in messages {
+                message.topic = self.unwrapped(&message.topic);
+            }
+        }
+    }
+
+    pub(crate) fn name_server_addrs(&self) -> Arc<[String]> {
         self.shared.name_servers.addrs()
     }
 
@@ -343,6 +390,7 @@ impl Client {
         let mut request = RemotingCommand::request(code, header);
         request.language = self.shared.config.language;
         request.serialize_type = self.shared.config.serialize_type;
+        request.version = self.shared.config.version;
         request
     }
 
@@ -399,6 +447,9 @@ impl Client {
                 self.shared.stop.subscribe(),
                 refresher(weak.clone(), self.config().poll_name_server_interval),
             ));
+            if self.config().discovery.is_some() {
+                runtime.spawn(until(self.shared.stop.subscribe(), discoverer(weak.clone())));
+            }
             let wanted = Arc::clone(&self.shared.heartbeat_wanted);
             let interval = self.config().heartbeat_broker_interval;
             let queue = self.shared.trace_queue.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -7,15 +7,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use ferrocket_protocol::acl::Credentials;
+use ferrocket_protocol::command::VERSION_4_9_8;
 use ferrocket_protocol::{LanguageCode, SerializeType};
-use ferrocket_remoting::RemotingConfig;
 #[cfg(feature = "tls")]
 use ferrocket_remoting::{ClientTls, TlsOptions};
+use ferrocket_remoting::{RemotingConfig, SocksProxy};
 
 use crate::client::Client;
+use crate::discovery::Discovery;
 use crate::error::{Error, ErrorKind, Result};
+use crate::namespace::endpoint;
 use crate::trace::TRACE_TOPIC;
-use crate::validate::check_topic;
+use crate::validate::{check_namespace, check_topic};
 
 /// Where Java and this client look for NameServers that the program does not name.
 const NAMESRV_ADDR_VARIABLE: &str = "NAMESRV_ADDR";
@@ -29,6 +32,14 @@ pub(crate) struct ClientConfig {
     pub(crate) client_ip: IpAddr,
     pub(crate) instance_name: Option<String>,
     pub(crate) unit_name: Option<String>,
+    pub(crate) unit_mode: bool,
+    pub(crate) namespace: String,
+    pub(crate) vip_channel_enabled: bool,
+    pub(crate) version: i32,
+    pub(crate) namesrv_domain: Option<String>,
+    pub(crate) namesrv_domain_subgroup: String,
+    /// Made of the two above when no address is given.
+    pub(crate) discovery: Option<Discovery>,
     pub(crate) enable_trace: bool,
     pub(crate) trace_topic: String,
     pub(crate) poll_name_server_interval: Duration,
@@ -69,6 +80,13 @@ impl ClientBuilder {
             client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             instance_name: None,
             unit_name: None,
+            unit_mode: false,
+            namespace: String::new(),
+            vip_channel_enabled: false,
+            version: VERSION_4_9_8,
+            namesrv_domain: None,
+            namesrv_domain_subgroup: "nsaddr".to_owned(),
+            discovery: None,
             enable_trace: false,
             trace_topic: TRACE_TOPIC.to_owned(),
             poll_name_server_interval: Duration::from_secs(30),
@@ -107,6 +125,55 @@ impl ClientBuilder {
     /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
     pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.config.remoting.credentials = Some(Credentials::new(access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// `unitMode`: tells brokers that the client belongs to one unit of several. Default no.
+    pub fn unit_mode(mut self, unit_mode: bool) -> Self {
+        self.config.unit_mode = unit_mode;
+        self
+    }
+
+    /// `namespace`: put before the names of topics and groups on their way to the cluster, `namespace%name`, and
+    /// taken away on their way back. System topics and topics of replies are everybody's. Default: none, or the
+    /// instance that the NameServers' address names (`http://MQ_INST_x_y.domain:port`).
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.config.namespace = namespace.into();
+        self
+    }
+
+    /// `vipChannelEnabled`: sends to the brokers' second port, which is two below the first. Default no.
+    pub fn vip_channel_enabled(mut self, enable: bool) -> Self {
+        self.config.vip_channel_enabled = enable;
+        self
+    }
+
+    /// The version that peers are told, Java's ordinal of `MQVersion.Version`. Default 409, which is 4.9.8.
+    /// Servers go by it: a NameServer writes JSON that is strict from 401 on.
+    pub fn version(mut self, version: i32) -> Self {
+        self.config.version = version;
+        self
+    }
+
+    /// `rocketmq.namesrv.domain`: the web server that knows where the NameServers are, `host` or `host:port`
+    /// (8080 without port). Asked for `/rocketmq/nsaddr` when no address is given: before the first route is
+    /// needed, every two minutes, and when no NameServer answers. With a unit name, for that unit's.
+    /// Default: none, where Java asks `jmenv.tbsite.net`.
+    pub fn namesrv_domain(mut self, domain: impl Into<String>) -> Self {
+        self.config.namesrv_domain = Some(domain.into());
+        self
+    }
+
+    /// `rocketmq.namesrv.domain.subgroup`: the last part of that path. Default `nsaddr`.
+    pub fn namesrv_domain_subgroup(mut self, subgroup: impl Into<String>) -> Self {
+        self.config.namesrv_domain_subgroup = subgroup.into();
+        self
+    }
+
+    /// `socksProxyConfig`: dials NameServers and brokers through a SOCKS5 proxy, which also resolves their
+    /// names. Default: none. Java 5 may have several, by the peers' addresses.
+    pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
+        self.config.remoting.socks_proxy = Some(proxy);
         self
     }
 
@@ -193,7 +260,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, files that hold no
     /// certificate or key, and for an empty list of NameServers without the environment variable
-    /// `NAMESRV_ADDR`.
+    /// `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
     pub fn build(self) -> Result<Client> {
         #[cfg(feature = "tls")]
         let tls = self.tls;
@@ -206,6 +273,16 @@ impl ClientBuilder {
         }
         if namesrv_addr.trim().is_empty() {
             namesrv_addr = std::env::var(NAMESRV_ADDR_VARIABLE).unwrap_or_default();
+        }
+        let (addr, instance) = endpoint(&namesrv_addr);
+        if let Some(instance) = instance.filter(|_| config.namespace.is_empty()) {
+            config.namespace = instance.to_owned();
+        }
+        let namesrv_addr = addr.to_owned();
+        check_namespace(&config.namespace)?;
+        if let Some(domain) = config.namesrv_domain.as_deref().filter(|_| namesrv_addr.trim().is_empty()) {
+            let unit_name = config.unit_name.as_deref();
+            config.discovery = Some(Discovery::new(domain, &config.namesrv_domain_subgroup, unit_name)?);
         }
         let positive = [
             ("poll_name_server_interval", config.poll_name_server_interval.is_zero()),

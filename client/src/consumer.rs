@@ -173,13 +173,16 @@ impl Consumer {
         sink: Sink,
     ) -> Result<Arc<Self>> {
         check_group(&group)?;
+        let group = client.wrapped(&group);
+        check_group(&group)?;
         settings.check()?;
         let now = now_ms();
         let calls = Calls::new(client.internal(), group.clone());
         let mut subscribed = BTreeMap::new();
         for (topic, selector) in &subscriptions {
-            let subscription = Subscription::new(topic, selector, now)?;
-            subscribed.insert(Text::from(topic.as_str()), subscription);
+            let topic = client.wrapped(topic);
+            let subscription = Subscription::new(&topic, selector, now)?;
+            subscribed.insert(topic, subscription);
         }
         let place = match settings.message_model {
             MessageModel::Broadcasting => Place::File(OffsetFile::open(client, &settings, &group).await?),
@@ -263,13 +266,14 @@ impl Consumer {
 
     /// Subscribes to one more topic, or to the same by another expression.
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
-        let subscription = Subscription::new(topic, selector, now_ms())?;
+        let topic = self.calls.client.wrapped(topic);
+        let subscription = Subscription::new(&topic, selector, now_ms())?;
         // Its brokers may be new to us, and have to know us before they are asked for our share.
-        if let Err(error) = self.calls.client.route(&topic.into()).await {
-            tracing::warn!(group = %self.calls.group, topic, %error, "the topic cannot be consumed yet");
+        if let Err(error) = self.calls.client.route(&topic).await {
+            tracing::warn!(group = %self.calls.group, %topic, %error, "the topic cannot be consumed yet");
         }
         self.calls.check_condition(&subscription.data).await?;
-        self.subscriptions().insert(topic.into(), subscription);
+        self.subscriptions().insert(topic, subscription);
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
         Ok(())
@@ -277,7 +281,7 @@ impl Consumer {
 
     /// Gives a topic up.
     pub(crate) fn unsubscribe(&self, topic: &str) {
-        self.subscriptions().remove(topic);
+        self.subscriptions().remove(&*self.calls.client.wrapped(topic));
         self.wake.notify_one();
     }
 

@@ -22,8 +22,7 @@
 //!
 //! Every kind of message has a runnable file in the repository's `examples` folder.
 //!
-//! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: the VIP channel,
-//! namespaces and pop consumers.
+//! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: pop consumers.
 
 pub mod admin;
 pub mod allocate;
@@ -33,6 +32,7 @@ mod callbacks;
 mod client;
 mod config;
 mod consumer;
+mod discovery;
 mod error;
 mod events;
 mod fault;
@@ -41,6 +41,7 @@ mod lite_pull_consumer;
 mod message;
 mod message_ids;
 mod name_servers;
+mod namespace;
 mod producer;
 mod pull_consumer;
 mod push_consumer;
@@ -58,14 +59,15 @@ pub use error::{Error, ErrorKind, Result};
 pub use events::{Event, Events};
 pub use ferrocket_protocol::body::message_queue::MessageQueue;
 pub use ferrocket_protocol::{LanguageCode, SerializeType};
-pub use ferrocket_remoting::RemotingConfig;
 #[cfg(feature = "tls")]
 pub use ferrocket_remoting::TlsOptions;
+pub use ferrocket_remoting::{RemotingConfig, SocksProxy};
 pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePullStream};
 pub use message::{Message, MessageExt};
 pub use producer::{
-    LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer, ProducerBuilder,
-    TransactionProducer, TransactionProducerBuilder, TransactionSendResult,
+    CompressionType, LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer,
+    ProducerBuilder, SendMessageContext, SendMessageHook, TransactionProducer, TransactionProducerBuilder,
+    TransactionSendResult,
 };
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{

@@ -17,7 +17,6 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
-use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use futures_core::Stream;
 
@@ -153,7 +152,10 @@ impl LitePullConsumer {
         }
         match polls.take(&self.consumer, max) {
             messages if messages.is_empty() => Poll::Pending,
-            messages => Poll::Ready(Some(messages)),
+            mut messages => {
+                self.consumer.calls.client.unwrap_topics(&mut messages);
+                Poll::Ready(Some(messages))
+            }
         }
     }
 
@@ -317,12 +319,13 @@ impl LitePullConsumer {
         self.consumer.calls.search_offset(queue, ms_of(time)).await
     }
 
-    /// The queues of a topic, to [`assign`](Self::assign) some of them. Java: `fetchMessageQueues`.
+    /// The queues of a topic, to [`assign`](Self::assign) some of them, called as the cluster calls them: in a
+    /// namespace, with it. Java: `fetchMessageQueues`.
     ///
     /// # Errors
     /// As [`Client::fetch_subscribe_queues`](crate::Client::fetch_subscribe_queues).
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        self.consumer.calls.client.fetch_subscribe_queues(topic).await
+        self.consumer.calls.client.wired_subscribe_queues(topic).await
     }
 
     /// Has `listener` called with a topic's queues whenever they change, as soon as that is known: every
@@ -338,7 +341,7 @@ impl LitePullConsumer {
     ) -> Result<()> {
         check_topic(topic)?;
         let queues = self.fetch_queues(topic).await?;
-        self.polls().watch(Text::from(topic), queues, Arc::new(listener));
+        self.polls().watch(self.consumer.calls.client.wrapped(topic), queues, Arc::new(listener));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 use ferrocket_protocol::message::sys_flag;
@@ -14,6 +15,7 @@ use ferrocket_protocol::requests::send::ReplyMessageHeader;
 use ferrocket_protocol::{RecordView, Text, compression, frame};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::validate::TIMERS;
 
 /// Before a consumer group's name in the topic that holds its messages for another try.
 pub(crate) const RETRY_TOPIC_PREFIX: &str = "%RETRY%";
@@ -81,6 +83,31 @@ impl Message {
         self.property(names::DELAY_TIME_LEVEL, level.to_string())
     }
 
+    /// Delivery at this time, to the millisecond. Brokers from 5.0 on (`timerWheelEnable`) wait for it, up to three
+    /// days by default; older ones deliver at once. Java: `setDeliverTimeMs`.
+    pub fn deliver_at(self, time: SystemTime) -> Self {
+        let ms = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.timed(names::TIMER_DELIVER_MS, ms)
+    }
+
+    /// Delivery after this time, counted by the broker; otherwise as [`Message::deliver_at`].
+    /// Java: `setDelayTimeSec`, or `setDelayTimeMs` where it is no whole number of seconds.
+    pub fn deliver_after(self, delay: Duration) -> Self {
+        match delay.subsec_nanos() {
+            0 => self.timed(names::TIMER_DELAY_SEC, delay.as_secs().into()),
+            _ => self.timed(names::TIMER_DELAY_MS, delay.as_millis()),
+        }
+    }
+
+    /// The same message with this delay in place of any other.
+    fn timed(mut self, name: &'static str, value: u128) -> Self {
+        for other in TIMERS {
+            self.properties.remove(other);
+        }
+        self.set_property(Text::from_static(name), value.to_string());
+        self
+    }
+
     /// Whether the broker answers only when the message is flushed and replicated as it is set up to
     /// (default), or as soon as it is written.
     pub fn wait_store_msg_ok(self, wait: bool) -> Self {
@@ -144,6 +171,13 @@ impl Message {
     /// Whether the message is the half message of a transaction.
     pub(crate) fn is_half(&self) -> bool {
         self.property_value(names::TRANSACTION_PREPARED).is_some_and(|half| half.eq_ignore_ascii_case("true"))
+    }
+
+    /// Whether the message may become part of an automatic batch.
+    pub(crate) fn can_be_batched(&self) -> bool {
+        let alone = [names::DELAY_TIME_LEVEL, names::MESSAGE_TYPE, names::CORRELATION_ID];
+        let alone = alone.iter().chain(&TIMERS).any(|name| self.property_value(name).is_some());
+        !alone && !self.is_half() && !self.topic.starts_with(RETRY_TOPIC_PREFIX)
     }
 
     /// Whether the message answers a request.
@@ -397,11 +431,17 @@ fn unpacked(body: Bytes, flags: i32, msg_id: &str) -> (Bytes, i32) {
 }
 
 /// The body of a message with these flags.
-fn unpack(body: &[u8], flags: i32) -> Result<Bytes, String> {
+pub(crate) fn unpack(body: &[u8], flags: i32) -> Result<Bytes, String> {
     // Before 4.9.3 there was only zlib, and the three bits were 0.
     match (flags & sys_flag::COMPRESSION_KIND) >> 8 {
         0 | 3 => compression::unzlib(body, BODY_LEN_MAX).map_err(|error| error.to_string()),
+        #[cfg(feature = "lz4")]
+        1 => compression::unlz4(body, BODY_LEN_MAX).map_err(|error| error.to_string()),
+        #[cfg(not(feature = "lz4"))]
         1 => Err("this build does not read lz4".into()),
+        #[cfg(feature = "zstd")]
+        2 => compression::unzstd(body, BODY_LEN_MAX).map_err(|error| error.to_string()),
+        #[cfg(not(feature = "zstd"))]
         2 => Err("this build does not read zstd".into()),
         kind => Err(format!("compression {kind} is unknown")),
     }

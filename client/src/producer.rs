@@ -6,7 +6,7 @@
 //!                                                       └────┘
 //! ```
 //!
-//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`. Left out: hooks.
+//! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -30,13 +30,20 @@ use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::trace;
-use crate::validate::check_group;
+use crate::validate::{check_group, check_topic};
 
+mod batcher;
+mod hooks;
 mod parcel;
 mod plan;
+mod recall;
 mod request;
 mod transaction;
 
+use batcher::{BATCH_MAX_BYTES, Batcher, TOTAL_BATCH_MAX_BYTES};
+use hooks::Hooks;
+pub use hooks::{SendMessageContext, SendMessageHook};
+pub use parcel::CompressionType;
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, tries_again};
 pub(crate) use request::Replies;
@@ -64,10 +71,16 @@ struct Settings {
     default_topic_queue_nums: i32,
     send_msg_timeout: Duration,
     compress_msg_body_over_howmuch: usize,
+    compress_type: CompressionType,
+    compress_level: u32,
     retry_times_when_send_failed: u32,
     retry_another_broker_when_not_store_ok: bool,
     max_message_size: usize,
     send_latency_fault_enable: bool,
+    auto_batch: bool,
+    batch_max_bytes: usize,
+    total_batch_max_bytes: usize,
+    hooks: Hooks,
     /// Sends the client's own messages, also while it ends.
     is_internal: bool,
 }
@@ -79,10 +92,16 @@ impl ProducerBuilder {
             default_topic_queue_nums: 4,
             send_msg_timeout: Duration::from_secs(3),
             compress_msg_body_over_howmuch: 4_096,
+            compress_type: CompressionType::Zlib,
+            compress_level: 5,
             retry_times_when_send_failed: 2,
             retry_another_broker_when_not_store_ok: false,
             max_message_size: 4 << 20,
             send_latency_fault_enable: false,
+            auto_batch: false,
+            batch_max_bytes: BATCH_MAX_BYTES,
+            total_batch_max_bytes: TOTAL_BATCH_MAX_BYTES,
+            hooks: Hooks::default(),
             is_internal: false,
         };
         Self { client, group: group.to_owned(), settings }
@@ -107,6 +126,18 @@ impl ProducerBuilder {
         self
     }
 
+    /// `compressType`: how they are compressed. Default zlib.
+    pub fn compress_type(mut self, kind: CompressionType) -> Self {
+        self.settings.compress_type = kind;
+        self
+    }
+
+    /// `compressLevel`: 0 (stored) to 9 (smallest) for zlib, 1 to 22 for zstd; LZ4 has none. Default 5.
+    pub fn compress_level(mut self, level: u32) -> Self {
+        self.settings.compress_level = level;
+        self
+    }
+
     /// `maxMessageSize`: largest body, and largest batch, in bytes. Default 4 MiB; brokers have their own limit.
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.settings.max_message_size = bytes;
@@ -124,6 +155,35 @@ impl ProducerBuilder {
     /// Default no: a failed attempt only keeps its own next attempt away.
     pub fn send_latency_fault_enable(mut self, enable: bool) -> Self {
         self.settings.send_latency_fault_enable = enable;
+        self
+    }
+
+    /// `autoBatch`: whether [`Producer::send`] sends what is ready for the same topic as one batch. Default no.
+    ///
+    /// No message waits for a timer: one that finds nothing of its topic under way is sent at once, and what
+    /// comes until its receipt is the next batch. Each message gets a receipt of its own. Large bodies are not
+    /// compressed within a batch. Messages that cannot be part of one (delays, transactions) are sent alone.
+    pub fn auto_batch(mut self, enable: bool) -> Self {
+        self.settings.auto_batch = enable;
+        self
+    }
+
+    /// `batchMaxBytes`: how large an automatic batch gets. Default 32 KiB.
+    pub fn batch_max_bytes(mut self, bytes: usize) -> Self {
+        self.settings.batch_max_bytes = bytes;
+        self
+    }
+
+    /// `totalBatchMaxBytes`: messages that wait for a batch; further sends wait. Default 32 MiB.
+    pub fn total_batch_max_bytes(mut self, bytes: usize) -> Self {
+        self.settings.total_batch_max_bytes = bytes;
+        self
+    }
+
+    /// Has `hook` called around every attempt to send; several are called in the order they were added.
+    /// Java: `registerSendMessageHook`.
+    pub fn send_message_hook(mut self, hook: impl SendMessageHook) -> Self {
+        self.settings.hooks.add(hook);
         self
     }
 
@@ -152,23 +212,31 @@ impl ProducerBuilder {
     /// The group as the cluster knows it, if it can be one.
     fn group_name(&self) -> Result<Text> {
         check_group(&self.group)?;
-        Ok(self.group.as_str().into())
+        let group = self.client.wrapped(&self.group);
+        check_group(&group)?;
+        Ok(group)
     }
 
     /// Checks the settings and registers the group; `checks` answer brokers about its transactions.
     fn open(self, checks: Option<Arc<Checks>>) -> Result<Producer> {
         let group = self.group_name()?;
         let settings = &self.settings;
-        if settings.send_msg_timeout.is_zero() || settings.default_topic_queue_nums < 1 {
-            let text = "send_msg_timeout and default_topic_queue_nums must be more than 0";
-            return Err(Error::new(ErrorKind::Config, text));
-        }
-        if settings.max_message_size > MESSAGE_LEN_MAX {
-            let text = format!(
-                "max_message_size is {}, at most {MESSAGE_LEN_MAX} fit a frame",
-                settings.max_message_size
-            );
-            return Err(Error::new(ErrorKind::Config, text));
+        check_topic(&settings.create_topic_key).map_err(|error| error.with_context("create_topic_key"))?;
+        for (name, value, max) in [
+            ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), i64::MAX as u128),
+            (
+                "default_topic_queue_nums",
+                u128::try_from(settings.default_topic_queue_nums).unwrap_or(0),
+                65_536,
+            ),
+            ("max_message_size", settings.max_message_size as u128, MESSAGE_LEN_MAX as u128),
+            ("batch_max_bytes", settings.batch_max_bytes as u128, MESSAGE_LEN_MAX as u128),
+            ("total_batch_max_bytes", settings.total_batch_max_bytes as u128, 1 << 30),
+        ] {
+            if !(1..=max).contains(&value) {
+                let text = format!("{name} is {value}, it must be from 1 to {max}");
+                return Err(Error::new(ErrorKind::Config, text));
+            }
         }
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
@@ -187,16 +255,29 @@ impl ProducerBuilder {
         let Self { client, settings, .. } = self;
         let packing = Packing {
             group,
+            in_namespace: !settings.is_internal,
             template: Template {
                 topic: settings.create_topic_key.as_str().into(),
                 queue_nums: settings.default_topic_queue_nums,
             },
             compress_from: settings.compress_msg_body_over_howmuch,
+            compress_type: settings.compress_type,
+            compress_level: settings.compress_level,
             message_len_max: settings.max_message_size,
         };
         let faults = settings.send_latency_fault_enable.then(Mutex::default);
+        let batcher = settings
+            .auto_batch
+            .then(|| Batcher::new(settings.batch_max_bytes, settings.total_batch_max_bytes));
         Producer {
-            shared: Arc::new(Shared { client, packing, settings, faults, closed: AtomicBool::new(false) }),
+            shared: Arc::new(Shared {
+                client,
+                packing,
+                settings,
+                faults,
+                batcher,
+                closed: AtomicBool::new(false),
+            }),
         }
     }
 }
@@ -213,6 +294,8 @@ struct Shared {
     settings: Settings,
     /// How brokers did lately; `None` while avoidance is off. Held for one choice or one entry.
     faults: Option<Mutex<Faults>>,
+    /// `None` unless sends are batched by themselves.
+    batcher: Option<Batcher>,
     closed: AtomicBool,
 }
 
@@ -225,6 +308,9 @@ impl Producer {
     /// [`ErrorKind::Timeout`] and [`ErrorKind::Connect`] it may have been stored all the same, and sending it
     /// again stores it twice, with the same `msg_id`.
     pub async fn send(&self, message: Message) -> Result<SendResult> {
+        if let Some(batcher) = self.shared.batcher.as_ref().filter(|_| message.can_be_batched()) {
+            return self.shared.send_batched(batcher, message).await;
+        }
         let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
         self.shared.deliver(parcel).await
     }
@@ -258,7 +344,7 @@ impl Producer {
             None => return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages())),
         };
         if let (Some(addr), Some(left)) =
-            (shared.client.master_addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
+            (shared.addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
         {
             // A failure shows again in the attempt itself.
             let _ = tokio::time::timeout(millis(left), shared.client.dialer().connection(&addr)).await;
@@ -325,7 +411,8 @@ impl Producer {
     ) -> Result<SendResult> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(select)?;
+        let journey =
+            shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(&shared.client, select)?;
         shared.travel(journey).await
     }
 
@@ -389,10 +476,14 @@ impl Journey {
     /// The journey to the queue that `select` picks, and to no other.
     fn select(
         mut self,
+        client: &Client,
         select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
     ) -> Result<Self> {
         let message = self.parcel.message();
-        match message.and_then(|message| select(self.route.publish_queues(), message)) {
+        match message.and_then(|message| match client.config().namespace.is_empty() {
+            true => select(self.route.publish_queues(), message),
+            false => select(&client.bare_queues(self.route.publish_queues()), message),
+        }) {
             Some(queue) => {
                 self.plan.only_once();
                 self.first = Some(queue);
@@ -461,16 +552,19 @@ impl Shared {
                 break;
             };
             journey.plan.attempt(&queue.broker_name);
-            brokers.push(queue.broker_name.clone());
             let result = self.attempt(&journey.parcel, &queue, millis(left)).await;
             self.record(&queue.broker_name, now, result.is_err());
             match result {
                 Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
                     return Ok(result);
                 }
-                Ok(result) => sent = Some(result),
+                Ok(result) => {
+                    sent = Some(result);
+                    brokers.push(queue.broker_name);
+                }
                 Err(error) => {
                     tracing::debug!(topic = %journey.parcel.topic(), %queue, %error, "send failed");
+                    brokers.push(queue.broker_name);
                     let again = tries_again(&error);
                     last = Some(error);
                     if !again {
@@ -513,15 +607,20 @@ impl Shared {
 
     async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
         let addr = self.master(parcel.topic(), queue, timeout).await?;
+        let topic = self.client.unwrapped(parcel.topic());
         let began_ms = now_ms();
         let request = parcel.request(queue, &self.packing, &self.client, began_ms);
         let body_len = request.body.len();
-        let reply = self.client.call(&addr, request, timeout).await?;
-        let result =
-            SendResult::from_reply(&reply, &addr, parcel.topic(), &queue.broker_name, parcel.msg_id())?;
+        let context = self.hook_context(parcel, queue, &addr);
+        self.settings.hooks.before(&context);
+        let answered = self.client.call(&addr, request, timeout).await.and_then(|reply| {
+            SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())
+        });
+        self.settings.hooks.after(&context, answered.as_ref().map(Some));
+        let result = answered?;
         let sent = trace::Sent {
             group: &self.packing.group,
-            topic: parcel.topic(),
+            topic: &topic,
             message: parcel.message().filter(|_| !parcel.is_batch()),
             body_len,
             addr: &addr,
@@ -537,24 +636,52 @@ impl Shared {
         let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = self.master(parcel.topic(), queue, left).await?;
         let request = parcel.request(queue, &self.packing, &self.client, now_ms());
-        match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {
-            Ok(sent) => Ok(sent?),
+        let context = self.hook_context(parcel, queue, &addr);
+        self.settings.hooks.before(&context);
+        let sent = match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {
+            Ok(sent) => sent.map_err(Error::from),
             Err(_) => {
                 Err(Error::new(ErrorKind::Timeout, format!("{addr} took no more bytes within {left:?}")))
             }
+        };
+        self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
+        sent
+    }
+
+    fn hook_context<'a>(
+        &'a self,
+        parcel: &'a Parcel,
+        queue: &'a MessageQueue,
+        addr: &'a str,
+    ) -> SendMessageContext<'a> {
+        SendMessageContext {
+            producer_group: &self.packing.group,
+            messages: parcel.messages(),
+            message_queue: queue,
+            broker_addr: addr,
         }
+    }
+
+    /// The address to send to: the master's, or its second port. Java: `MixAll.brokerVIPChannel`.
+    fn addr(&self, broker_name: &str) -> Option<Text> {
+        let addr = self.client.master_addr(broker_name)?;
+        if !self.client.config().vip_channel_enabled {
+            return Some(addr);
+        }
+        let (host, port) = addr.rsplit_once(':')?;
+        Some(format!("{host}:{}", port.parse::<u16>().ok()?.checked_sub(2)?).into())
     }
 
     /// The address to send to; asks NameServers once more when none is known.
     async fn master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
-        if let Some(addr) = self.client.master_addr(&queue.broker_name) {
+        if let Some(addr) = self.addr(&queue.broker_name) {
             return Ok(addr);
         }
         let fetch = self.client.fetch_route(topic, Some(&self.packing.template));
         if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
             fetched?;
         }
-        self.client.master_addr(&queue.broker_name).ok_or_else(|| {
+        self.addr(&queue.broker_name).ok_or_else(|| {
             let text = format!("The broker[{}] not exist", queue.broker_name);
             Error::new(ErrorKind::NoBroker, text)
         })

@@ -170,12 +170,13 @@ impl PullConsumer {
         &self.consumer.calls.group
     }
 
-    /// The queues of a topic. Java: `fetchSubscribeMessageQueues`.
+    /// The queues of a topic, called as the cluster calls them: in a namespace, with it.
+    /// Java: `fetchSubscribeMessageQueues`.
     ///
     /// # Errors
     /// As [`Client::fetch_subscribe_queues`].
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        self.consumer.calls.client.fetch_subscribe_queues(topic).await
+        self.consumer.calls.client.wired_subscribe_queues(topic).await
     }
 
     /// The queues of a topic that are this consumer's share, if all of the group's consumers divide them so; all
@@ -188,7 +189,8 @@ impl PullConsumer {
         queues.sort();
         // The topic's brokers may not have heard of us: then we would have no share.
         self.consumer.calls.client.heartbeat().await;
-        Ok(self.consumer.share(&topic.into(), &queues).await?.0.into_iter().collect())
+        let topic = self.consumer.calls.client.wrapped(topic);
+        Ok(self.consumer.share(&topic, &queues).await?.0.into_iter().collect())
     }
 
     /// Up to `max` messages of a queue from `offset` on that match; at once, with or without any. Java: `pull`.
@@ -261,7 +263,11 @@ impl PullConsumer {
             min_offset: pulled.reply.min_offset,
             max_offset: pulled.reply.max_offset,
             messages: match pulled.status {
-                PullStatus::Found => read(pulled, &queue.broker_name, &subscription)?,
+                PullStatus::Found => {
+                    let mut messages = read(pulled, &queue.broker_name, &subscription)?;
+                    self.consumer.calls.client.unwrap_topics(&mut messages);
+                    messages
+                }
                 _ => Vec::new(),
             },
         })

@@ -59,7 +59,7 @@ impl PushConsumer {
 
     /// The queues this consumer holds at the moment, ordered by topic, broker and number.
     pub fn queues(&self) -> Vec<MessageQueue> {
-        self.consumer.queues().keys().cloned().collect()
+        self.consumer.calls.client.bare_queues(self.consumer.queues().keys())
     }
 
     /// Subscribes to another topic, or to the same by another expression (see

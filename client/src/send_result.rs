@@ -73,6 +73,8 @@ pub struct SendResult {
     pub queue_offset: i64,
     /// The transaction the broker opened, if any.
     pub transaction_id: Option<String>,
+    /// Takes a delayed message back, see [`Producer::recall`](crate::Producer::recall). Brokers from 5.3 on give it.
+    pub recall_handle: Option<String>,
     /// The broker's region, for message traces.
     pub region_id: String,
     /// Whether the broker wants message traces.
@@ -83,6 +85,20 @@ impl SendResult {
     /// Whether the message is stored as safely as the broker is set up to.
     pub fn is_ok(&self) -> bool {
         self.status == SendStatus::SendOk
+    }
+
+    /// The receipts of the messages of a batch.
+    pub(crate) fn split(self, count: usize) -> Vec<Self> {
+        if count == 1 {
+            return vec![self];
+        }
+        let one = |at: usize| Self {
+            msg_id: self.msg_id.split(',').nth(at).unwrap_or(&self.msg_id).to_owned(),
+            offset_msg_id: self.offset_msg_id.split(',').nth(at).unwrap_or(&self.offset_msg_id).to_owned(),
+            queue_offset: self.queue_offset + at as i64,
+            ..self.clone()
+        };
+        (0..count).map(one).collect()
     }
 
     /// Reads the reply of the broker called `broker_name` at `addr` to a send of `topic`.
@@ -110,6 +126,7 @@ impl SendResult {
             },
             queue_offset: header.queue_offset,
             transaction_id: header.transaction_id.map(|id| id.to_string()),
+            recall_handle: header.recall_handle.map(|handle| handle.to_string()),
             region_id: region.map_or(DEFAULT_REGION, |region| region).to_owned(),
             trace_on: reply.ext_fields.get(names::TRACE_SWITCH).is_none_or(|on| **on != *"false"),
         })

@@ -232,7 +232,7 @@ impl MessageType {
 
 /// A message was sent. `message` is `None` for a batch, which has neither tags nor keys of its own.
 pub(crate) struct Sent<'a> {
-    pub(crate) group: &'a str,
+    pub(crate) group: &'a Text,
     pub(crate) topic: &'a str,
     pub(crate) message: Option<&'a Message>,
     pub(crate) body_len: usize,
@@ -245,17 +245,18 @@ pub(crate) struct Sent<'a> {
 pub(crate) fn sent(client: &Client, sent: &Sent<'_>) {
     let Some(tracer) = client.tracer().filter(|tracer| !tracer.skips(sent.topic)) else { return };
     if sent.result.trace_on {
-        tracer.append(sent_record(sent, now_ms()));
+        let group = client.unwrapped(sent.group);
+        tracer.append(sent_record(sent, &group, now_ms()));
     }
 }
 
-fn sent_record(sent: &Sent<'_>, now_ms: i64) -> Traced {
+fn sent_record(sent: &Sent<'_>, group: &str, now_ms: i64) -> Traced {
     let property = |name| sent.message.and_then(|message| message.property_value(name));
     let kind = sent.message.map_or(MessageType::Normal, MessageType::of);
     let data = Record::new("Pub")
         .field(sent.began_ms)
         .field(&sent.result.region_id)
-        .field(sent.group)
+        .field(group)
         .field(sent.topic)
         .field(&sent.result.msg_id)
         .text(property(names::TAGS))
@@ -272,7 +273,7 @@ fn sent_record(sent: &Sent<'_>, now_ms: i64) -> Traced {
 
 /// The end of a transaction, told by `addr`'s producer.
 pub(crate) struct Ended<'a> {
-    pub(crate) group: &'a str,
+    pub(crate) group: &'a Text,
     pub(crate) topic: &'a str,
     pub(crate) msg_id: &'a str,
     pub(crate) tags: Option<&'a str>,
@@ -287,14 +288,15 @@ pub(crate) struct Ended<'a> {
 /// Traces the end of a transaction. Java: `EndTransactionTraceHookImpl`.
 pub(crate) fn ended(client: &Client, ended: &Ended<'_>) {
     let Some(tracer) = client.tracer().filter(|tracer| !tracer.skips(ended.topic)) else { return };
-    tracer.append(ended_record(ended, now_ms()));
+    let group = client.unwrapped(ended.group);
+    tracer.append(ended_record(ended, &group, now_ms()));
 }
 
-fn ended_record(ended: &Ended<'_>, now_ms: i64) -> Traced {
+fn ended_record(ended: &Ended<'_>, group: &str, now_ms: i64) -> Traced {
     let data = Record::new("EndTransaction")
         .field(now_ms)
         .field(ended.region.filter(|region| !region.is_empty()).unwrap_or(DEFAULT_REGION))
-        .field(ended.group)
+        .field(group)
         .field(ended.topic)
         .field(ended.msg_id)
         .text(ended.tags)
@@ -333,7 +335,8 @@ pub(crate) struct Consuming {
 /// [`consume_after`]. Java: `ConsumeMessageTraceHookImpl.consumeMessageBefore`.
 pub(crate) fn consume_before(client: &Client, group: &Text, messages: &[MessageExt]) -> Option<Consuming> {
     let tracer = client.tracer()?;
-    let (consuming, traced) = before_record(group, messages, client.next_message_id(), now_ms())?;
+    let (consuming, traced) =
+        before_record(&client.unwrapped(group), messages, client.next_message_id(), now_ms())?;
     tracer.append(traced);
     Some(consuming)
 }
@@ -414,6 +417,7 @@ mod tests {
             message_queue: MessageQueue::new("T", "a", 0),
             queue_offset: 1,
             transaction_id: None,
+            recall_handle: None,
             region_id: "DefaultRegion".into(),
             trace_on: true,
         }
@@ -445,9 +449,9 @@ mod tests {
     #[test]
     fn sends_are_written_as_java_does() {
         let message = Message::new("T", "hello").tags("x").key("k1").key("k2");
-        let (result, mut kinds) = (result(), Vec::new());
+        let (result, mut kinds, group) = (result(), Vec::new(), Text::from_static("ns%g"));
         let sent = |message| Sent {
-            group: "g",
+            group: &group,
             topic: "T",
             message,
             body_len: 5,
@@ -455,13 +459,13 @@ mod tests {
             began_ms: 1_000,
             result: &result,
         };
-        let traced = sent_record(&sent(Some(&message)), 1_007);
+        let traced = sent_record(&sent(Some(&message)), "g", 1_007);
         assert_eq!(
             traced.data.replace(FIELD, "|"),
             "Pub|1000|DefaultRegion|g|T|ID|x|k1 k2|10.0.0.1:10911|5|7|0|OFFSETID|true\u{2}"
         );
         assert_eq!(traced.keys, ["ID", "k1", "k2"]);
-        let traced = sent_record(&sent(None), 1_000);
+        let traced = sent_record(&sent(None), "g", 1_000);
         assert_eq!(
             traced.data.replace(FIELD, "|"),
             "Pub|1000|DefaultRegion|g|T|ID|null|null|10.0.0.1:10911|5|0|0|OFFSETID|true\u{2}"
@@ -492,7 +496,7 @@ mod tests {
     #[test]
     fn ends_are_written_as_java_does() {
         let ended = Ended {
-            group: "g",
+            group: &Text::from_static("g"),
             topic: "T",
             msg_id: "ID",
             tags: None,
@@ -504,7 +508,7 @@ mod tests {
             from_check: true,
         };
         assert_eq!(
-            ended_record(&ended, 1_000).data.replace(FIELD, "|"),
+            ended_record(&ended, "g", 1_000).data.replace(FIELD, "|"),
             "EndTransaction|1000|DefaultRegion|g|T|ID|null|null|10.0.0.1:10911|2|ID|UNKNOW|true\u{2}"
         );
     }

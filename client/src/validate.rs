@@ -2,7 +2,7 @@
 //!
 //! Java counterparts: `Validators`, `TopicValidator`, the checks in `MessageBatch.generateFromList`.
 
-use ferrocket_protocol::message::TOPIC_LEN_MAX;
+use ferrocket_protocol::message::{PROPERTIES_LEN_MAX, TOPIC_LEN_MAX};
 use ferrocket_protocol::properties::{NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, names};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -14,6 +14,8 @@ const GROUP_LEN_MAX: usize = 255;
 const DEFAULT_PRODUCER_GROUP: &str = "DEFAULT_PRODUCER";
 /// The group that Java reserves for a consumer nobody named.
 const DEFAULT_CONSUMER_GROUP: &str = "DEFAULT_CONSUMER";
+/// The properties of 5.x that delay a message.
+pub(crate) const TIMERS: [&str; 3] = [names::TIMER_DELAY_SEC, names::TIMER_DELAY_MS, names::TIMER_DELIVER_MS];
 /// Topics that only brokers write to.
 const NOT_ALLOWED_SEND_TOPICS: [&str; 6] = [
     "SCHEDULE_TOPIC_XXXX",
@@ -48,6 +50,16 @@ pub(crate) fn check_group(group: &str) -> Result<()> {
     }
     if group == DEFAULT_PRODUCER_GROUP || group == DEFAULT_CONSUMER_GROUP {
         return Err(config(format!("the group can not equal {group}, please specify another one.")));
+    }
+    Ok(())
+}
+
+/// Whether `namespace` can stand before names; an empty one stands for none.
+pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
+    if !is_legal(namespace) || namespace.contains('%') {
+        let text =
+            format!("namespace {namespace:?} contains illegal characters, allowing only ^[|a-zA-Z0-9_-]+$");
+        return Err(config(text));
     }
     Ok(())
 }
@@ -93,6 +105,15 @@ pub(crate) fn check_message(message: &Message, message_len_max: usize) -> Result
     Ok(())
 }
 
+/// Whether a message's properties, as the text that is stored, are short enough for brokers.
+pub(crate) fn check_properties_len(text: &str) -> Result<()> {
+    if text.len() > PROPERTIES_LEN_MAX {
+        let text = format!("the properties have {} bytes together, MAX: {PROPERTIES_LEN_MAX}", text.len());
+        return Err(Error::new(ErrorKind::InvalidMessage, text));
+    }
+    Ok(())
+}
+
 /// Whether the messages may travel as one batch: one topic, no delay, no retry topic, one kind of waiting.
 pub(crate) fn check_batch(messages: &[Message], message_len_max: usize) -> Result<()> {
     let invalid = |text: &str| Err(Error::new(ErrorKind::InvalidMessage, text));
@@ -101,6 +122,9 @@ pub(crate) fn check_batch(messages: &[Message], message_len_max: usize) -> Resul
         if message.property_value(names::DELAY_TIME_LEVEL).is_some_and(|level| level.parse().unwrap_or(0) > 0)
         {
             return invalid("TimeDelayLevel is not supported for batching");
+        }
+        if TIMERS.iter().any(|name| message.property_value(name).is_some()) {
+            return invalid("a time of delivery is not supported for batching");
         }
         if message.topic().starts_with(RETRY_TOPIC_PREFIX) {
             return invalid("Retry Group is not supported for batching");

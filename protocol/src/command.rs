@@ -105,15 +105,16 @@ impl ExtFields {
     /// Appends a field without looking for an older one of the same name.
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
         // A send that is read has thirteen: room for all at once, not for four, eight and sixteen.
-        if self.is_empty() {
-            self.reserve(16);
+        if self.0.capacity() == 0 {
+            self.0.reserve(16);
         }
         self.0.push((name.into(), value.into()));
     }
 
     /// Takes room for so many more fields at once.
     pub(crate) fn reserve(&mut self, count: usize) {
-        self.0.reserve(count);
+        // Whoever writes a header may add two or three fields to it.
+        self.0.reserve(count + 3);
     }
 
     /// All fields in written order.

@@ -99,7 +99,9 @@ impl FieldValue for i32 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        self.to_string().into()
+        // Flags, queue numbers and counts are mostly small: those need no memory of their own.
+        let small = usize::try_from(*self).ok().and_then(|at| SMALL_NUMBERS.get(at));
+        small.map_or_else(|| self.to_string().into(), |text| Text::from_static(text))
     }
 }
 
@@ -123,6 +125,10 @@ impl FieldValue for bool {
         Text::from_static(if *self { "true" } else { "false" })
     }
 }
+
+/// The texts of the numbers from 0 on.
+const SMALL_NUMBERS: [&str; 16] =
+    ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
 
 /// A field's name, and its text if the field is there.
 type Found<'a> = (&'static str, Option<&'a Text>);

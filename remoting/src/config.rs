@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::socks::SocksProxy;
 use crate::tls::{ClientTls, ServerTls};
 use ferrocket_protocol::acl::Credentials;
 
@@ -56,6 +57,8 @@ pub struct RemotingConfig {
     pub server_tls: Option<ServerTls>,
     /// How TLS is dialled. Default `None`: plain text.
     pub client_tls: Option<ClientTls>,
+    /// The proxy that everything is dialled through. Default: none.
+    pub socks_proxy: Option<SocksProxy>,
     /// The account that signs every request sent on a connection; answers are never signed. Default: none.
     pub credentials: Option<Credentials>,
 }
@@ -90,6 +93,7 @@ impl Default for RemotingConfig {
             receive_buffer: None,
             server_tls: None,
             client_tls: None,
+            socks_proxy: None,
             credentials: None,
         }
     }

@@ -35,7 +35,10 @@ pub async fn dial(
 async fn open(addr: &str, handler: Arc<dyn Handler>, config: Arc<RemotingConfig>) -> io::Result<Connection> {
     let timeout = config.connect_timeout;
     let dialled = async {
-        let stream = TcpStream::connect(addr).await?;
+        let stream = match &config.socks_proxy {
+            None => TcpStream::connect(addr).await?,
+            Some(proxy) => proxy.connect(addr).await?,
+        };
         prepare(&stream, &config)?;
         let driver = Driver::new(&stream, Some(addr), handler, config.clone(), None)?;
         let stream = match &config.client_tls {

@@ -17,6 +17,7 @@ mod error;
 mod listener;
 mod outbound;
 mod serve;
+mod socks;
 mod stream;
 mod tls;
 
@@ -25,6 +26,7 @@ pub use connection::{Connection, Handler, RefuseAll};
 pub use dialer::{Dialer, dial};
 pub use error::CallError;
 pub use listener::Listener;
+pub use socks::SocksProxy;
 pub use tls::{
     CLIENT_TLS_SETTINGS, ClientAuth, ClientTls, Identity, SERVER_TLS_SETTINGS, ServerTls, ServerTlsOptions,
     TlsError, TlsOptions,

@@ -16,7 +16,11 @@ use tokio::time::Instant;
 use super::{Client, Shared, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
+use crate::name_servers;
 use crate::route::{BrokerAddr, TopicRoute};
+
+/// Between two questions to the web server that knows the NameServers.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(120);
 
 impl Client {
     /// Asks the NameServer in use, and the others in turn when it fails. Answers with its address.
@@ -24,10 +28,48 @@ impl Client {
         &self,
         request: RemotingCommand,
     ) -> Result<(RemotingCommand, String)> {
+        if self.config().discovery.is_none() {
+            return self.call_known_name_server(request).await;
+        }
+        if self.name_server_addrs().is_empty() {
+            self.discover(|known| known.is_empty()).await?;
+        }
+        let asked = self.name_server_addrs();
+        match self.call_known_name_server(request.clone()).await {
+            Err(error) if error.kind() != ErrorKind::Closed => {
+                // They may all have moved.
+                self.discover(|known| *known == *asked).await.map_err(|_| error.clone())?;
+                if self.name_server_addrs() == asked {
+                    return Err(error);
+                }
+                self.call_known_name_server(request).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Asks the web server where the NameServers are, if the list is `stale` when it is our turn.
+    async fn discover(&self, stale: impl Fn(&[String]) -> bool) -> Result<()> {
+        let Some(discovery) = &self.config().discovery else { return Ok(()) };
+        // Never closed.
+        let Ok(_turn) = self.shared.discovery_turn.acquire().await else { return Ok(()) };
+        if !stale(&self.name_server_addrs()) {
+            return Ok(());
+        }
+        let addrs = name_servers::parse(&discovery.fetch(self.config().mq_client_api_timeout).await?)?;
+        if let Some(gone) = self.shared.name_servers.replace(addrs) {
+            tracing::info!(name_servers = ?self.name_server_addrs(), "NameServers changed");
+            for addr in gone {
+                self.shared.dialer.forget(&addr);
+            }
+        }
+        Ok(())
+    }
+
+    async fn call_known_name_server(&self, request: RemotingCommand) -> Result<(RemotingCommand, String)> {
         let timeout = self.shared.config.mq_client_api_timeout;
         let mut last = None;
-        let candidates: Vec<String> = self.shared.name_servers.candidates().map(str::to_owned).collect();
-        for addr in candidates {
+        for addr in self.shared.name_servers.candidates() {
             match self.call(&addr, request.clone(), timeout).await {
                 Ok(reply) => {
                     self.shared.name_servers.keep(&addr);
@@ -183,6 +225,19 @@ impl Client {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Asks for NameServers for ever, while the client is there.
+pub(super) async fn discoverer(shared: Weak<Shared>) {
+    let mut ticks = tokio::time::interval_at(Instant::now() + DISCOVERY_INTERVAL, DISCOVERY_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(client) = Client::upgrade(&shared) else { return };
+        if let Err(error) = client.discover(|_| true).await {
+            tracing::warn!(%error, "NameServers stay as they were");
         }
     }
 }

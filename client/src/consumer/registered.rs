@@ -40,7 +40,7 @@ impl ConsumerHandle for Registered {
             group_name: self.0.calls.group.to_string(),
             message_model: self.0.settings.message_model,
             subscription_data_set: announced.collect(),
-            unit_mode: false,
+            unit_mode: self.0.calls.client.config().unit_mode,
         }
     }
 
@@ -138,6 +138,7 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     if message.topic == consumer.calls.retry_topic() {
         restore_topic(&mut message);
     }
+    consumer.calls.client.unwrap_topics(std::slice::from_mut(&mut message));
     let begin = now_ms();
     let messages = vec![message];
     let listener = match &consumer.sink {

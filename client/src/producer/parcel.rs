@@ -2,6 +2,8 @@
 //!
 //! Java counterparts: `sendKernelImpl`, `tryToCompressMessage`, `MessageBatch`, `MessageClientIDSetter.setUniqID`.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use ferrocket_protocol::batch::{self, BatchMessage};
 use ferrocket_protocol::body::message_queue::MessageQueue;
@@ -14,22 +16,50 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, Text, compression};
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, RETRY_TOPIC_PREFIX};
-use crate::validate::{check_batch, check_message};
+use crate::validate::{check_batch, check_message, check_properties_len, check_topic};
 
 /// Between the ids of a batch.
 const ID_SEPARATOR: &str = ",";
-/// Java's kind bits for zlib, next to the bit that says "compressed".
-const ZLIB: i32 = sys_flag::COMPRESSED | (3 << 8);
-/// Java's zlib level (`rocketmq.message.compressLevel`).
-const COMPRESS_LEVEL: u32 = 5;
+/// How large bodies are compressed. Java: `CompressionType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CompressionType {
+    /// zlib, which every client reads.
+    #[default]
+    Zlib,
+    /// LZ4 frames, which clients from 4.9.4 on read.
+    #[cfg(feature = "lz4")]
+    Lz4,
+    /// zstd, which clients from 4.9.4 on read.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl CompressionType {
+    /// The compressed body, and the flags that say so.
+    fn pack(self, body: &[u8], level: u32) -> (Bytes, i32) {
+        let (packed, kind) = match self {
+            Self::Zlib => (compression::zlib(body, level), 3),
+            #[cfg(feature = "lz4")]
+            Self::Lz4 => (compression::lz4(body), 1),
+            #[cfg(feature = "zstd")]
+            Self::Zstd => (compression::zstd(body, level), 2),
+        };
+        (packed.into(), sys_flag::COMPRESSED | kind << 8)
+    }
+}
 
 /// What a producer's settings say about packing.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing {
     pub(crate) group: Text,
+    /// Whether messages go to the client's namespace; traces do not.
+    pub(crate) in_namespace: bool,
     pub(crate) template: Template,
     /// Bodies of this many bytes and more are compressed.
     pub(crate) compress_from: usize,
+    pub(crate) compress_type: CompressionType,
+    pub(crate) compress_level: u32,
     pub(crate) message_len_max: usize,
 }
 
@@ -54,18 +84,31 @@ impl Parcel {
         if let Err(error) = check_message(&message, packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
+        let topic = match wire_topic(&message, packing, client) {
+            Ok(topic) => topic,
+            Err(error) => return Err(error.with_unsent(vec![message])),
+        };
         set_unique_key(&mut message, client);
-        let (mut properties, mut reconsume_times, mut max_reconsume_times) = (None, 0, None);
-        if message.topic().starts_with(RETRY_TOPIC_PREFIX) {
+        let (mut reconsume_times, mut max_reconsume_times) = (0, None);
+        // The message as it travels.
+        let mut wire = Cow::Borrowed(&message);
+        if topic.starts_with(RETRY_TOPIC_PREFIX) {
             // Counts of a message that is tried again travel in the header, not with the message.
-            let mut bare = message.clone();
+            let bare = wire.to_mut();
             let mut number = |name| bare.remove_property(name).and_then(|text| text.parse::<i32>().ok());
             reconsume_times = number(names::RECONSUME_TIME).unwrap_or(0);
             max_reconsume_times = number(names::MAX_RECONSUME_TIMES);
-            properties = Some(bare.properties_text());
+        }
+        if let Some((name, namespace)) = instance(packing, client) {
+            wire.to_mut().set_property(name, namespace);
+        }
+        let properties = wire.properties_text();
+        drop(wire);
+        if let Err(error) = check_properties_len(&properties) {
+            return Err(error.with_unsent(vec![message]));
         }
         let (body, mut flags) = if message.body().len() >= packing.compress_from {
-            (compression::zlib(message.body(), COMPRESS_LEVEL).into(), ZLIB)
+            packing.compress_type.pack(message.body(), packing.compress_level)
         } else {
             (message.body().clone(), 0)
         };
@@ -74,10 +117,10 @@ impl Parcel {
         }
         Ok(Self {
             is_batch: false,
-            topic: message.topic_text().clone(),
+            topic,
             flag: message.flag_value(),
             sys_flag: flags,
-            properties: properties.unwrap_or_else(|| message.properties_text()),
+            properties,
             body,
             reconsume_times,
             max_reconsume_times,
@@ -101,17 +144,27 @@ impl Parcel {
                 }
             })
             .collect();
+        for entry in &entries {
+            if let Err(error) = check_properties_len(&entry.properties) {
+                drop(entries);
+                return Err(error.with_unsent(messages));
+            }
+        }
         let body = batch::encode(&entries);
         if body.len() > packing.message_len_max {
             let text = format!("the message body size over max value, MAX: {}", packing.message_len_max);
             return Err(Error::new(ErrorKind::InvalidMessage, text).with_unsent(messages));
         }
-        let first = messages.first();
-        let waits = first.is_none_or(Message::waits_for_store);
-        let properties: Properties = [(names::WAIT_STORE_MSG_OK, waits.to_string())].into_iter().collect();
+        let waits = messages.first().is_none_or(Message::waits_for_store);
+        let waits = (Text::from_static(names::WAIT_STORE_MSG_OK), Text::from(waits.to_string()));
+        let properties: Properties = std::iter::once(waits).chain(instance(packing, client)).collect();
+        let topic = match messages.first().map(|first| wire_topic(first, packing, client)).transpose() {
+            Ok(topic) => topic.unwrap_or_default(),
+            Err(error) => return Err(error.with_unsent(messages)),
+        };
         Ok(Self {
             is_batch: true,
-            topic: first.map(|first| first.topic_text().clone()).unwrap_or_default(),
+            topic,
             flag: 0,
             sys_flag: 0,
             properties: properties.to_text(),
@@ -122,7 +175,7 @@ impl Parcel {
         })
     }
 
-    /// The topic of all messages.
+    /// The topic of all messages, in the client's namespace.
     pub(crate) fn topic(&self) -> &Text {
         &self.topic
     }
@@ -130,6 +183,11 @@ impl Parcel {
     /// The message, or the first one of a batch.
     pub(crate) fn message(&self) -> Option<&Message> {
         self.messages.first()
+    }
+
+    /// The messages, each with its unique key.
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
     }
 
     /// Whether several messages travel as one.
@@ -147,7 +205,10 @@ impl Parcel {
         let id = |message: &Message| {
             message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(str::to_owned)
         };
-        self.messages.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR)
+        match &self.messages[..] {
+            [only] => id(only).unwrap_or_default(),
+            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR),
+        }
     }
 
     /// The request that stores the parcel in `queue`.
@@ -169,7 +230,7 @@ impl Parcel {
             flag: self.flag,
             properties: Some(self.properties.clone()),
             reconsume_times: Some(self.reconsume_times),
-            unit_mode: Some(false),
+            unit_mode: Some(client.config().unit_mode),
             batch: Some(self.is_batch),
             max_reconsume_times: self.max_reconsume_times,
         };
@@ -191,6 +252,23 @@ impl Parcel {
     }
 }
 
+/// The message's topic in the client's namespace. Replies go to a topic that the cluster has once.
+fn wire_topic(message: &Message, packing: &Packing, client: &Client) -> Result<Text> {
+    if instance(packing, client).is_none() || message.is_reply() {
+        return Ok(message.topic_text().clone());
+    }
+    let topic = client.wrapped(message.topic());
+    check_topic(&topic).map_err(|error| Error::new(ErrorKind::InvalidMessage, error.to_string()))?;
+    Ok(topic)
+}
+
+/// What a message in a namespace carries besides.
+fn instance(packing: &Packing, client: &Client) -> Option<(Text, Text)> {
+    let namespace = client.config().namespace.as_str();
+    let is_used = packing.in_namespace && !namespace.is_empty();
+    is_used.then(|| (Text::from_static(names::INSTANCE_ID), namespace.into()))
+}
+
 /// Gives a message its id unless it has one: a message sent again keeps it.
 pub(super) fn set_unique_key(message: &mut Message, client: &Client) {
     if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
@@ -207,7 +285,15 @@ mod tests {
 
     fn packing() -> Packing {
         let template = Template { topic: "TBW102".into(), queue_nums: 4 };
-        Packing { group: "g".into(), template, compress_from: 4_096, message_len_max: 4 << 20 }
+        Packing {
+            group: "g".into(),
+            in_namespace: true,
+            template,
+            compress_from: 4_096,
+            compress_type: CompressionType::Zlib,
+            compress_level: 5,
+            message_len_max: 4 << 20,
+        }
     }
 
     fn client() -> Client {
@@ -251,6 +337,21 @@ mod tests {
                 assert_eq!(compression::unzlib(&request.body, len).unwrap(), vec![b'a'; len]);
             }
             assert_eq!(parcel.into_messages()[0].body().len(), len);
+        }
+    }
+
+    /// Other kinds of compression say so in the flags, and are read again by them.
+    #[test]
+    #[cfg(all(feature = "lz4", feature = "zstd"))]
+    fn other_kinds_of_compression() {
+        let body = vec![b'a'; 5_000];
+        for (kind, flags) in [(CompressionType::Lz4, 0x101), (CompressionType::Zstd, 0x201)] {
+            let packing = Packing { compress_type: kind, ..packing() };
+            let parcel = Parcel::single(Message::new("T", body.clone()), &packing, &client()).unwrap();
+            let request = request(&parcel);
+            assert_eq!(header(&request).sys_flag, flags);
+            assert!(request.body.len() < 1_000);
+            assert_eq!(crate::message::unpack(&request.body, flags).unwrap(), body);
         }
     }
 

@@ -128,7 +128,7 @@ impl Producer {
             let parcel = Parcel::single(request, &shared.packing, &shared.client)?;
             let mut journey = shared.depart(parcel, timeout).await?;
             if let Some(select) = select {
-                journey = journey.select(select)?;
+                journey = journey.select(&shared.client, select)?;
             }
             // Brokers bring replies to clients that they know by a heartbeat.
             let left = deadline.saturating_duration_since(Instant::now());

@@ -387,7 +387,7 @@ impl TransactionProducer {
         let id = OffsetMessageId::parse(&sent.offset_msg_id)
             .ok_or_else(|| Error::protocol(format_args!("message id {:?}", sent.offset_msg_id), &addr))?;
         let header = EndTransactionHeader {
-            topic: Some(sent.message_queue.topic.clone()),
+            topic: Some(shared.client.wrapped(&sent.message_queue.topic)),
             producer_group: shared.packing.group.clone(),
             tran_state_table_offset: sent.queue_offset,
             commit_log_offset: id.physical_offset,

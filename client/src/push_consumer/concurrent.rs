@@ -49,11 +49,12 @@ pub(super) async fn handle(
     offsets: &[i64],
 ) {
     let started = now_ms();
-    let messages = assigned.process().start(offsets, started);
+    let mut messages = assigned.process().start(offsets, started);
     if messages.is_empty() {
         return;
     }
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
+    consumer.calls.client.unwrap_topics(&mut messages);
     let handed = Handed::new(consumer, &messages, started);
     let answer = listener::concurrently(listener, messages).await;
     answered(consumer, assigned, &handled, answer, handed).await;

@@ -128,7 +128,8 @@ impl Inbox {
                     let started_ms = now_ms();
                     let message = assigned.process().start(&[offset], started_ms).pop();
                     // Settled or taken away meanwhile.
-                    let Some(message) = message else { continue };
+                    let Some(mut message) = message else { continue };
+                    consumer.calls.client.unwrap_topics(std::slice::from_mut(&mut message));
                     let handed = Handed::new(consumer, std::slice::from_ref(&message), started_ms);
                     (message, Ticket::Queued { assigned, offset, handed })
                 }

@@ -88,7 +88,9 @@ pub(super) async fn run(
             return;
         }
         let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, &messages);
-        let answer = listener::orderly(listener, messages.clone()).await;
+        let mut handed = messages.clone();
+        consumer.calls.client.unwrap_topics(&mut handed);
+        let answer = listener::orderly(listener, handed).await;
         let ms = (now_ms() - now).max(0) as u64;
         let success = matches!(answer, ConsumeOrderlyResult::Success | ConsumeOrderlyResult::Commit);
         let how = consumer.return_type(success, matches!(answer, ConsumeOrderlyResult::Failed(_)), ms);

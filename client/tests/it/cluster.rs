@@ -118,7 +118,9 @@ impl Server {
 
 /// Whether a request stores messages.
 pub(crate) fn is_send(request: &RemotingCommand) -> bool {
-    [RequestCode::SendMessageV2, RequestCode::SendBatchMessage].iter().any(|code| code.code() == request.code)
+    [RequestCode::SendMessageV2, RequestCode::SendBatchMessage, RequestCode::SendReplyMessageV2]
+        .iter()
+        .any(|code| code.code() == request.code)
 }
 
 /// The header of a send.

@@ -4,6 +4,7 @@
 
 mod callbacks;
 mod cluster;
+mod connections;
 mod deliveries;
 mod events;
 mod given_back;
@@ -14,6 +15,7 @@ mod push_consumer;
 mod queue_broker;
 mod request;
 mod routes;
+mod sending;
 mod trace;
 mod transaction;
 mod world;

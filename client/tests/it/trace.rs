@@ -36,9 +36,13 @@ async fn sends_are_traced() {
     })
     .await;
     let data = route(&[("a", broker.addr, 1)]);
-    let names = name_server(move |topic| ["T", "traces"].contains(&topic).then(|| data.clone())).await;
-    let client =
-        Client::builder(&names.addr.to_string()).enable_trace(true).trace_topic("traces").build().unwrap();
+    let names = name_server(move |topic| ["ns%T", "traces"].contains(&topic).then(|| data.clone())).await;
+    let client = Client::builder(&names.addr.to_string())
+        .enable_trace(true)
+        .trace_topic("traces")
+        .namespace("ns")
+        .build()
+        .unwrap();
     let check = |_| async { LocalTransactionState::Unknown };
     let producer = client.producer("g").retries(0).check_local_transaction(check).start().await.unwrap();
     let plain = producer.producer();

@@ -5,5 +5,6 @@ mod hostile;
 mod lifecycle;
 mod limits;
 mod server;
+mod socks;
 #[cfg(feature = "tls")]
 mod tls;

@@ -1,0 +1,178 @@
+//! Many small sends of one topic travel as one: what comes while a batch is under way is the next batch.
+//!
+//! ```text
+//! send ──▶ lane of the topic ──▶ under way (one at a time) ──▶ each sender's own receipt
+//!            waiting: the next batch, up to batch_max_bytes
+//! ```
+//!
+//! Nothing waits for a timer: a message that finds its lane idle is sent at once, alone. Under load the batches grow
+//! to what arrives during one round trip. Java counterpart: `ProduceAccumulator` of 5.x, which collects for 10 ms.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ferrocket_protocol::Text;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{Parcel, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Message;
+use crate::send_result::SendResult;
+use crate::validate::check_batch;
+
+/// Java's `totalBatchMaxBytes`: messages that wait, over all lanes.
+pub(super) const TOTAL_BATCH_MAX_BYTES: usize = 32 << 20;
+/// Java's `batchMaxBytes`: a batch, as far as it is made here.
+pub(super) const BATCH_MAX_BYTES: usize = 32 << 10;
+
+/// Messages that can travel together.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Lane {
+    topic: Text,
+    waits_for_store: bool,
+}
+
+struct Waiting {
+    message: Message,
+    weight: usize,
+    receipt: oneshot::Sender<Result<SendResult>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The lanes of a producer. A lane is there while something of it is under way.
+pub(super) struct Batcher {
+    /// Held to add a message or to take a batch.
+    lanes: Mutex<HashMap<Lane, VecDeque<Waiting>>>,
+    room: Arc<Semaphore>,
+    batch_max_bytes: usize,
+}
+
+impl Batcher {
+    pub(super) fn new(batch_max_bytes: usize, total_max_bytes: usize) -> Self {
+        Self {
+            lanes: Mutex::default(),
+            room: Arc::new(Semaphore::new(total_max_bytes.min(u32::MAX as usize >> 4))),
+            batch_max_bytes,
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, VecDeque<Waiting>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next batch of a lane; the lane ends when there is none.
+    fn take(&self, lane: &Lane) -> Vec<Waiting> {
+        let mut lanes = self.lanes();
+        let Some(waiting) = lanes.get_mut(lane) else { return Vec::new() };
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = waiting.front() {
+            bytes += next.weight;
+            if !batch.is_empty() && bytes > self.batch_max_bytes {
+                break;
+            }
+            batch.extend(waiting.pop_front());
+        }
+        if batch.is_empty() {
+            lanes.remove(lane);
+        }
+        batch
+    }
+}
+
+/// Ends a lane whose driver is gone before its end, by a panic of a hook or with the runtime: those who wait there
+/// learn of it, and the next message begins anew.
+struct Driving<'a> {
+    batcher: &'a Batcher,
+    lane: &'a Lane,
+    done: bool,
+}
+
+impl Drop for Driving<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let waiting = self.batcher.lanes().remove(self.lane);
+            drop(waiting);
+        }
+    }
+}
+
+impl Shared {
+    /// Sends a message with whatever else is ready for its topic.
+    pub(super) async fn send_batched(
+        self: &Arc<Self>,
+        batcher: &Batcher,
+        message: Message,
+    ) -> Result<SendResult> {
+        if let Err(error) = check_batch(std::slice::from_ref(&message), self.packing.message_len_max) {
+            return Err(error.with_unsent(vec![message]));
+        }
+        let weight = message.weight();
+        let timeout = self.settings.send_msg_timeout;
+        let room = u32::try_from(weight.min(TOTAL_BATCH_MAX_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&batcher.room).acquire_many_owned(room);
+        let Ok(Ok(room)) = tokio::time::timeout(timeout, room).await else {
+            let text = format!("no room for another message to be batched within {timeout:?}");
+            return Err(Error::new(ErrorKind::FlowControl, text).with_unsent(vec![message]));
+        };
+        let lane = Lane { topic: message.topic_text().clone(), waits_for_store: message.waits_for_store() };
+        let (receipt, received) = oneshot::channel();
+        let waiting = Waiting { message, weight, receipt, _room: room };
+        let is_idle = {
+            let mut lanes = batcher.lanes();
+            let known = lanes.contains_key(&lane);
+            lanes.entry(lane.clone()).or_default().push_back(waiting);
+            !known
+        };
+        if is_idle {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move { shared.drive(lane).await });
+        }
+        received.await.unwrap_or_else(|_| Err(Error::closed("the sender of automatic batches")))
+    }
+
+    /// Sends batch after batch of a lane until nothing waits.
+    async fn drive(&self, lane: Lane) {
+        let Some(batcher) = &self.batcher else { return };
+        let mut driving = Driving { batcher, lane: &lane, done: false };
+        loop {
+            let batch = batcher.take(&lane);
+            if batch.is_empty() {
+                driving.done = true;
+                return;
+            }
+            let (messages, receipts): (Vec<_>, Vec<_>) =
+                batch.into_iter().map(|waiting| (waiting.message, (waiting.receipt, waiting._room))).unzip();
+            let results = self.send_together(messages).await;
+            for ((receipt, _room), result) in receipts.into_iter().zip(results) {
+                // Nobody may be waiting any more.
+                let _ = receipt.send(result);
+            }
+        }
+    }
+
+    /// One result for each message.
+    async fn send_together(&self, mut messages: Vec<Message>) -> Vec<Result<SendResult>> {
+        let count = messages.len();
+        let parcel = match (count, messages.pop()) {
+            (1, Some(only)) => Parcel::single(only, &self.packing, &self.client),
+            (_, last) => {
+                messages.extend(last);
+                Parcel::batch(messages, &self.packing, &self.client)
+            }
+        };
+        let sent = match parcel {
+            Ok(parcel) => self.deliver(parcel).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok(sent) => sent.split(count).into_iter().map(Ok).collect(),
+            Err(error) => {
+                let plain = error.clone().with_unsent(Vec::new());
+                let mut unsent = error.into_unsent().into_iter();
+                let with_own = |_| Err(plain.clone().with_unsent(unsent.next().into_iter().collect()));
+                (0..count).map(with_own).collect()
+            }
+        }
+    }
+}

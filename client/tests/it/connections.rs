@@ -1,0 +1,236 @@
+//! How clusters are reached: namespaces, second ports, web servers that know the NameServers, several clusters.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ferrocket::{Client, ConsumeFromWhere, ErrorKind, LocalTransactionState, Message};
+use ferrocket_protocol::body::heartbeat::HeartbeatData;
+use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson, properties};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::cluster::{Server, builder, name_server, name_server_for, route, send_header};
+use crate::queue_broker::QueueBroker;
+
+const SENDS: RequestCode = RequestCode::SendMessageV2;
+
+fn heartbeat(request: &RemotingCommand) -> HeartbeatData {
+    fastjson::from_slice(&request.body).unwrap()
+}
+
+/// In a namespace the cluster sees `ns%name` for topics and groups and the program sees bare names, in receipts,
+/// selectors and unsent messages as well.
+#[tokio::test]
+async fn producers_in_a_namespace() {
+    let broker = Server::broker().await;
+    let data = route(&[("a", broker.addr, 2)]);
+    let names =
+        name_server(move |topic| ["ns%T", "c_REPLY_TOPIC"].contains(&topic).then(|| data.clone())).await;
+    let client = builder(&names).namespace("ns").build().unwrap();
+    let check = |_| async { LocalTransactionState::Unknown };
+    let producer = client.producer("g").check_local_transaction(check).start().await.unwrap();
+    let plain = producer.producer();
+    assert_eq!(plain.fetch_queues("T").await.unwrap()[0].topic, "T");
+    let sent = plain
+        .send_with(Message::new("T", "m"), |queues, message| {
+            assert_eq!((&*queues[1].topic, message.topic()), ("T", "T"));
+            queues.get(1).cloned()
+        })
+        .await
+        .unwrap();
+    assert_eq!((&*sent.message_queue.topic, sent.message_queue.queue_id), ("T", 1));
+    let queue = sent.message_queue;
+    assert_eq!(plain.send_to(Message::new("T", "m"), &queue).await.unwrap().message_queue, queue);
+    let commit = |_| async { LocalTransactionState::CommitMessage };
+    assert_eq!(
+        producer.send_in_transaction(Message::new("T", "m"), commit).await.unwrap().sent.message_queue.topic,
+        "T"
+    );
+    for request in broker.seen(SENDS) {
+        let header = send_header(&request);
+        assert_eq!((&*header.topic, &*header.producer_group), ("ns%T", "ns%g"));
+        let text = header.properties.unwrap();
+        assert_eq!(properties::get(&text, "INSTANCE_ID"), Some("ns"));
+        assert!([None, Some("ns%g")].contains(&properties::get(&text, "PGROUP")));
+    }
+    let end = broker.wait_for(RequestCode::EndTransaction, 1).await.remove(0);
+    assert_eq!(end.ext_fields.get("producerGroup").unwrap(), "ns%g");
+    let beat = heartbeat(&broker.wait_for(RequestCode::HeartBeat, 1).await[0]);
+    assert_eq!(beat.producer_data_set[0].group_name, "ns%g");
+    let batch = vec![Message::new("T", "1"), Message::new("T", "2")];
+    assert_eq!(plain.send_batch(batch).await.unwrap().message_queue.topic, "T");
+    assert_eq!(send_header(&broker.seen(RequestCode::SendBatchMessage)[0]).topic, "ns%T");
+    // Replies go to the topic that the cluster has for everybody.
+    let reply = Message::new("c_REPLY_TOPIC", "m").property("MSG_TYPE", "reply");
+    let _sent = plain.send(reply).await.unwrap();
+    assert_eq!(send_header(&broker.seen(RequestCode::SendReplyMessageV2)[0]).topic, "c_REPLY_TOPIC");
+    let error = plain.send(Message::new("Unknown", "m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.unsent()[0].topic()), (ErrorKind::NoRoute, "Unknown"));
+}
+
+/// Listeners in a namespace get messages with bare topics; what they give back goes to the group's own topics.
+#[tokio::test]
+async fn consumers_in_a_namespace() {
+    let broker = QueueBroker::start().await;
+    let data = route(&[("a", broker.addr, 1)]);
+    let names = name_server(move |topic| topic.ends_with("ns%T").then(|| data.clone())).await;
+    broker.store("ns%T", 0, "m", None);
+    let client = builder(&names).namespace("ns").build().unwrap();
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let consumer = client
+        .push_consumer("g")
+        .subscribe("T", "*")
+        .consume_from(ConsumeFromWhere::FirstOffset)
+        .on_message(move |message| {
+            let _ = sender.send(message.topic);
+            async { Err::<(), _>("again") }
+        })
+        .start()
+        .await
+        .unwrap();
+    let topic = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
+    assert_eq!(topic, "T");
+    assert_eq!(consumer.queues()[0].topic, "T");
+    broker.wait_for(RequestCode::ConsumerSendMsgBack, 1).await;
+    let back = broker.seen(RequestCode::ConsumerSendMsgBack).remove(0);
+    let field = |name| back.ext_fields.get(name).map(ToString::to_string);
+    assert_eq!((field("group").unwrap(), field("originTopic").unwrap()), ("ns%g".into(), "ns%T".into()));
+    let beat = heartbeat(&broker.seen(RequestCode::HeartBeat)[0]).consumer_data_set.remove(0);
+    assert_eq!(beat.group_name, "ns%g");
+    let topics: Vec<_> = beat.subscription_data_set.iter().map(|data| data.topic.to_string()).collect();
+    assert_eq!(topics, ["%RETRY%ns%g", "ns%T"]);
+}
+
+/// Names that make no namespace are refused; an instance's endpoint brings its own.
+#[tokio::test]
+async fn namespaces_are_checked() {
+    for bad in ["a b", "a%b", "\u{e4}"] {
+        let error = Client::builder("ns:9876").namespace(bad).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
+    }
+    let long = Client::builder("ns:9876").namespace("n".repeat(120)).build().unwrap();
+    let producer = long.producer("g").start().await.unwrap();
+    let error = producer.send(Message::new("TopicTest", "m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::InvalidMessage, 1));
+    let hosted = Client::builder("http://MQ_INST_1_a.ns.invalid:80").build().unwrap();
+    assert_eq!(hosted.producer("g").start().await.unwrap().group(), "MQ_INST_1_a%g");
+}
+
+/// With the VIP channel on, messages go to the port two below, and everything else to the first.
+#[tokio::test]
+async fn sends_to_the_second_port() {
+    let vip = Server::broker().await;
+    let first = SocketAddr::new(vip.addr.ip(), vip.addr.port() + 2);
+    let names = name_server_for(&[("a", first, 1)]).await;
+    let client = builder(&names).vip_channel_enabled(true).build().unwrap();
+    let producer = client.producer("g").start().await.unwrap();
+    assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+    assert!(producer.enqueue(Message::new("T", "m")).await.unwrap().await.unwrap().is_ok());
+    producer.send_oneway(Message::new("T", "m")).await.unwrap();
+    assert_eq!(vip.wait_for(SENDS, 3).await.len(), 3);
+    assert!(vip.seen(RequestCode::HeartBeat).is_empty());
+}
+
+/// Peers are told the version, the language, the unit and the instance that the program sets.
+#[tokio::test]
+async fn peers_are_told_who_we_are() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names)
+        .version(453)
+        .language(ferrocket::LanguageCode::RUST)
+        .client_ip("10.0.0.7".parse().unwrap())
+        .instance_name("one")
+        .unit_name("u")
+        .unit_mode(true)
+        .build()
+        .unwrap();
+    assert_eq!(client.client_id(), "10.0.0.7@one@u");
+    let producer = client.producer("g").start().await.unwrap();
+    assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+    let request = broker.seen(SENDS).remove(0);
+    assert_eq!((request.version, request.language), (453, ferrocket::LanguageCode::RUST));
+    assert_eq!(send_header(&request).unit_mode, Some(true));
+}
+
+/// Two clusters in one process have nothing in common, not even groups of the same name.
+#[tokio::test]
+async fn two_clusters_at_once() {
+    let (one, two) = (Server::broker().await, Server::broker().await);
+    let mut clients = Vec::new();
+    for broker in [&one, &two] {
+        let names = name_server_for(&[("a", broker.addr, 1)]).await;
+        let client = builder(&names).build().unwrap();
+        let producer = client.producer("g").start().await.unwrap();
+        assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+        clients.push((client, names));
+    }
+    assert_eq!((one.seen(SENDS).len(), two.seen(SENDS).len()), (1, 1));
+    assert_ne!(clients[0].0.client_id(), clients[1].0.client_id());
+    clients[0].0.shutdown().await.unwrap();
+    assert_eq!(two.seen(RequestCode::UnregisterClient).len(), 0);
+}
+
+/// A web server that answers what `list` says, and the paths it was asked for.
+async fn web_server(list: Arc<Mutex<String>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (asked, paths) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let _ = asked.send(request.split(' ').nth(1).unwrap().to_owned());
+            let answer = format!("HTTP/1.1 200 OK\r\nServer: test\r\n\r\n{}\n", list.lock().unwrap());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (addr, paths)
+}
+
+/// The NameServers are those that the web server names; when none of them answers any more, it is asked again.
+#[tokio::test]
+async fn name_servers_are_discovered() {
+    let broker = Server::broker().await;
+    let old = name_server_for(&[("a", broker.addr, 1)]).await;
+    let new = name_server_for(&[("a", broker.addr, 1)]).await;
+    let list = Arc::new(Mutex::new(old.addr.to_string()));
+    let (web, mut paths) = web_server(Arc::clone(&list)).await;
+    let client = Client::builder("").namesrv_domain(web.to_string()).unit_name("u1").build().unwrap();
+    assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    assert_eq!(paths.try_recv().unwrap(), "/rocketmq/nsaddr-u1?nofix=1");
+    assert!(paths.try_recv().is_err());
+
+    *list.lock().unwrap() = new.addr.to_string();
+    let connection = old.connection();
+    drop(old);
+    connection.closed().await;
+    assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    assert!(paths.try_recv().is_ok());
+    assert_eq!(new.seen(RequestCode::GetRouteinfoByTopic).len(), 1);
+
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let lost = Client::builder("").namesrv_domain(nobody.to_string()).build().unwrap();
+    let error = lost.fetch_queues("T").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("/rocketmq/nsaddr"), "{error}");
+}
+
+/// A NameServer that is gone costs one attempt; the next in the list is asked, and kept.
+#[tokio::test]
+async fn name_servers_stand_in_for_each_other() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let client = Client::builder(&format!("{dead};localhost:{}", names.addr.port())).build().unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    }
+    assert_eq!(names.seen(RequestCode::GetRouteinfoByTopic).len(), 3);
+}

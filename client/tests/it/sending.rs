@@ -1,0 +1,231 @@
+//! What producers offer around a send: hooks, automatic batches, times of delivery, and taking messages back.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use ferrocket::{
+    Error, ErrorKind, Message, Producer, ProducerBuilder, SendMessageContext, SendMessageHook, SendResult,
+};
+use ferrocket_protocol::{RequestCode, ResponseCode, batch, properties};
+
+use crate::cluster::{Server, Take, builder, is_send, name_server_for, stored};
+
+const SENDS: RequestCode = RequestCode::SendMessageV2;
+
+async fn producer(
+    broker: &Server,
+    set: impl FnOnce(ProducerBuilder) -> ProducerBuilder,
+) -> (Producer, Server) {
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    (set(client.producer("g")).start().await.unwrap(), names)
+}
+
+/// Writes down what it is told.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl SendMessageHook for Notes {
+    fn send_message_before(&self, context: &SendMessageContext<'_>) {
+        let bodies: Vec<_> = context.messages.iter().map(|message| message.body().clone()).collect();
+        let note = format!("{} {:?} to {}", context.producer_group, bodies, context.message_queue.queue_id);
+        self.0.lock().unwrap().push(note);
+    }
+
+    fn send_message_after(&self, _: &SendMessageContext<'_>, outcome: Result<Option<&SendResult>, &Error>) {
+        let note = match outcome {
+            Ok(Some(sent)) => sent.status.to_string(),
+            Ok(None) => "oneway".into(),
+            Err(error) => format!("{:?}", error.kind()),
+        };
+        self.0.lock().unwrap().push(note);
+    }
+}
+
+/// A hook hears of every attempt before and after it, of batches and oneway sends, too.
+#[tokio::test]
+async fn hooks_hear_of_every_attempt() {
+    let broker = Server::start(|request| {
+        Take::Reply(match is_send(request) && request.body == "refused" {
+            true => request.reply_error(ResponseCode::SYSTEM_ERROR, "as told"),
+            false => stored(request),
+        })
+    })
+    .await;
+    let notes = Notes::default();
+    let (producer, _names) = producer(&broker, |set| set.retries(1).send_message_hook(notes.clone())).await;
+    assert!(producer.send(Message::new("T", "good")).await.unwrap().is_ok());
+    assert!(producer.send(Message::new("T", "refused")).await.is_err());
+    producer.send_oneway(Message::new("T", "lost")).await.unwrap();
+    let two = vec![Message::new("T", "1"), Message::new("T", "2")];
+    assert!(producer.send_batch(two).await.unwrap().is_ok());
+    let refused = ["g [b\"refused\"] to 0", "Broker"];
+    let expect = [
+        &["g [b\"good\"] to 0", "SEND_OK"][..],
+        &refused,
+        &refused,
+        &["g [b\"lost\"] to 0", "oneway", "g [b\"1\", b\"2\"] to 0", "SEND_OK"],
+    ]
+    .concat();
+    assert_eq!(*notes.0.lock().unwrap(), expect);
+}
+
+/// A message that finds its topic idle goes alone and at once; what comes meanwhile is one batch, whose messages
+/// get receipts of their own. What cannot be batched goes alone.
+#[tokio::test]
+async fn ready_messages_travel_together() {
+    let broker = Server::start(|request| match is_send(request) && request.body == "first" {
+        true => Take::Silence,
+        false => {
+            let mut reply = stored(request);
+            if request.code == RequestCode::SendBatchMessage.code() {
+                let ids = vec!["0".repeat(32); 3].join(",");
+                reply = request.reply_with(&ferrocket_protocol::requests::send::SendMessageReply {
+                    msg_id: ids.into(),
+                    queue_offset: 20,
+                    ..Default::default()
+                });
+            }
+            Take::Reply(reply)
+        }
+    })
+    .await;
+    let (producer, _names) = producer(&broker, |set| set.auto_batch(true)).await;
+    let send = |body: &'static str| {
+        let producer = producer.clone();
+        tokio::spawn(async move { producer.send(Message::new("T", body)).await })
+    };
+    let first = send("first");
+    let request = broker.wait_for(SENDS, 1).await.remove(0);
+    let others = ["a", "b", "c"].map(send);
+    // Not part of the batch: it goes by itself while the first is under way.
+    assert!(producer.send(Message::new("T", "later").delay_level(1)).await.unwrap().is_ok());
+    assert!(broker.seen(RequestCode::SendBatchMessage).is_empty());
+    assert!(broker.connection().reply(stored(&request)));
+    assert!(first.await.unwrap().unwrap().is_ok());
+    let mut receipts = Vec::new();
+    for other in others {
+        receipts.push(other.await.unwrap().unwrap());
+    }
+    let requests = broker.seen(RequestCode::SendBatchMessage);
+    assert_eq!(requests.len(), 1);
+    let entries = batch::decode(requests[0].body.clone()).unwrap();
+    let mut sent: Vec<_> = receipts.iter().map(|receipt| (receipt.queue_offset, &*receipt.msg_id)).collect();
+    sent.sort();
+    let ids = entries.iter().map(|entry| properties::get(&entry.properties, "UNIQ_KEY").unwrap());
+    assert_eq!(sent, (20..).zip(ids).collect::<Vec<_>>());
+    assert_eq!(receipts[0].offset_msg_id.len(), 32);
+}
+
+/// A refused batch gives each sender its own message back; one that breaks a rule harms nobody else.
+#[tokio::test]
+async fn each_sender_gets_its_own_message_back() {
+    let broker = Server::refusing(ResponseCode::MESSAGE_ILLEGAL).await;
+    let (producer, _names) = producer(&broker, |set| set.auto_batch(true)).await;
+    let send = |body: &'static str| producer.send(Message::new("T", body));
+    let (one, two, three, empty) = tokio::join!(send("one"), send("two"), send("three"), send(""));
+    for (result, body) in [(one, "one"), (two, "two"), (three, "three")] {
+        let error = result.unwrap_err();
+        assert_eq!((error.code(), error.unsent().len()), (Some(13), 1));
+        assert_eq!(error.unsent()[0].body(), body);
+    }
+    assert_eq!(empty.unwrap_err().kind(), ErrorKind::InvalidMessage);
+}
+
+/// A hook that panics takes the sends of its batch along, and none that come later.
+#[tokio::test]
+async fn panics_end_no_lane() {
+    struct Panics;
+    impl SendMessageHook for Panics {
+        fn send_message_before(&self, context: &SendMessageContext<'_>) {
+            assert_ne!(context.messages[0].body(), "bad", "as told");
+        }
+    }
+    let broker = Server::broker().await;
+    let (producer, _names) = producer(&broker, |set| set.auto_batch(true).send_message_hook(Panics)).await;
+    let error = producer.send(Message::new("T", "bad")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed);
+    assert!(producer.send(Message::new("T", "good")).await.unwrap().is_ok());
+}
+
+/// Times of delivery are the properties of 5.x, one at a time.
+#[test]
+fn times_of_delivery() {
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    let message = Message::new("T", "m").deliver_at(at);
+    assert_eq!(message.property_value("TIMER_DELIVER_MS"), Some("1700000000123"));
+    let message = message.deliver_after(Duration::from_secs(90));
+    assert_eq!(message.property_value("TIMER_DELAY_SEC"), Some("90"));
+    assert_eq!(message.property_value("TIMER_DELIVER_MS"), None);
+    let message = message.deliver_after(Duration::from_millis(1_500));
+    assert_eq!(message.property_value("TIMER_DELAY_MS"), Some("1500"));
+    assert_eq!(message.property_value("TIMER_DELAY_SEC"), None);
+}
+
+/// The handle of a delayed message's receipt takes it back at the broker that has it.
+#[tokio::test]
+async fn delayed_messages_are_recalled() {
+    // v1 T a 1700000000000 ID
+    let handle = "djEgVCBhIDE3MDAwMDAwMDAwMDAgSUQ=";
+    let broker = Server::start(move |request| {
+        let mut reply = stored(request);
+        match request.request_code() {
+            Some(RequestCode::RecallMessage) => reply.ext_fields.push("msgId", "ID"),
+            _ => reply.ext_fields.push("recallHandle", handle),
+        }
+        Take::Reply(reply)
+    })
+    .await;
+    let (producer, _names) = producer(&broker, |set| set).await;
+    let message = Message::new("T", "m").deliver_after(Duration::from_secs(60));
+    let sent = producer.send(message).await.unwrap();
+    let handle = sent.recall_handle.unwrap();
+    assert_eq!(producer.recall("T", &handle).await.unwrap(), "ID");
+    let request = broker.seen(RequestCode::RecallMessage).remove(0);
+    for (name, value) in
+        [("producerGroup", "g"), ("topic", "T"), ("recallHandle", handle.as_str()), ("bname", "a")]
+    {
+        assert_eq!(request.ext_fields.get(name).map(|text| &**text), Some(value), "{name}");
+    }
+    assert_eq!(producer.recall("T", "nonsense").await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// What cannot work is refused before a byte is sent, with the field and its limit in the text.
+#[tokio::test]
+async fn refusals_name_field_and_limit() {
+    let broker = Server::broker().await;
+    let (producer, names) = producer(&broker, |set| set.max_message_size(10)).await;
+    let long = "v".repeat(32_767);
+    for (message, words) in [
+        (Message::new("a b", "m"), ["topic[a b]", "allowing only"]),
+        (Message::new("t".repeat(128), "m"), ["topic", "127"]),
+        (Message::new("T", "0123456789x"), ["body", "MAX: 10"]),
+        (Message::new("T", "m").property("key", "a\u{2}b"), ["property \"key\"", "control character"]),
+        (Message::new("T", "m").property("key", long.as_str()), ["properties", "MAX: 32767"]),
+    ] {
+        let error = producer.send(message).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.unsent().len(), error.is_retryable()),
+            (ErrorKind::InvalidMessage, 1, false)
+        );
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+    let batch = vec![Message::new("T", "m"), Message::new("T", "m").property("key", long)];
+    let error = producer.send_batch(batch).await.unwrap_err();
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::InvalidMessage, 2));
+    assert!(broker.seen(SENDS).is_empty() && broker.seen(RequestCode::SendBatchMessage).is_empty());
+
+    let client = builder(&names).build().unwrap();
+    for (set, words) in [
+        (client.producer("a b"), ["group[a b]", "allowing only"]),
+        (client.producer("g".repeat(256).as_str()), ["group", "255"]),
+        (client.producer("g").max_message_size(16 << 20), ["max_message_size", "15728640"]),
+        (client.producer("g").send_msg_timeout(Duration::ZERO), ["send_msg_timeout", "from 1"]),
+        (client.producer("g").default_topic_queue_nums(0), ["default_topic_queue_nums", "from 1"]),
+        (client.producer("g").create_topic_key("a b"), ["create_topic_key", "allowing only"]),
+    ] {
+        let error = set.start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(words.iter().all(|word| error.to_string().contains(word)), "{error}");
+    }
+}
