@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use ferrocket_protocol::body::group::{
@@ -339,7 +340,7 @@ impl Admin {
         broker_name: &str,
         timestamp: i64,
     ) -> Result<Vec<(MessageQueue, i64)>> {
-        let calls = Calls { client: self.client.clone(), group: group.into() };
+        let calls = Calls { client: self.client.clone(), group: group.into(), plain_pulls: Arc::default() };
         let mut queues = self.client.fetch_subscribe_queues(topic).await?;
         queues.retain(|queue| *queue.broker_name == *broker_name);
         let mut reset = Vec::with_capacity(queues.len());

@@ -175,7 +175,7 @@ impl Consumer {
         check_group(&group)?;
         settings.check()?;
         let now = now_ms();
-        let calls = Calls { client: client.internal(), group: group.clone() };
+        let calls = Calls { client: client.internal(), group: group.clone(), plain_pulls: Arc::default() };
         let mut subscribed = BTreeMap::new();
         for (topic, selector) in &subscriptions {
             let subscription = Subscription::new(topic, selector, now)?;

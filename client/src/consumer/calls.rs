@@ -1,8 +1,10 @@
-//! What a consumer asks of brokers. One function per request; none keeps state.
+//! What a consumer asks of brokers. One function per request; all that is kept is what brokers turned out not to know.
 //!
 //! Java counterparts: the consumer's part of `MQClientAPIImpl`, `PullAPIWrapper`, `MQAdminImpl`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -53,6 +55,8 @@ mod pull_flag {
 pub(crate) struct Calls {
     pub(crate) client: Client,
     pub(crate) group: Text,
+    /// Whether a broker refused request 361: then all pulls have number 11, which every broker knows.
+    pub(crate) plain_pulls: Arc<AtomicBool>,
 }
 
 /// What to pull.
@@ -73,7 +77,7 @@ pub(crate) struct Pull<'a> {
     pub(crate) suspend: Option<Duration>,
     /// How long the answer is waited for.
     pub(crate) timeout: Duration,
-    /// Asked as `LITE_PULL_MESSAGE` (361), which brokers may give threads of its own.
+    /// Asked as `LITE_PULL_MESSAGE` (361), which brokers may give threads of its own, where they know it.
     pub(crate) lite: bool,
 }
 
@@ -248,10 +252,6 @@ impl Calls {
         if pull.expression.is_some() {
             sys_flag |= pull_flag::SUBSCRIPTION;
         }
-        let code = match pull.lite {
-            true => RequestCode::LitePullMessage,
-            false => RequestCode::PullMessage,
-        };
         if pull.lite {
             sys_flag |= pull_flag::LITE_PULL;
         }
@@ -269,8 +269,21 @@ impl Calls {
             expression_type: Some(pull.expression_type),
             ..PullMessageHeader::default()
         };
-        let request = self.client.request(code, &header);
-        let reply = self.client.call(&broker.addr, request, pull.timeout).await?;
+        let ask = |code| self.client.call(&broker.addr, self.client.request(code, &header), pull.timeout);
+        let mut reply = None;
+        if pull.lite && !self.plain_pulls.load(Ordering::Relaxed) {
+            let answer = ask(RequestCode::LitePullMessage).await?;
+            // Java's brokers have 361 only since 5.0.
+            if answer.response_code() == ResponseCode::REQUEST_CODE_NOT_SUPPORTED {
+                self.plain_pulls.store(true, Ordering::Relaxed);
+            } else {
+                reply = Some(answer);
+            }
+        }
+        let reply = match reply {
+            Some(reply) => reply,
+            None => ask(RequestCode::PullMessage).await?,
+        };
         let status = match reply.response_code() {
             ResponseCode::SUCCESS => PullStatus::Found,
             ResponseCode::PULL_NOT_FOUND => PullStatus::NoNewMsg,

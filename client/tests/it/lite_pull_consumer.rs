@@ -80,6 +80,21 @@ async fn polls_commit_what_was_handed_out_before() {
     assert_eq!(consumer.poll(PATIENCE).await.unwrap_err().kind(), ErrorKind::Closed);
 }
 
+/// A broker that does not know lite pulls is asked by ordinary ones, and not for lite ones again.
+#[tokio::test]
+async fn brokers_of_49_are_pulled_from() {
+    let world = World::new().await;
+    world.broker.state.lock().unwrap().refuse_lite_pull = true;
+    for number in 0..4 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    let consumer = world.lite().subscribe("T", "*").pull_batch_size(2).start().await.unwrap();
+    assert_eq!(bodies(&consumer, 4).await, ["0", "1", "2", "3"]);
+    consumer.shutdown().await;
+    // At most the first of each of both queues, asked at once.
+    assert!((1..=2).contains(&world.broker.seen(RequestCode::LitePullMessage).len()));
+}
+
 /// Without automatic commits only `commit` stores, and confirms it; the client's end stores nothing more.
 #[tokio::test]
 async fn commits_by_hand() {

@@ -35,6 +35,8 @@ pub(crate) struct State {
     held: Vec<(Connection, RemotingCommand, PullMessageHeader)>,
     /// Whether send-backs (36) are refused.
     pub(crate) refuse_send_back: bool,
+    /// Request 361 is answered as 4.9 does.
+    pub(crate) refuse_lite_pull: bool,
     /// Whether send-backs are never answered.
     pub(crate) ignore_send_back: bool,
     /// Whether sends (310) are refused.
@@ -202,6 +204,8 @@ impl State {
                 let body = ConsumerListBody { consumer_id_list: ids };
                 request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&body))
             }
+            RequestCode::LitePullMessage if self.refuse_lite_pull => request
+                .reply_error(ResponseCode::REQUEST_CODE_NOT_SUPPORTED, " request type 361 not supported"),
             RequestCode::PullMessage | RequestCode::LitePullMessage => {
                 let header = PullMessageHeader::decode(fields).unwrap();
                 if header.sys_flag & 1 != 0 {
