@@ -31,7 +31,7 @@ const JVM_FLAGS: [&str; 7] = [
     "-Xms128m",
     "-Xmx512m",
     "-XX:MaxDirectMemorySize=512m",
-    // On a disk fuller than this a Java broker refuses writes or deletes its log.
+    // On a disk fuller than this a Java broker refuses writes or deletes its log; ours is told in its settings.
     "-Drocketmq.broker.diskSpaceWarningLevelRatio=0.98",
     "-Drocketmq.broker.diskSpaceCleanForciblyRatio=0.97",
     // Start quickly rather than run fast: each server lives for a minute.
@@ -89,7 +89,8 @@ impl Cluster {
              waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\ntraceTopicEnable=true\n\
              messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n\
              transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=2\n\
-             transactionOpBatchInterval=500\n{tls}\
+             transactionOpBatchInterval=500\n\
+             diskSpaceWarningLevelRatio=98\ndiskSpaceCleanForciblyRatio=97\n{tls}\
              useTLS={}\n",
             workshop.tls_config.is_some(),
             store = store.display(),

@@ -39,6 +39,7 @@ import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.RPCHook;
+import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
 /**
@@ -334,7 +335,7 @@ public class Driver {
             try {
                 say(id, "SENT", body, producer.send(answer).getSendStatus());
                 return;
-            } catch (MQClientException e) {
+            } catch (MQClientException | RemotingException e) {
                 System.err.println(id + ": " + e);
                 TimeUnit.MILLISECONDS.sleep(250);
             }
