@@ -116,11 +116,23 @@ struct Files {
     clean_tail: bool,
     /// Where the files start that were written to since they were synced.
     unsynced: BTreeSet<i64>,
+    /// Whether the names of the first file and its folders may not be on the disk yet.
+    unsynced_names: bool,
     /// Used since the last sweep of idle files.
     used: bool,
 }
 
 impl Files {
+    /// Puts all of it on the disk.
+    fn sync(&mut self) -> io::Result<()> {
+        for start in std::mem::take(&mut self.unsynced) {
+            if let Some((_, file)) = self.segments.file_of(start)? {
+                file.sync()?;
+            }
+        }
+        if std::mem::take(&mut self.unsynced_names) { self.segments.sync_names() } else { Ok(()) }
+    }
+
     /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
     /// `synced`; but not later than the third last.
     fn unsynced_from(&mut self, starts: &[i64], synced: i64) -> io::Result<usize> {
@@ -165,7 +177,13 @@ impl State {
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
         let key_hash = record::topic_hash(&topic);
-        let files = Files { segments, clean_tail: false, unsynced: BTreeSet::new(), used: false };
+        let files = Files {
+            segments,
+            clean_tail: false,
+            unsynced: BTreeSet::new(),
+            unsynced_names: false,
+            used: false,
+        };
         Self {
             topic,
             queue_id,
@@ -297,9 +315,11 @@ impl ConsumeQueue {
         let mut files = self.files();
         let (mut at, bytes) = {
             let mut state = self.state();
-            if state.writing.is_empty() {
-                state.writing = Bytes::from(std::mem::take(&mut state.pending));
-            }
+            let pending = std::mem::take(&mut state.pending);
+            // A round that found no room has left something.
+            let writing =
+                if state.writing.is_empty() { pending } else { [&state.writing[..], &pending].concat() };
+            state.writing = Bytes::from(writing);
             (state.written * UNIT, state.writing.clone())
         };
         let mut rest = bytes.as_ref();
@@ -318,7 +338,13 @@ impl ConsumeQueue {
                     let blanks = ((at - start) / UNIT) as usize;
                     let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
                     content.extend_from_slice(now);
-                    files.segments.add(start, &content)?;
+                    if files.segments.count() == 0 {
+                        files.segments.add_first(start, &content)?;
+                        files.unsynced_names = true;
+                    } else {
+                        files.sync()?;
+                        files.segments.add(start, &content)?;
+                    }
                 }
             }
             files.clean_tail = true;
@@ -334,9 +360,28 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// What has been written out counts as being on the disk: for whoever syncs everything next.
+    pub(crate) fn count_as_synced(&self) {
+        let mut files = self.files();
+        files.unsynced.clear();
+        files.unsynced_names = false;
+    }
+
+    /// Whether [`ConsumeQueue::sync`] has something to do.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        let files = self.files();
+        files.unsynced_names || !files.unsynced.is_empty()
+    }
+
     /// Puts on the disk what has been written out. Does nothing if it is there.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let unsynced = std::mem::take(&mut self.files().unsynced);
+        let unsynced = {
+            let mut files = self.files();
+            if std::mem::take(&mut files.unsynced_names) {
+                files.segments.sync_names()?;
+            }
+            std::mem::take(&mut files.unsynced)
+        };
         for start in unsynced {
             let file = self.files().segments.file_of(start)?;
             // Synced without the lock; the file may have been removed, with all that was in it.
@@ -361,6 +406,7 @@ impl ConsumeQueue {
             files.unsynced.insert(start);
             at = to;
         }
+        files.unsynced_names = !files.unsynced.is_empty();
         Ok(())
     }
 
@@ -422,6 +468,7 @@ impl ConsumeQueue {
             state.writing = Bytes::new();
             state.pending = pending;
             state.written = state.written.min(end);
+            state.min = state.min.min(end);
             state.written
         };
         self.drop_files_behind(&mut files, written * UNIT)?;
@@ -529,6 +576,7 @@ impl ConsumeQueue {
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
         files.unsynced.clear();
+        files.unsynced_names = false;
         *self.state() = State { gone: true, ..State::default() };
         files.segments.remove_all()
     }
