@@ -239,16 +239,12 @@ pub(crate) fn save(broker: &Shared, file: File) -> io::Result<()> {
     write(broker, file, false)
 }
 
-/// The same, with nothing left beside the file itself.
-fn save_whole(broker: &Shared, file: File) -> io::Result<()> {
-    write(broker, file, true)
-}
-
+/// With `whole` nothing is left beside the file itself.
 fn write(broker: &Shared, file: File, whole: bool) -> io::Result<()> {
     let table = file.table(broker);
     let mut written = table.unsaved().writer();
-    let unsaved = table.unsaved().take();
-    if !unsaved && !(whole && written.changes_len > 0) {
+    let due = table.unsaved().take() || (whole && written.changes_len > 0);
+    if !due {
         return Ok(());
     }
     let name = table.file();
@@ -292,7 +288,7 @@ fn replace(files: &ConfigFiles, table: &dyn Kept, written: &mut Written) -> io::
 
 /// Writes whatever is not written yet. Blocks.
 pub(crate) fn save_all(broker: &Shared) -> io::Result<()> {
-    File::ALL.map(|file| save_whole(broker, file)).into_iter().collect()
+    File::ALL.map(|file| write(broker, file, true)).into_iter().collect()
 }
 
 /// Writes the files when they are due, until the Broker stops.
@@ -301,19 +297,20 @@ pub(crate) async fn keep_saved(broker: Arc<Shared>, mut stop: watch::Receiver<()
     let mut regular = every(settings.flush_consumer_offset_interval);
     let mut delays = every(settings.flush_delay_offset_interval);
     loop {
-        let (write, due): (fn(&Shared, File) -> io::Result<()>, &[File]) = tokio::select! {
-            () = broker.topics.unsaved().changed.notified() => (save, &[File::Topics]),
-            () = broker.groups.unsaved().changed.notified() => (save, &[File::Groups]),
+        let (due, whole): (&[File], bool) = tokio::select! {
+            () = broker.topics.unsaved().changed.notified() => (&[File::Topics], false),
+            () = broker.groups.unsaved().changed.notified() => (&[File::Groups], false),
             // Topics and groups that could not be written before, too.
-            _ = regular.tick() => (save_whole, &[File::Topics, File::Groups, File::Offsets, File::Filters]),
-            _ = delays.tick() => (save, &[File::Delays]),
+            _ = regular.tick() => (&[File::Topics, File::Groups, File::Offsets, File::Filters], true),
+            _ = delays.tick() => (&[File::Delays], false),
             () = stopped(&mut stop) => return,
         };
         let started = Instant::now();
         let broker = broker.clone();
         // A file that could not be written has been logged and is tried again.
-        let writing =
-            tokio::task::spawn_blocking(move || due.iter().for_each(|file| drop(write(&broker, *file))));
+        let writing = tokio::task::spawn_blocking(move || {
+            due.iter().for_each(|file| drop(write(&broker, *file, whole)))
+        });
         if let Err(error) = writing.await {
             tracing::error!(%error, "the config files could not be saved");
         }

@@ -191,7 +191,11 @@ impl Item {
             match snapshots.back() {
                 Some((last_ms, ..)) if (0..span_ms).contains(&(now_ms - last_ms)) => continue,
                 Some(_) => {}
-                None => snapshots.push_back((now_ms - span_ms, 0, 0)),
+                None => {
+                    // There may be very many items that never get more.
+                    snapshots.reserve_exact(2);
+                    snapshots.push_back((now_ms - span_ms, 0, 0));
+                }
             }
             snapshots.push_back((now_ms, self.times, self.value));
             if snapshots.len() > kept {

@@ -25,8 +25,9 @@ use crate::segments::Segments;
 const UNIT: i64 = UNIT_LEN as i64;
 /// The smallest piece that a disk writes as a whole.
 const SECTOR_LEN: i64 = 512;
-/// Bytes that recovery reads at a time.
+/// Bytes that recovery reads at a time, and at first: most of very many queues are short.
 const SCAN_CHUNK: usize = 64 * 1024;
+const SCAN_CHUNK_FIRST: usize = 2 * 1024;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
 const RECENT_FILES: usize = 3;
 /// Bytes of entries in memory at which recovery writes them out and an append asks the keeper to.
@@ -410,6 +411,11 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// Closes the files.
+    pub(crate) fn close(&self) {
+        self.files().segments.close_files();
+    }
+
     /// Closes the files of a queue that nobody has used since the last call.
     pub(crate) fn close_idle(&self) {
         let mut files = self.files();
@@ -590,7 +596,8 @@ fn scan(segments: &mut Segments, start: i64, max_physical: i64) -> io::Result<(i
     let mut at = 0;
     let mut chunk = Vec::new();
     while at < len {
-        chunk.resize((len - at).min(SCAN_CHUNK / UNIT_LEN * UNIT_LEN), 0);
+        let most = if at == 0 { SCAN_CHUNK_FIRST } else { SCAN_CHUNK };
+        chunk.resize((len - at).min(most / UNIT_LEN * UNIT_LEN), 0);
         read_full(&*file, &mut chunk, at as u64)?;
         for bytes in chunk.chunks_exact(UNIT_LEN) {
             let Some(entry) = QueueEntry::read(bytes).filter(|entry| entry.is_valid()) else {

@@ -87,6 +87,7 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
             .and_then(|()| if starts.is_empty() { Ok(()) } else { drop_foreign_tail(parts, &queue, clean) });
         recovered.map_err(queue_io(&queue))?;
         queue.correct_min(parts.log.min());
+        queue.close();
     }
     if starts.is_empty() {
         let filled = parts.queues.all().into_iter().find(|queue| queue.end() > 0);
