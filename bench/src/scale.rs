@@ -178,9 +178,9 @@ fn succeeded(frame: &[u8]) -> Result<(), String> {
 fn fill_caches(options: &Options, server: &Server) -> Result<(), String> {
     let load = Load { topic: "ScaleFirst".to_owned(), queues: 1, ..options.load(server, 0) };
     create_topic(&load)?;
-    send_all(server, options.all_queues(), |number| {
-        keyed_template(&load, 0, &format!("7F0000010001ABCDEF01234{number:09}"))
-    })
+    // Spread over the whole index, as the keys of many topics are.
+    let key = |number: u64| format!("7F0000010001ABCD{:016X}", number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    send_all(server, options.all_queues(), |number| keyed_template(&load, 0, &key(number)))
 }
 
 fn send_firsts(options: &Options, server: &Server) -> Result<(), String> {
