@@ -7,17 +7,17 @@ use crate::command::{Cmd, Failure};
 
 /// The targets, and how many inputs each is given: some twenty seconds' worth.
 const TARGETS: &[(&str, u32)] = &[
-    ("acl", 40_000),
+    ("acl", 30_000),
     ("batch", 400_000),
-    ("binary_header", 400_000),
-    ("fastjson", 150_000),
+    ("binary_header", 300_000),
+    ("fastjson", 60_000),
     ("frame", 300_000),
     ("header", 300_000),
-    ("properties", 300_000),
-    ("record", 400_000),
+    ("properties", 400_000),
+    ("record", 300_000),
     ("register", 100_000),
-    ("settings", 25_000),
-    ("sql92", 200_000),
+    ("settings", 10_000),
+    ("sql92", 300_000),
 ];
 /// Bytes of the longest input.
 const INPUT_LEN_MAX: u32 = 2_048;
