@@ -6,6 +6,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use clap::Args;
 use ferrocket_interop_tests::cluster::{JDK_17, ready};
@@ -108,8 +109,11 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         let _ = write!(report, "### {flush}\n\n{table}\n");
         println!("### {flush}\n\n{table}");
         for server in [&ours, &java] {
-            let line =
-                format!("Resident memory of {} after the runs: {} MB.\n", server.name, server.resident_mb()?);
+            let line = format!(
+                "Resident memory of {} after the runs: {} MB.\n",
+                server.name,
+                server.resident_kib()? / 1024
+            );
             report.push_str(&line);
             print!("{line}");
         }
@@ -175,14 +179,15 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// A Broker without a NameServer: the load goes straight to it.
-struct Server {
+pub(crate) struct Server {
     name: &'static str,
-    addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     process: Process,
 }
 
 impl Server {
-    fn ours(workshop: &Workshop, folder: &Path, flush: &str) -> Result<Self, String> {
+    /// Starts our Broker on this folder, which may hold a store.
+    pub(crate) fn ours(workshop: &Workshop, folder: &Path, flush: &str) -> Result<Self, String> {
         let mut command = Command::new(workshop.our_server()?);
         command.arg("broker");
         Self::start("ours", command, folder, flush)
@@ -242,11 +247,33 @@ impl Server {
         result.map_err(|error| format!("{} / {}: {error}", workload.name, self.name))
     }
 
-    fn resident_mb(&self) -> Result<u64, String> {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Asks the Broker to stop, and waits for it.
+    pub(crate) fn terminate(&mut self, limit: Duration) -> Result<(), String> {
+        self.process.terminate(limit)
+    }
+
+    /// Ends the Broker where it stands.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Resident memory.
+    pub(crate) fn resident_kib(&self) -> Result<u64, String> {
         let file = format!("/proc/{}/status", self.process.id());
         let text = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        kib.map(|kib| kib / 1024).ok_or_else(|| format!("{file} has no VmRSS"))
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.ok_or_else(|| format!("{file} has no VmRSS"))
+    }
+
+    /// How many files and sockets are open.
+    pub(crate) fn open_files(&self) -> Result<usize, String> {
+        let folder = format!("/proc/{}/fd", self.process.id());
+        fs::read_dir(&folder).map(Iterator::count).map_err(|error| format!("{folder}: {error}"))
     }
 }

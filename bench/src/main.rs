@@ -5,6 +5,7 @@ mod compare;
 mod end_to_end;
 mod measure;
 mod pull;
+mod scale;
 mod send;
 mod wire;
 
@@ -32,6 +33,8 @@ enum Command {
     EndToEnd(Load),
     /// Starts our Broker and Java 4.9.7 and runs the workloads on them in turn
     Compare(compare::Options),
+    /// Starts our Broker and gives it very many topics and queues
+    Scale(scale::Options),
 }
 
 /// One workload on one Broker.
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Pull(load) => pull::run(&load).map(|measured| print(&measured)),
         Command::EndToEnd(load) => end_to_end::run(&load).map(|measured| print(&measured)),
         Command::Compare(options) => compare::run(&options),
+        Command::Scale(options) => scale::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -82,7 +82,7 @@ pub(crate) fn latencies() -> Result<Histogram<u64>, String> {
 }
 
 /// User and system time of a process so far. The kernel counts in ticks of 10 ms.
-fn cpu_time(pid: u32) -> Result<Duration, String> {
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .map_err(|error| format!("CPU time of process {pid}: {error}"))?;
     // The second field is the name in parentheses and may hold spaces; utime and stime are 14 and 15.

@@ -76,6 +76,11 @@ impl Loop {
 
 /// The request of a send to one queue, in the short form that Java clients use.
 pub(crate) fn template(load: &Load, queue: u32) -> Result<Template, String> {
+    keyed_template(load, queue, "7F0000010001ABCDEF0123456789ABCD")
+}
+
+/// The same with this unique key.
+pub(crate) fn keyed_template(load: &Load, queue: u32, unique_key: &str) -> Result<Template, String> {
     let header = SendMessageHeader {
         producer_group: "benchmark_producer".into(),
         topic: load.topic.as_str().into(),
@@ -85,7 +90,7 @@ pub(crate) fn template(load: &Load, queue: u32) -> Result<Template, String> {
         sys_flag: 0,
         born_timestamp: 1_700_000_000_000,
         flag: 0,
-        properties: Some("UNIQ_KEY\u{1}7F0000010001ABCDEF0123456789ABCD\u{2}WAIT\u{1}true".into()),
+        properties: Some(format!("UNIQ_KEY\u{1}{unique_key}\u{2}WAIT\u{1}true").into()),
         reconsume_times: Some(0),
         unit_mode: Some(false),
         batch: Some(false),

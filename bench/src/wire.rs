@@ -199,7 +199,14 @@ pub(crate) fn decode(frame: &[u8]) -> Result<Option<RemotingCommand>, String> {
 
 /// Makes the workload's topic, before the clock runs.
 pub(crate) fn create_topic(load: &Load) -> Result<(), String> {
-    let header = CreateTopicHeader {
+    let request = RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &topic_header(load));
+    let answer = call(load.addr, request)?;
+    if answer.code == 0 { Ok(()) } else { Err(format!("topic {}: {:?}", load.topic, answer.remark)) }
+}
+
+/// What the request that makes the workload's topic says.
+pub(crate) fn topic_header(load: &Load) -> CreateTopicHeader {
+    CreateTopicHeader {
         topic: load.topic.as_str().into(),
         default_topic: "TBW102".into(),
         read_queue_nums: load.queues as i32,
@@ -210,9 +217,7 @@ pub(crate) fn create_topic(load: &Load) -> Result<(), String> {
         order: false,
         attributes: None,
         force: None,
-    };
-    let answer = call(load.addr, RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header))?;
-    if answer.code == 0 { Ok(()) } else { Err(format!("topic {}: {:?}", load.topic, answer.remark)) }
+    }
 }
 
 /// Reads an answer's header.

@@ -5,6 +5,7 @@
 
 mod budget;
 mod command;
+mod fuzz;
 mod tools;
 
 use std::path::PathBuf;
@@ -23,7 +24,8 @@ Commands:
   dist              builds the release binary and its links into target/dist/bin
   budget            counts source lines and third-party crates, and fails above the limits
   docs              builds the book and the API documentation
-  bench [ARG ...]   runs ours and Java side by side (see bench/README.md)";
+  fuzz [TARGET ...] gives every fuzz target, or these, a short run
+  bench [ARG ...]   runs ours and Java side by side, or `scale` (see bench/README.md)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Some("dist") => dist(),
         Some("budget") => budget::check(&root()),
         Some("docs") => docs(),
+        Some("fuzz") => tools::cargo_tools().and_then(|()| fuzz::run(&root(), &rest)),
         Some("bench") => bench(&rest),
         _ => {
             eprintln!("{USAGE}");
@@ -75,6 +78,7 @@ fn test() -> Result<(), Failure> {
     step("size and dependencies", || budget::check(&root()))?;
     step("simulation", simulation)?;
     step("documentation", docs)?;
+    step("fuzzing, a short run", || fuzz::run(&root(), &[]))?;
     step("release build", dist)?;
     step("quickstart", quickstart)?;
     step("crash test", || interop_test("crash"))?;
@@ -183,7 +187,10 @@ fn interop_command(args: &[&str]) -> Result<(), Failure> {
 
 fn bench(args: &[&str]) -> Result<(), Failure> {
     dist()?;
-    interop_command(&["setup"])?;
+    // No other program takes part in `scale`.
+    if args.first() != Some(&"scale") {
+        interop_command(&["setup"])?;
+    }
     let base = ["run", "--quiet", "--release", "--package", "ferrocket-bench", "--"];
     Cmd::cargo(base.iter().chain(args).copied()).env("FERROCKET_BIN", binary()).run()
 }

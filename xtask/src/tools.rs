@@ -38,8 +38,11 @@ const PEERS: &[Tool] = &[
 ];
 
 /// Cargo's own extensions, pinned.
-const CARGO_TOOLS: &[(&str, &str, &[&str])] =
-    &[("cargo-deny", "0.20.2", &[]), ("mdbook", "0.5.4", &["--no-default-features", "--features", "search"])];
+const CARGO_TOOLS: &[(&str, &str, &[&str])] = &[
+    ("cargo-deny", "0.20.2", &[]),
+    ("cargo-fuzz", "0.13.1", &[]),
+    ("mdbook", "0.5.4", &["--no-default-features", "--features", "search"]),
+];
 
 /// Java, Maven, Node, Python and Go for the peers of the interop tests.
 pub(crate) fn peers() -> Result<(), Failure> {
@@ -89,7 +92,7 @@ fn install(tool: &Tool) -> Result<(), Failure> {
     Cmd::new("apt-get", packages).env("DEBIAN_FRONTEND", "noninteractive").run()
 }
 
-/// cargo-deny and mdbook, built from their published sources when missing.
+/// cargo-deny, cargo-fuzz and mdbook, built from their published sources when missing.
 pub(crate) fn cargo_tools() -> Result<(), Failure> {
     for (name, version, features) in CARGO_TOOLS {
         let found = Command::new(name).arg("--version").output();

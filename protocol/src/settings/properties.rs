@@ -43,10 +43,20 @@ pub fn replace_values(text: &str, values: &[(&str, &str)]) -> Result<String, Set
             }
         }
     }
+    if !missing.is_empty() && is_open(&replaced) {
+        replaced.push_str(if replaced.ends_with('\n') { "\n" } else { "\n\n" });
+    }
     for (name, value) in missing {
         put(&mut replaced, name, value);
     }
     Ok(replaced)
+}
+
+/// Whether the last line would go on in one behind it.
+fn is_open(text: &str) -> bool {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    (text.len() - text.trim_end_matches('\\').len()) % 2 == 1
 }
 
 struct Line<'a> {
@@ -203,5 +213,15 @@ mod tests {
         );
         assert!(parse(&" ".repeat(TEXT_LEN_MAX + 1)).is_err());
         assert_eq!(parse("a=\\u"), parse("a=\\u\u{4e2d}\u{4e2d}"));
+    }
+
+    /// What is added does not become part of a last line that goes on nowhere.
+    #[test]
+    fn an_open_last_line_is_closed() {
+        for text in ["a=b\\", "a=b\\\n", "a=b\\\r\n", "a=b\\\\"] {
+            let parsed = parse(&replace_values(text, &[("new", "c")]).unwrap()).unwrap();
+            assert_eq!(parsed.len(), 2, "{text:?}: {parsed:?}");
+            assert_eq!(parsed[1], ("new".to_owned(), "c".to_owned()), "{text:?}");
+        }
     }
 }

@@ -276,16 +276,10 @@ fn read(seen: &[Look]) -> Result<Files, String> {
 fn build(files: &Files) -> Result<Accounts, String> {
     let mut accounts = Accounts::default();
     for (path, file) in files {
-        let named = |fault: String| format!("{}: {fault}", path.display());
-        for pattern in file.global_white_remote_addresses.iter().flatten() {
-            accounts.add_white(pattern).map_err(named)?;
-        }
-        for row in file.accounts.iter().flatten() {
-            if !accounts.add(row).map_err(named)? {
-                let access_key = row.access_key.as_deref().unwrap_or_default();
-                tracing::warn!(access_key, file = %path.display(), "an account is there twice, the first counts");
-            }
-        }
+        let twice = |access_key: &str| {
+            tracing::warn!(access_key, file = %path.display(), "an account is there twice, the first counts");
+        };
+        file.add_to(&mut accounts, twice).map_err(|fault| format!("{}: {fault}", path.display()))?;
     }
     Ok(accounts)
 }

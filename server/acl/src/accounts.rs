@@ -11,6 +11,7 @@ use ferrocket_protocol::acl::{ACCESS_KEY, is_signed};
 
 use crate::account::{Account, AccountRow, RETRY_PREFIX, Right};
 use crate::address::AddressPattern;
+use crate::files::AclFile;
 use crate::needs::{self, Needs};
 
 /// The topic of traces: every account may send to it.
@@ -49,6 +50,16 @@ enum Sender<'a> {
 }
 
 impl Accounts {
+    /// The accounts that the text of one file names. One that is there twice counts as it is first.
+    ///
+    /// # Errors
+    /// Where the text is no file of accounts, or what is wrong with one of them.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut accounts = Self::default();
+        AclFile::parse(text)?.add_to(&mut accounts, |_| ())?;
+        Ok(accounts)
+    }
+
     /// Adds addresses that need no account.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use ferrocket_protocol::body::topic::DataVersion;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountRow;
+use crate::accounts::Accounts;
 
 /// Files of accounts of one process.
 const FILES_MAX: usize = 256;
@@ -59,12 +60,31 @@ impl AclFile {
         if text.len() as u64 > FILE_BYTES_MAX {
             return Err(named(format!("longer than {FILE_BYTES_MAX} bytes")));
         }
-        let file: Option<Self> = serde_saphyr::from_str(&text).map_err(|error| {
+        Self::parse(&text).map_err(named)
+    }
+
+    /// Reads a file's text. The error says where the fault is.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let file: Option<Self> = serde_saphyr::from_str(text).map_err(|error| {
             // The whole error shows lines of the file, and with them secrets.
             let place = error.location().map(|at| format!(" at line {}", at.line())).unwrap_or_default();
-            named(format!("not a file of accounts{place}: {}", error.without_snippet()))
+            format!("not a file of accounts{place}: {}", error.without_snippet())
         })?;
         Ok(file.unwrap_or_default())
+    }
+
+    /// Adds what the file says to the accounts. Accounts that were there already keep what they had; `twice` is
+    /// told of them.
+    pub(crate) fn add_to(&self, accounts: &mut Accounts, twice: impl Fn(&str)) -> Result<(), String> {
+        for pattern in self.global_white_remote_addresses.iter().flatten() {
+            accounts.add_white(pattern)?;
+        }
+        for row in self.accounts.iter().flatten() {
+            if !accounts.add(row)? {
+                twice(row.access_key.as_deref().unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 
     /// Puts this in the place of a file, all of it or nothing.

@@ -48,6 +48,9 @@ struct StandaloneArgs {
     /// The Broker's port; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 10911)]
     broker_port: u16,
+    /// More settings of the Broker; those of accounts and TLS are the NameServer's, too
+    #[arg(short = 'c', long = "configFile", value_name = "FILE")]
+    config_file: Option<PathBuf>,
 }
 
 /// Options of `mqnamesrv` and `mqbroker`.

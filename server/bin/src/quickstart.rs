@@ -35,6 +35,7 @@ pub(crate) async fn run(args: QuickstartArgs) -> Result<(), String> {
                 listen: [127, 0, 0, 1].into(),
                 namesrv_port: 0,
                 broker_port: 0,
+                config_file: None,
             })
             .await?;
             say(format_args!(

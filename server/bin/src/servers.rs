@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ferrocket_broker::{Broker, BrokerSettings};
 use ferrocket_namesrv::{NameServer, NamesrvSettings};
-use ferrocket_protocol::settings::TEXT_LEN_MAX;
+use ferrocket_protocol::settings::{TEXT_LEN_MAX, parse_properties};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{ServerArgs, StandaloneArgs};
@@ -92,7 +92,14 @@ impl Standalone {
         let home = args.data.to_str().ok_or("--data: the path is not UTF-8")?;
         std::fs::create_dir_all(&args.data).map_err(|error| format!("cannot create {home}: {error}"))?;
         let listen = args.listen.to_string();
+        let config = args.config_file.as_deref().map(read_config).transpose()?.unwrap_or_default();
         let mut settings = NamesrvSettings::default();
+        for (key, value) in parse_properties(&config).map_err(|error| error.to_string())? {
+            // Else one of the two would serve whom the other refuses.
+            if ["acl", "tls.", "rocketmqHome"].iter().any(|shared| key.starts_with(shared)) {
+                settings.set(&key, &value).map_err(|error| error.to_string())?;
+            }
+        }
         let namesrv_settings = [
             ("bindAddress", listen.clone()),
             ("listenPort", args.namesrv_port.to_string()),
@@ -105,6 +112,7 @@ impl Standalone {
         let namesrv = NameServer::start(settings).await.map_err(|error| error.to_string())?;
 
         let mut settings = BrokerSettings::default();
+        warn(settings.load(&config).map_err(|error| error.to_string())?);
         let mut broker_settings = vec![
             ("bindAddress", listen.clone()),
             ("listenPort", args.broker_port.to_string()),

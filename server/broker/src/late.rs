@@ -13,9 +13,14 @@ use crate::handlers::Answer;
 use crate::refusal::Refusal;
 
 /// Requests of this kind at a time, of all connections; one more is refused as Java's full queue refuses it.
-const LATE_MAX: usize = 1024;
+pub(crate) const LATE_MAX: usize = 1024;
 
 static PLACES: Semaphore = Semaphore::const_new(LATE_MAX);
+
+/// How many requests are being answered at the moment, or wait for that.
+pub(crate) fn under_way() -> usize {
+    LATE_MAX.saturating_sub(PLACES.available_permits())
+}
 
 /// Answers `request` with what `work` comes to, which is given what it needs to answer: the request without its
 /// body. Answers nothing to a oneway request.

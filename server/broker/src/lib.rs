@@ -29,3 +29,14 @@ mod transactions;
 
 pub use broker::{Broker, StartError, StopError};
 pub use settings::{BrokerSettings, InvalidSettings};
+
+/// Whether a message with this text of properties is wanted by an SQL92 expression: what the Broker asks for each
+/// message of a filtered pull.
+///
+/// # Errors
+/// Why the text is no expression, as its sender is told.
+pub fn sql92_wants(expression: &str, properties: &str) -> Result<bool, String> {
+    filter::Expression::compile(expression)
+        .map(|expression| expression.wants(properties))
+        .map_err(|error| error.to_string())
+}

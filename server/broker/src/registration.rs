@@ -372,6 +372,7 @@ mod tests {
     use ferrocket_protocol::body::topic::TopicConfig;
 
     use super::*;
+    use crate::saving::Changes;
     use crate::topics::TopicSettings;
 
     fn topics() -> Topics {

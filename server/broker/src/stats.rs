@@ -1,8 +1,9 @@
 //! What the broker counts: totals, rates over sliding windows, and Java's named statistics per topic and group.
 //!
 //! A plain core: handlers add, [`Stats::tick`] is called once a second with the time, readers get snapshots.
-//! Left out: the commercial statistics and the ones per queue, which 4.9 keeps off by default. Java
-//! counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
+//! Left out: the commercial statistics, and `QUEUE_PUT_…` and `QUEUE_GET_…`, which would cost each queue more memory
+//! than the queue itself. `GROUP_GET_FROM_DISK_…` and `BROKER_GET_FROM_DISK_…` are names under which Java 4.9 counts
+//! nothing either. Java counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
@@ -18,6 +19,8 @@ const LMQ_LEN: usize = 5;
 const WINDOW_MAX: usize = 600;
 /// Spans between two snapshots of an item, and how many snapshots are kept: a minute, an hour, a day.
 const SPANS: [(i64, usize); 3] = [(10_000, 7), (600_000, 7), (3_600_000, 25)];
+/// Between two looks at the items, Java's shortest span.
+const LOOK_MS: i64 = SPANS[0].0;
 /// Upper bounds (exclusive, ms) of the put times that `putMessageDistributeTime` tells apart.
 const PUT_TIMES: [(u64, &str); 13] = [
     (1, "[<=0ms]"),
@@ -48,6 +51,9 @@ pub(crate) enum Statistic {
     GroupGetSize,
     /// Messages sent back, by `topic@group`.
     SndbckPutNums,
+    /// Milliseconds that pulls took that found messages, by `queue id@topic@group`, as with Java's
+    /// `enableDetailStat`.
+    GroupGetLatency,
     /// Messages stored, by cluster.
     BrokerPutNums,
     /// Messages handed out, by cluster.
@@ -55,12 +61,13 @@ pub(crate) enum Statistic {
 }
 
 impl Statistic {
-    const ALL: [(Self, &'static str); 7] = [
+    const ALL: [(Self, &'static str); 8] = [
         (Self::TopicPutNums, "TOPIC_PUT_NUMS"),
         (Self::TopicPutSize, "TOPIC_PUT_SIZE"),
         (Self::GroupGetNums, "GROUP_GET_NUMS"),
         (Self::GroupGetSize, "GROUP_GET_SIZE"),
         (Self::SndbckPutNums, "SNDBCK_PUT_NUMS"),
+        (Self::GroupGetLatency, "GROUP_GET_LATENCY"),
         (Self::BrokerPutNums, "BROKER_PUT_NUMS"),
         (Self::BrokerGetNums, "BROKER_GET_NUMS"),
     ];
@@ -127,6 +134,8 @@ pub(crate) struct Summary {
     pub(crate) boot_ms: i64,
     /// The longest a put took, ms.
     pub(crate) put_time_max_ms: u64,
+    /// The longest a pull took, ms.
+    pub(crate) get_time_max_ms: u64,
     /// Put times of the last full minute, as `[range]:count ` entries.
     pub(crate) put_distribution: String,
     /// Put time that 99 % stayed below in the last full minute, ms.
@@ -160,6 +169,9 @@ struct State {
     last_put_times: [u64; PUT_TIMES.len()],
     put_times_since_ms: i64,
     put_time_max_ms: u64,
+    get_time_max_ms: u64,
+    /// When the items are looked at next.
+    look_ms: i64,
     /// Where `topic@group` is put together, so that counting allocates nothing.
     key: String,
 }
@@ -177,9 +189,13 @@ impl Item {
     fn snapshot(&mut self, now_ms: i64) {
         for ((span_ms, kept), snapshots) in SPANS.into_iter().zip(&mut self.snapshots) {
             match snapshots.back() {
-                Some((last_ms, ..)) if now_ms - last_ms < span_ms => continue,
+                Some((last_ms, ..)) if (0..span_ms).contains(&(now_ms - last_ms)) => continue,
                 Some(_) => {}
-                None => snapshots.push_back((now_ms - span_ms, 0, 0)),
+                None => {
+                    // There may be very many items that never get more.
+                    snapshots.reserve_exact(2);
+                    snapshots.push_back((now_ms - span_ms, 0, 0));
+                }
             }
             snapshots.push_back((now_ms, self.times, self.value));
             if snapshots.len() > kept {
@@ -218,8 +234,16 @@ impl State {
     }
 
     fn add_topic_group(&mut self, statistic: Statistic, topic: &str, group: &str, value: i64) {
+        self.add_of(statistic, None, topic, group, value);
+    }
+
+    fn add_of(&mut self, statistic: Statistic, queue_id: Option<i32>, topic: &str, group: &str, value: i64) {
         let mut key = std::mem::take(&mut self.key);
         key.clear();
+        if let Some(queue_id) = queue_id {
+            // Writing to a string cannot fail.
+            let _ = write!(key, "{queue_id}@");
+        }
         key.push_str(topic);
         key.push('@');
         key.push_str(group);
@@ -246,6 +270,8 @@ impl Stats {
                 last_put_times: [0; PUT_TIMES.len()],
                 put_times_since_ms: now_ms,
                 put_time_max_ms: 0,
+                get_time_max_ms: 0,
+                look_ms: now_ms + LOOK_MS,
                 key: String::new(),
             }),
         }
@@ -273,7 +299,8 @@ impl Stats {
         state.totals.put_size += bytes;
         state.add(Statistic::TopicPutNums, topic, messages as i64, 1);
         state.add(Statistic::TopicPutSize, topic, bytes as i64, 1);
-        state.add(Statistic::BrokerPutNums, &self.cluster, messages as i64, 1);
+        // As in Java without a number of additions, and so without an average.
+        state.add(Statistic::BrokerPutNums, &self.cluster, messages as i64, 0);
     }
 
     /// A message was refused by the store.
@@ -291,15 +318,30 @@ impl Stats {
         }
     }
 
-    /// A pull of `group` got `messages` of `topic` with `bytes` in all.
-    pub(crate) fn got(&self, group: &str, topic: &str, messages: u64, bytes: u64) {
+    /// A look into a queue took this long, whatever it found.
+    pub(crate) fn get_took(&self, took_ms: u64) {
+        let mut state = self.lock();
+        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
+    }
+
+    /// A pull of `group` got `messages` of a queue with `bytes` in all, which took this long.
+    pub(crate) fn got(
+        &self,
+        group: &str,
+        (topic, queue_id): (&str, i32),
+        messages: u64,
+        bytes: u64,
+        took_ms: u64,
+    ) {
         let (group, topic) = (self.counted(group), self.counted(topic));
         let mut state = self.lock();
         state.totals.get_found_times += 1;
         state.totals.transferred += messages;
         state.add_topic_group(Statistic::GroupGetNums, topic, group, messages as i64);
         state.add_topic_group(Statistic::GroupGetSize, topic, group, bytes as i64);
-        state.add(Statistic::BrokerGetNums, &self.cluster, messages as i64, 1);
+        let took_ms = i64::try_from(took_ms).unwrap_or(i64::MAX);
+        state.add_of(Statistic::GroupGetLatency, Some(queue_id), topic, group, took_ms);
+        state.add(Statistic::BrokerGetNums, &self.cluster, messages as i64, 0);
     }
 
     /// A pull found nothing.
@@ -321,8 +363,12 @@ impl Stats {
         while state.samples.len() > WINDOW_MAX + 1 {
             state.samples.pop_front();
         }
-        for item in state.items.iter_mut().flat_map(HashMap::values_mut) {
-            item.snapshot(now_ms);
+        // There may be very many, so not every second. A clock that was set back must not stop this.
+        if now_ms >= state.look_ms || now_ms < state.look_ms - LOOK_MS {
+            state.look_ms = now_ms + LOOK_MS;
+            for item in state.items.iter_mut().flat_map(HashMap::values_mut) {
+                item.snapshot(now_ms);
+            }
         }
         if now_ms - state.put_times_since_ms >= 60_000 {
             state.put_times_since_ms = now_ms;
@@ -374,6 +420,7 @@ impl Stats {
             yesterday_morning: state.yesterday_morning,
             boot_ms: state.boot_ms,
             put_time_max_ms: state.put_time_max_ms,
+            get_time_max_ms: state.get_time_max_ms,
             put_distribution,
             put_latency_99_ms: quantile(&state.last_put_times, 0.99),
             put_latency_999_ms: quantile(&state.last_put_times, 0.999),
@@ -395,8 +442,9 @@ impl Stats {
     /// Forgets a deleted topic.
     pub(crate) fn topic_deleted(&self, topic: &str) {
         let mut state = self.lock();
-        for items in &mut state.items {
-            items.retain(|key, _| key.split('@').next() != Some(topic));
+        for (items, (statistic, _)) in state.items.iter_mut().zip(Statistic::ALL) {
+            let at = usize::from(statistic == Statistic::GroupGetLatency);
+            items.retain(|key, _| key.split('@').nth(at) != Some(topic));
         }
     }
 
@@ -404,7 +452,7 @@ impl Stats {
     pub(crate) fn group_deleted(&self, group: &str) {
         let mut state = self.lock();
         for items in &mut state.items {
-            items.retain(|key, _| key.split_once('@').is_none_or(|(_, of)| of != group));
+            items.retain(|key, _| key.rsplit_once('@').is_none_or(|(_, of)| of != group));
         }
     }
 }
@@ -444,7 +492,7 @@ mod tests {
             stats.tick(second * 1000, 0);
         }
         assert!(stats.rates(Rate::Put).starts_with("0.0 6.66"));
-        stats.got("g", "t", 5, 50);
+        stats.got("g", ("t", 0), 5, 50, 1);
         stats.get_missed();
         stats.tick(31_000, 0);
         assert!(stats.rates(Rate::GetTotal).starts_with("0.2 "));
@@ -464,17 +512,43 @@ mod tests {
         let [minute, hour, day] = stats.item(Statistic::TopicPutNums, "t").unwrap();
         assert_eq!(minute, SpanSum { sum: 30, tps: 3.0, avgpt: 30.0 });
         assert_eq!((hour.sum, day.sum), (30, 30));
-        stats.got("g", "t", 20, 1);
-        stats.got("g", "t2", 20, 1);
+        stats.got("g", ("t", 3), 20, 1, 4);
+        stats.got("g", ("t2", 0), 20, 1, 0);
+        stats.tick(19_000, 0);
+        assert_eq!(stats.group_get_tps("g", "t"), 0.0, "not before the span is over");
         stats.tick(20_000, 0);
+        let latency = |key| stats.item(Statistic::GroupGetLatency, key).map(|[minute, ..]| minute.avgpt);
+        assert_eq!(latency("3@t@g"), Some(4.0));
+        assert_eq!(latency("t@g"), None);
         assert_eq!(stats.group_get_tps("g", "t"), 2.0);
         stats.topic_deleted("t");
         assert_eq!(stats.item(Statistic::TopicPutNums, "t"), None);
         assert_eq!(stats.group_get_tps("g", "t"), 0.0);
         assert_eq!(stats.group_get_tps("g", "t2"), 2.0);
+        assert_eq!((latency("3@t@g"), latency("0@t2@g")), (None, Some(0.0)));
         stats.group_deleted("g");
+        assert_eq!(latency("0@t2@g"), None);
         assert_eq!(stats.item(Statistic::GroupGetNums, "t2@g"), None);
-        assert_eq!(stats.item(Statistic::BrokerPutNums, "c").map(|sums| sums[0].sum), Some(30));
+        let of_broker = stats.item(Statistic::BrokerPutNums, "c").map(|[minute, ..]| minute);
+        assert_eq!(of_broker.map(|minute| (minute.sum, minute.avgpt)), Some((30, 0.0)));
+    }
+
+    /// A clock that steps back by years or forward by days stops no statistic.
+    #[test]
+    fn statistics_go_on_when_the_clock_steps() {
+        let stats = Stats::new("c", 1_000_000_000, 0);
+        stats.put("t", 1, 1);
+        stats.tick(1_000_010_000, 0);
+        let minute = || stats.item(Statistic::TopicPutNums, "t").unwrap()[0];
+        assert_eq!(minute().sum, 1);
+        for now_ms in [5_000, 15_000, 25_000, 35_000, 45_000, 55_000, 65_000, 75_000] {
+            stats.put("t", 10, 1);
+            stats.tick(now_ms, 0);
+        }
+        assert_eq!(minute(), SpanSum { sum: 60, tps: 1.0, avgpt: 10.0 });
+        stats.put("t", 10, 1);
+        stats.tick(900_000_000, 0);
+        assert_eq!(minute().sum, 60);
     }
 
     /// Totals of the mornings move when the local day changes; put times are shown for the last full minute.

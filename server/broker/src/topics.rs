@@ -14,10 +14,11 @@ use ferrocket_protocol::body::topic::{
 use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::response_code::ResponseCode;
 use ferrocket_store::is_lmq;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::refusal::Refusal;
-use crate::saving::{Kept, Unsaved};
+use crate::saving::{Changes, Kept, Unsaved};
 
 /// Template of topics that are created by their first message.
 pub(crate) const TBW102: &str = "TBW102";
@@ -124,8 +125,31 @@ struct State {
 #[derive(Clone, Debug)]
 enum Change {
     Topic(Text),
-    /// Many topics, or one is gone.
+    Gone(Text),
+    /// Many topics, or what goes with every registration.
     Whole,
+}
+
+impl State {
+    /// The changes that led from the version with this counter to the present one; `None` if they are not
+    /// remembered.
+    fn changes_after(&self, counter: i64) -> Option<impl Iterator<Item = &Change>> {
+        let now = self.version.counter;
+        let remembered = self.log.front().is_some_and(|(first, _)| *first <= counter.wrapping_add(1));
+        let known = counter == now || (remembered && counter < now);
+        known.then(|| self.log.iter().filter(move |(at, _)| *at > counter).map(|(_, change)| change))
+    }
+}
+
+/// Changes of topics as they are written behind one another.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ChangeLine {
+    data_version: DataVersion,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    topic_config_table: BTreeMap<String, TopicConfig>,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    gone: BTreeSet<String>,
 }
 
 /// What someone who knows an older version has missed.
@@ -211,12 +235,6 @@ impl Topics {
         }
     }
 
-    /// The version of the table.
-    #[cfg(test)]
-    pub(crate) fn version(&self) -> DataVersion {
-        self.lock().version
-    }
-
     /// Wakes up with the version's counter after every change.
     pub(crate) fn changes(&self) -> watch::Receiver<i64> {
         self.changes.subscribe()
@@ -226,18 +244,13 @@ impl Topics {
     pub(crate) fn changed_since(&self, counter: i64) -> (DataVersion, Missed) {
         let state = self.lock();
         let version = state.version;
-        if counter == version.counter {
-            return (version, Missed::Topics(Vec::new()));
-        }
-        let remembered = state.log.front().is_some_and(|(first, _)| *first <= counter + 1);
-        if !remembered || counter > version.counter {
-            return (version, Missed::Unknown);
-        }
+        let Some(changes) = state.changes_after(counter) else { return (version, Missed::Unknown) };
         let mut names = BTreeSet::new();
-        for (_, change) in state.log.iter().filter(|(at, _)| *at > counter) {
+        for change in changes {
             match change {
                 Change::Topic(name) => names.insert(name),
-                Change::Whole => return (version, Missed::Unknown),
+                // A NameServer learns of a topic that is gone by not hearing of it.
+                Change::Gone(_) | Change::Whole => return (version, Missed::Unknown),
             };
         }
         let topics = names.into_iter().filter_map(|name| state.table.get(name).cloned()).collect();
@@ -362,7 +375,7 @@ impl Topics {
         let there = state.table.remove(topic).is_some();
         if there {
             tracing::info!(topic, "topic deleted");
-            self.changed(&mut state, Change::Whole, now_ms);
+            self.changed(&mut state, Change::Gone(topic.into()), now_ms);
         }
         there
     }
@@ -427,11 +440,55 @@ impl Kept for Topics {
     }
 
     fn text(&self) -> String {
-        fastjson::to_pretty(&self.to_wrapper())
+        self.whole().1
     }
 
     fn unsaved(&self) -> &Unsaved {
         &self.unsaved
+    }
+
+    fn changes(&self) -> Option<&dyn Changes> {
+        Some(self)
+    }
+}
+
+impl Changes for Topics {
+    fn version(&self) -> DataVersion {
+        self.lock().version
+    }
+
+    fn whole(&self) -> (DataVersion, String) {
+        let wrapper = self.to_wrapper();
+        (wrapper.data_version, fastjson::to_pretty(&wrapper))
+    }
+
+    fn since(&self, counter: i64) -> Option<(DataVersion, String)> {
+        let state = self.lock();
+        let mut line = ChangeLine { data_version: state.version, ..ChangeLine::default() };
+        for change in state.changes_after(counter)? {
+            let (Change::Topic(name) | Change::Gone(name)) = change else { return None };
+            match state.table.get(name) {
+                Some(topic) => drop(line.topic_config_table.insert(name.to_string(), (**topic).clone())),
+                None => drop(line.gone.insert(name.to_string())),
+            }
+        }
+        drop(state);
+        Some((line.data_version, String::from_utf8(fastjson::to_vec(&line)).ok()?))
+    }
+
+    fn redo(&self, line: &str) -> Result<(), JsonError> {
+        let line: ChangeLine = fastjson::from_slice(line.as_bytes())?;
+        let mut state = self.lock();
+        for (name, mut topic) in line.topic_config_table {
+            topic.topic_name = name.clone();
+            state.table.insert(name.into(), Arc::new(topic));
+        }
+        for name in line.gone {
+            state.table.remove(&*name);
+        }
+        state.version = line.data_version;
+        self.changes.send_replace(state.version.counter);
+        Ok(())
     }
 }
 

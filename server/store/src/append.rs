@@ -15,6 +15,7 @@ use ferrocket_protocol::message::{
 
 use crate::commit_log::Tail;
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
+use crate::disk;
 use crate::error::{AppendError, StoreError};
 use crate::index::IndexKey;
 use crate::multi_dispatch::{self, Listed};
@@ -84,6 +85,18 @@ struct Placed {
     runs: Vec<(i64, Range<usize>)>,
 }
 
+impl Placed {
+    /// Takes back what was not written: everything from `end` on. Only under the lock of the tail, so that the
+    /// queue offsets are given again.
+    fn take_back(&mut self, end: i64) {
+        let kept = self.arrivals.partition_point(|arrival| arrival.entry.end() <= end);
+        for arrival in self.arrivals.drain(kept..) {
+            arrival.queue.next.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.keys.retain(|key| key.physical_offset < end);
+    }
+}
+
 impl Store {
     /// Stores a group of messages: one lock, one write (two when a segment ends within the group). Blocks for
     /// as long as that takes. The answers come in the order of the group.
@@ -104,7 +117,7 @@ impl Store {
         let mut placed = self.place(accepted).map(Vec::into_iter);
         let answer = |refusal| match (refusal, &mut placed) {
             (Some(refusal), _) => Err(refusal),
-            (None, Ok(placed)) => Ok(placed.next().expect("every part was placed")),
+            (None, Ok(placed)) => placed.next().expect("every part was placed"),
             (None, Err(refusal)) => Err(refusal.clone()),
         };
         refusals.into_iter().map(answer).collect()
@@ -168,8 +181,9 @@ impl Store {
         if len > max { Err(AppendError::Size { len, max }) } else { Ok(()) }
     }
 
-    /// Gives a group its offsets, writes it and shows it to readers.
-    fn place(&self, mut group: Group<'_>) -> Result<Vec<Appended>, AppendError> {
+    /// Gives a group its offsets, writes it and shows it to readers. On a full disk the first parts may be stored
+    /// and the others not.
+    fn place(&self, mut group: Group<'_>) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
         if group.parts.is_empty() {
             return Ok(Vec::new());
         }
@@ -177,16 +191,26 @@ impl Store {
         self.admits()?;
         let now_ms = self.clock.now_ms();
         let newest = tail.timestamp;
+        self.appending_since.store(now_ms, Ordering::Relaxed);
         let store_timestamp = tail.stamp(now_ms);
         if store_timestamp < newest {
             let lowered = self.checkpoint.lock().expect("checkpoint").lower(store_timestamp);
             lowered.map_err(|error| self.failed("writing the checkpoint", &error))?;
         }
         number(&mut group);
-        let Placed { answers, mut arrivals, keys, runs } = self.assign(tail.end, store_timestamp, &mut group);
+        let mut placed = self.assign(tail.end, store_timestamp, &mut group);
         let bytes = Bytes::from(group.bytes);
-        let written = self.write_runs(&mut tail, &runs, &bytes);
-        written.map_err(|error| self.failed("writing the CommitLog", &error))?;
+        let written = self.write_runs(&mut tail, &placed.runs, &bytes);
+        self.appending_since.store(0, Ordering::Relaxed);
+        match written {
+            Err(error) if disk::is_full(&error) => {
+                self.note_full(&error);
+                placed.take_back(tail.end);
+            }
+            written => written.map_err(|error| self.failed("writing the CommitLog", &error))?,
+        }
+        let end = tail.end;
+        let Placed { answers, mut arrivals, keys, .. } = placed;
         let mut crowded = false;
         for arrival in &arrivals {
             crowded |= arrival.queue.push(arrival.entry) >= PENDING_BYTES_MAX;
@@ -207,7 +231,11 @@ impl Store {
         }
         self.announce(&arrivals);
         self.wake_keepers(crowded);
-        Ok(answers)
+        let is_stored = |answer: &Appended| answer.end_offset <= end;
+        Ok(answers
+            .into_iter()
+            .map(|answer| if is_stored(&answer) { Ok(answer) } else { Err(AppendError::DiskFull) })
+            .collect())
     }
 
     /// Decides where each record goes and writes that into it.

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use bytes::Bytes;
 use ferrocket_protocol::message::{MAGIC_BLANK, MAGIC_V1, MAGIC_V2, PHYSICAL_OFFSET_AT};
 
-use crate::disk::{Disk, DiskFile, read_full, write_full};
+use crate::disk::{self, Disk, DiskFile, read_full, write_full};
 use crate::record::{self, BLANK_LEN};
 use crate::segments::{self, Segments};
 
@@ -151,10 +151,14 @@ impl CommitLog {
         self.segment_len - tail.end % self.segment_len
     }
 
-    /// Writes records at the tail, which has room for them.
+    /// Writes records at the tail, which has room for them. On a full disk nothing of them stays: whole records
+    /// could come back after a crash although they were refused.
     pub(crate) fn write(&self, tail: &mut Tail, bytes: &Bytes) -> io::Result<()> {
         let (start, file) = self.segment_of_tail(tail)?;
-        write_full(&*file, bytes, (tail.end - start) as u64)?;
+        let at = (tail.end - start) as u64;
+        if let Err(error) = write_full(&*file, bytes, at) {
+            return if disk::is_full(&error) { file.zero_from(at).and(Err(error)) } else { Err(error) };
+        }
         self.recent.write().expect("recent").push(tail.end, bytes.clone());
         tail.end += bytes.len() as i64;
         self.written.store(tail.end, Ordering::Release);
@@ -315,6 +319,9 @@ mod tests {
         }
         fn sync_dir(&self, dir: &Path) -> io::Result<()> {
             self.0.sync_dir(dir)
+        }
+        fn sync_all(&self, dir: &Path) -> io::Result<()> {
+            self.0.sync_all(dir)
         }
         fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
             self.0.lock(path)

@@ -79,6 +79,29 @@ impl ConfigFiles {
         self.disk.sync_dir(&self.dir)
     }
 
+    /// Adds `text` at the end of `name`, which is made if need be. When this returns, it is on the disk; if it
+    /// fails, a part of it may be.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn append(&self, name: &str, text: &str) -> io::Result<()> {
+        let path = self.dir.join(name);
+        let is_new = !self.disk.exists(&path)?;
+        let file = if is_new { self.disk.create(&path, 0)? } else { self.disk.open(&path)? };
+        write_full(&*file, text.as_bytes(), file.len()?)?;
+        file.sync()?;
+        if is_new { self.disk.sync_dir(&self.dir) } else { Ok(()) }
+    }
+
+    /// Removes `name` if it is there. After a power cut it may be there again.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.dir.join(name);
+        if self.disk.exists(&path)? { self.disk.remove_file(&path) } else { Ok(()) }
+    }
+
     fn put(&self, path: &Path, text: &str) -> io::Result<()> {
         let raw = path.with_added_extension("tmp");
         let file = self.disk.create(&raw, 0)?;
@@ -87,20 +110,32 @@ impl ConfigFiles {
         self.disk.rename(&raw, path)
     }
 
+    /// What [`ConfigFiles::append`] has written to `name`; a part that a power cut has spoiled is there as it is,
+    /// with what is no UTF-8 replaced. Empty if there is no such file.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn read_appended(&self, name: &str) -> io::Result<String> {
+        let bytes = self.read_bytes(&self.dir.join(name))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     fn read_file(&self, path: &Path) -> io::Result<Option<String>> {
+        let Some(bytes) = self.read_bytes(path)?.filter(|bytes| !bytes.is_empty()) else { return Ok(None) };
+        let text = String::from_utf8(bytes);
+        text.map(Some).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display()))
+        })
+    }
+
+    fn read_bytes(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         if !self.disk.exists(path)? {
             return Ok(None);
         }
         let file = self.disk.open(path)?;
         let mut bytes = vec![0; file.len()? as usize];
         read_full(&*file, &mut bytes, 0)?;
-        if bytes.is_empty() {
-            return Ok(None);
-        }
-        let text = String::from_utf8(bytes);
-        text.map(Some).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display()))
-        })
+        Ok(Some(bytes))
     }
 }
 

@@ -25,8 +25,9 @@ use crate::segments::Segments;
 const UNIT: i64 = UNIT_LEN as i64;
 /// The smallest piece that a disk writes as a whole.
 const SECTOR_LEN: i64 = 512;
-/// Bytes that recovery reads at a time.
+/// Bytes that recovery reads at a time, and at first: most of very many queues are short.
 const SCAN_CHUNK: usize = 64 * 1024;
+const SCAN_CHUNK_FIRST: usize = 2 * 1024;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
 const RECENT_FILES: usize = 3;
 /// Bytes of entries in memory at which recovery writes them out and an append asks the keeper to.
@@ -116,11 +117,23 @@ struct Files {
     clean_tail: bool,
     /// Where the files start that were written to since they were synced.
     unsynced: BTreeSet<i64>,
+    /// Whether the names of the first file and its folders may not be on the disk yet.
+    unsynced_names: bool,
     /// Used since the last sweep of idle files.
     used: bool,
 }
 
 impl Files {
+    /// Puts all of it on the disk.
+    fn sync(&mut self) -> io::Result<()> {
+        for start in std::mem::take(&mut self.unsynced) {
+            if let Some((_, file)) = self.segments.file_of(start)? {
+                file.sync()?;
+            }
+        }
+        if std::mem::take(&mut self.unsynced_names) { self.segments.sync_names() } else { Ok(()) }
+    }
+
     /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
     /// `synced`; but not later than the third last.
     fn unsynced_from(&mut self, starts: &[i64], synced: i64) -> io::Result<usize> {
@@ -165,7 +178,13 @@ impl State {
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
         let key_hash = record::topic_hash(&topic);
-        let files = Files { segments, clean_tail: false, unsynced: BTreeSet::new(), used: false };
+        let files = Files {
+            segments,
+            clean_tail: false,
+            unsynced: BTreeSet::new(),
+            unsynced_names: false,
+            used: false,
+        };
         Self {
             topic,
             queue_id,
@@ -297,9 +316,11 @@ impl ConsumeQueue {
         let mut files = self.files();
         let (mut at, bytes) = {
             let mut state = self.state();
-            if state.writing.is_empty() {
-                state.writing = Bytes::from(std::mem::take(&mut state.pending));
-            }
+            let pending = std::mem::take(&mut state.pending);
+            // A round that found no room has left something.
+            let writing =
+                if state.writing.is_empty() { pending } else { [&state.writing[..], &pending].concat() };
+            state.writing = Bytes::from(writing);
             (state.written * UNIT, state.writing.clone())
         };
         let mut rest = bytes.as_ref();
@@ -318,7 +339,13 @@ impl ConsumeQueue {
                     let blanks = ((at - start) / UNIT) as usize;
                     let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
                     content.extend_from_slice(now);
-                    files.segments.add(start, &content)?;
+                    if files.segments.count() == 0 {
+                        files.segments.add_first(start, &content)?;
+                        files.unsynced_names = true;
+                    } else {
+                        files.sync()?;
+                        files.segments.add(start, &content)?;
+                    }
                 }
             }
             files.clean_tail = true;
@@ -334,9 +361,28 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// What has been written out counts as being on the disk: for whoever syncs everything next.
+    pub(crate) fn count_as_synced(&self) {
+        let mut files = self.files();
+        files.unsynced.clear();
+        files.unsynced_names = false;
+    }
+
+    /// Whether [`ConsumeQueue::sync`] has something to do.
+    pub(crate) fn is_unsynced(&self) -> bool {
+        let files = self.files();
+        files.unsynced_names || !files.unsynced.is_empty()
+    }
+
     /// Puts on the disk what has been written out. Does nothing if it is there.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let unsynced = std::mem::take(&mut self.files().unsynced);
+        let unsynced = {
+            let mut files = self.files();
+            if std::mem::take(&mut files.unsynced_names) {
+                files.segments.sync_names()?;
+            }
+            std::mem::take(&mut files.unsynced)
+        };
         for start in unsynced {
             let file = self.files().segments.file_of(start)?;
             // Synced without the lock; the file may have been removed, with all that was in it.
@@ -361,7 +407,13 @@ impl ConsumeQueue {
             files.unsynced.insert(start);
             at = to;
         }
+        files.unsynced_names = !files.unsynced.is_empty();
         Ok(())
+    }
+
+    /// Closes the files.
+    pub(crate) fn close(&self) {
+        self.files().segments.close_files();
     }
 
     /// Closes the files of a queue that nobody has used since the last call.
@@ -422,6 +474,7 @@ impl ConsumeQueue {
             state.writing = Bytes::new();
             state.pending = pending;
             state.written = state.written.min(end);
+            state.min = state.min.min(end);
             state.written
         };
         self.drop_files_behind(&mut files, written * UNIT)?;
@@ -529,6 +582,7 @@ impl ConsumeQueue {
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
         files.unsynced.clear();
+        files.unsynced_names = false;
         *self.state() = State { gone: true, ..State::default() };
         files.segments.remove_all()
     }
@@ -542,7 +596,8 @@ fn scan(segments: &mut Segments, start: i64, max_physical: i64) -> io::Result<(i
     let mut at = 0;
     let mut chunk = Vec::new();
     while at < len {
-        chunk.resize((len - at).min(SCAN_CHUNK / UNIT_LEN * UNIT_LEN), 0);
+        let most = if at == 0 { SCAN_CHUNK_FIRST } else { SCAN_CHUNK };
+        chunk.resize((len - at).min(most / UNIT_LEN * UNIT_LEN), 0);
         read_full(&*file, &mut chunk, at as u64)?;
         for bytes in chunk.chunks_exact(UNIT_LEN) {
             let Some(entry) = QueueEntry::read(bytes).filter(|entry| entry.is_valid()) else {

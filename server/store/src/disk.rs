@@ -37,6 +37,9 @@ pub trait Disk: Send + Sync + 'static {
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Waits until the folder's names are on the disk.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Waits until everything that was written to the file system of `dir` is on the disk, files and names: many
+    /// of them at the price of a few.
+    fn sync_all(&self, dir: &Path) -> io::Result<()>;
     /// Takes the lock of `path`, making the file if need be, until the returned value is dropped. `None` if
     /// somebody else has it.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>>;
@@ -73,11 +76,11 @@ pub trait DiskLock: Send + Sync {
 pub struct DirEntry {
     /// Its name.
     pub name: String,
-    /// Bytes, if it is a file.
+    /// Bytes, if it is a file; for a folder nothing that counts.
     pub len: u64,
     /// Whether it is a folder.
     pub is_dir: bool,
-    /// When its content changed last, milliseconds since 1970.
+    /// When its content changed last, milliseconds since 1970, if it is a file.
     pub modified_ms: i64,
 }
 
@@ -96,6 +99,11 @@ impl DiskSpace {
         let entire = self.used.saturating_add(self.available);
         if entire == 0 { 0 } else { (u128::from(self.used) * 100).div_ceil(u128::from(entire)) as i64 }
     }
+}
+
+/// Whether a call failed only because there is no room at the moment.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Fills `buffer` from `offset`; the file ending before is an error.

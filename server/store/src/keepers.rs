@@ -5,14 +5,21 @@
 //! Java counterparts: `FlushRealTimeService`, `GroupCommitService`, `FlushConsumeQueueService`,
 //! `AllocateMappedFileService`, `CleanCommitLogService`.
 
+use std::cell::Cell;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::Times;
+use crate::consume_queue::ConsumeQueue;
+use crate::disk;
 use crate::error::StoreError;
 use crate::store::Store;
+
+/// Queues that are synced one by one; more of them are synced with everything else on their file system.
+const SINGLE_SYNCS_MAX: usize = 64;
 
 impl Store {
     /// Starts the three threads. They hold the store weakly and end with it.
@@ -135,9 +142,28 @@ impl Store {
     /// `thorough` one flushes the log, syncs queues and index and writes the checkpoint, so that recovery
     /// after a crash starts here.
     ///
+    /// What finds no room on the disk stays in memory for the next round.
+    ///
     /// # Errors
     /// That it failed, now or earlier: nothing more is stored until the store is reopened.
     pub fn keep_house(&self, thorough: bool) -> Result<(), StoreError> {
+        if !self.try_keep_house(thorough)? && self.config.background {
+            self.keeper.raise(false);
+        }
+        Ok(())
+    }
+
+    /// Whether all was done; not if the disk is full.
+    pub(crate) fn try_keep_house(&self, thorough: bool) -> Result<bool, StoreError> {
+        let done = Cell::new(true);
+        let or_full = |doing: &str, result: io::Result<()>| match result {
+            Err(error) if disk::is_full(&error) => {
+                self.note_full(&error);
+                done.set(false);
+                Ok(false)
+            }
+            result => result.map(|()| true).map_err(|error| self.failed(doing, &error)),
+        };
         if let Some(why) = self.durability.ended() {
             return Err(why);
         }
@@ -147,32 +173,45 @@ impl Store {
             (tail.timestamp, self.checkpoint.lock().expect("checkpoint").lowered)
         };
         if !self.is_closed() {
-            self.log.prepare_next().map_err(|error| self.failed("making a segment", &error))?;
+            or_full("making a segment", self.log.prepare_next())?;
         }
         if thorough {
             self.flush()?;
         }
         for queue in self.queues.take_dirty() {
-            queue.write_out().map_err(|error| self.failed("writing a ConsumeQueue", &error))?;
+            if !or_full("writing a ConsumeQueue", queue.write_out())? {
+                self.queues.list_dirty(&queue);
+            }
         }
-        let indexed =
-            self.index.write_out(thorough).map_err(|error| self.failed("writing the index", &error))?;
-        if !thorough {
-            return Ok(());
+        let mut indexed = 0;
+        or_full("writing the index", self.index.write_out(thorough).map(|time| indexed = time))?;
+        if !thorough || !done.get() {
+            return Ok(done.get());
         }
-        for queue in self.queues.all() {
-            queue.sync().map_err(|error| self.failed("syncing a ConsumeQueue", &error))?;
-            queue.close_idle();
-        }
+        self.sync_queues().map_err(|error| self.failed("syncing a ConsumeQueue", &error))?;
         if mark > 0 {
             let physic = self.flushed_timestamp.load(Ordering::Acquire);
             let mut checkpoint = self.checkpoint.lock().expect("checkpoint");
             let times = Times { physic, logic: mark, index: indexed.max(checkpoint.times.index) };
             // Times of before a step back would speak of records behind it, too.
             if checkpoint.lowered == lowered {
-                checkpoint.write(times).map_err(|error| self.failed("writing the checkpoint", &error))?;
+                or_full("writing the checkpoint", checkpoint.write(times))?;
             }
         }
+        Ok(done.get())
+    }
+
+    /// Puts on the disk what all queues have written out, and closes files that nobody uses.
+    fn sync_queues(&self) -> io::Result<()> {
+        let queues = self.queues.all();
+        let unsynced: Vec<&Arc<ConsumeQueue>> = queues.iter().filter(|queue| queue.is_unsynced()).collect();
+        if unsynced.len() > SINGLE_SYNCS_MAX {
+            unsynced.iter().for_each(|queue| queue.count_as_synced());
+            self.disk.sync_all(self.queues.dir())?;
+        } else {
+            unsynced.into_iter().try_for_each(|queue| queue.sync())?;
+        }
+        queues.iter().for_each(|queue| queue.close_idle());
         Ok(())
     }
 }

@@ -105,6 +105,11 @@ impl Queues {
         self.lmq_count.load(Ordering::Relaxed)
     }
 
+    /// The folder that holds all queues.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Every queue, by topic and number: what is done to all of them is done in the same order every time.
     pub(crate) fn all(&self) -> Vec<Arc<ConsumeQueue>> {
         let table = self.table.read().expect("queues");

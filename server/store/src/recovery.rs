@@ -80,8 +80,14 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     let provisional = starts.last().map_or(0, |last| last + parts.log.segment_len());
     parts.log.start_at(provisional, 0);
     let synced = if clean { provisional } else { flushed_start(parts, &starts) };
+    // All about a queue at once, while its files are open.
     for queue in parts.queues.all() {
-        queue.recover(synced).map_err(queue_io(&queue))?;
+        let recovered = queue
+            .recover(synced)
+            .and_then(|()| if starts.is_empty() { Ok(()) } else { drop_foreign_tail(parts, &queue, clean) });
+        recovered.map_err(queue_io(&queue))?;
+        queue.correct_min(parts.log.min());
+        queue.close();
     }
     if starts.is_empty() {
         let filled = parts.queues.all().into_iter().find(|queue| queue.end() > 0);
@@ -93,9 +99,6 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
             return Err(OpenError::Layout { path: parts.config.commit_log_dir(), problem });
         }
         return finish(parts, 0, &LogEnd { offset: 0, why: "", timestamp: 0, unsynced: 0 });
-    }
-    for queue in parts.queues.all() {
-        drop_foreign_tail(parts, &queue, clean).map_err(queue_io(&queue))?;
     }
     let time_of = |offset| parts.log.store_timestamp_at(offset, record::STORE_TIMESTAMP_LEN);
     parts.index.recover(clean, parts.times.index, synced, time_of)?;
@@ -365,7 +368,7 @@ fn restore(
 
 /// Tells damage from an end: behind an end lies nothing that had reached the disk.
 fn refuse_damage(parts: &Parts<'_>, end: &LogEnd, clean: bool) -> Result<(), OpenError> {
-    for queue in parts.queues.all() {
+    for queue in parts.queues.all().into_iter().filter(|queue| queue.max_physical() > end.offset) {
         // The oldest message behind the end that can still be read.
         let behind = queue.first_behind(end.offset)..queue.end();
         let time =
@@ -414,9 +417,11 @@ fn finish(parts: &Parts<'_>, from: i64, end: &LogEnd) -> Result<i64, OpenError> 
     parts.log.start_at(end.offset, end.timestamp);
     let queue_dir = parts.config.store_path_root_dir.join("consumequeue");
     for queue in parts.queues.all() {
-        let cut = queue.cut(queue.first_behind(end.offset));
-        cut.map_err(OpenError::io("cutting a queue in", &queue_dir))?;
-        queue.correct_min(parts.log.min());
+        if queue.max_physical() > end.offset {
+            let cut = queue.cut(queue.first_behind(end.offset));
+            cut.map_err(OpenError::io("cutting a queue in", &queue_dir))?;
+            queue.correct_min(parts.log.min());
+        }
         queue.next.store(queue.end(), Ordering::Release);
     }
     let empty = |queue: &ConsumeQueue| queue.end() == 0;

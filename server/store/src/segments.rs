@@ -39,6 +39,9 @@ impl OpenFiles {
     const MAX: usize = 256;
 }
 
+/// A run's folder, that of its topic, and the one in which all topics are.
+const NEW_FOLDERS: usize = 3;
+
 /// Tells apart the files that are being built.
 static BUILT: AtomicU64 = AtomicU64::new(0);
 
@@ -89,7 +92,7 @@ impl Segments {
             if segments.end().is_some_and(|end| end != start) {
                 return Err(OpenError::Layout { path, problem: "the file before it is missing".to_owned() });
             }
-            segments.files.push_back(Segment { start, file: None });
+            segments.push_segment(Segment { start, file: None });
         }
         Ok(segments)
     }
@@ -177,7 +180,15 @@ impl Segments {
 
     fn push(&mut self, start: i64, file: Arc<dyn DiskFile>) {
         self.open.0.fetch_add(1, Ordering::Relaxed);
-        self.files.push_back(Segment { start, file: Some(file) });
+        self.push_segment(Segment { start, file: Some(file) });
+    }
+
+    fn push_segment(&mut self, segment: Segment) {
+        // Most of very many runs have one file.
+        if self.files.is_empty() {
+            self.files.reserve_exact(1);
+        }
+        self.files.push_back(segment);
     }
 
     fn forget(&mut self, segment: Option<Segment>) {
@@ -193,6 +204,23 @@ impl Segments {
         let file = build(&*self.disk, &self.building, &self.path(start), self.len, content)?;
         self.push(start, file.clone());
         Ok(file)
+    }
+
+    /// Builds the first file of a run that can be made again, as [`Segments::add`] does, but waits for no disk:
+    /// a power cut may leave the file without bytes, which loading takes for none, or not leave it at all.
+    pub(crate) fn add_first(&mut self, start: i64, content: &[u8]) -> io::Result<()> {
+        assert!(self.files.is_empty(), "others rely on the name being on the disk");
+        self.disk.create_dir_all(&self.dir)?;
+        let path = self.path(start);
+        let (raw, file) = write_raw(&*self.disk, &self.building, self.len, content)?;
+        self.disk.rename(&raw, &path)?;
+        self.push(start, file);
+        Ok(())
+    }
+
+    /// Waits until the folder's names are on the disk, and those of the folders it is in that may be new with it.
+    pub(crate) fn sync_names(&self) -> io::Result<()> {
+        self.dir.ancestors().take(NEW_FOLDERS).try_for_each(|dir| self.disk.sync_dir(dir))
     }
 
     /// Adds a file made with [`build_raw`]. Its name is on the disk only when the folder is synced.
@@ -256,7 +284,7 @@ pub(crate) fn build(
     if !disk.exists(dir)? {
         disk.create_dir_all(dir)?;
         // A queue's folder may be new together with its topic's.
-        for above in dir.ancestors().skip(1).take(2) {
+        for above in dir.ancestors().take(NEW_FOLDERS).skip(1) {
             disk.sync_dir(above)?;
         }
     }
@@ -284,10 +312,20 @@ pub(crate) fn build_raw(
     len: i64,
     content: &[u8],
 ) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
+    let (raw, file) = write_raw(disk, building, len, content)?;
+    file.sync()?;
+    Ok((raw, file))
+}
+
+fn write_raw(
+    disk: &dyn Disk,
+    building: &Path,
+    len: i64,
+    content: &[u8],
+) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
     let raw = building.join(BUILT.fetch_add(1, Ordering::Relaxed).to_string());
     let file = disk.create(&raw, len as u64)?;
     write_full(&*file, content, 0)?;
-    file.sync()?;
     Ok((raw, file))
 }
 

@@ -82,6 +82,8 @@ pub struct Store {
     pub(crate) disk_full: AtomicBool,
     /// One flush at a time.
     pub(crate) flushing: Mutex<()>,
+    /// Since when the tail of the log is held for an append, ms since 1970; 0 if it is not.
+    pub(crate) appending_since: AtomicI64,
     /// Messages that are announced when they are durable, in the order of the log.
     parked: Mutex<VecDeque<Arrival>>,
     arrivals: RwLock<Option<Arc<dyn Arrivals>>>,
@@ -166,6 +168,7 @@ impl Store {
             disk_used_percent: AtomicI64::new(0),
             disk_full: AtomicBool::new(false),
             flushing: Mutex::new(()),
+            appending_since: AtomicI64::new(0),
             parked: Mutex::new(VecDeque::new()),
             arrivals: RwLock::new(None),
             closed: AtomicBool::new(false),
@@ -205,7 +208,10 @@ impl Store {
         drop(self.log.tail());
         self.stop_keepers();
         let done = self.log.drop_next().map_err(|error| self.failed("removing the unused segment", &error));
-        let done = done.and_then(|()| self.keep_house(true));
+        let done = done.and_then(|()| self.try_keep_house(true)).and_then(|done| match done {
+            true => Ok(()),
+            false => Err(self.failed("writing out", &std::io::ErrorKind::StorageFull.into())),
+        });
         let done = done.and_then(|()| self.index.broken().map_or_else(|| self.remove_abort(), |_| Ok(())));
         self.durability.end(StoreError::Closed);
         self.lock.lock().expect("lock file").take();
@@ -286,6 +292,15 @@ impl Store {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// For how many milliseconds an append has been keeping others waiting; 0 if none is. Java counterpart:
+    /// `lockTimeMills`.
+    pub fn append_lock_ms(&self) -> i64 {
+        match self.appending_since.load(Ordering::Relaxed) {
+            0 => 0,
+            since => self.clock.now_ms().saturating_sub(since).max(0),
+        }
+    }
+
     /// How the store is doing.
     pub fn status(&self) -> StoreStatus {
         StoreStatus {
@@ -341,6 +356,13 @@ impl Store {
         let why = format!("{doing}: {error}");
         tracing::error!(why, "the store takes nothing more until it is reopened");
         self.durability.end(StoreError::Failed(why))
+    }
+
+    /// Takes no messages until the expirer finds room again: a write has found none.
+    pub(crate) fn note_full(&self, error: &std::io::Error) {
+        if !self.disk_full.swap(true, Ordering::Relaxed) {
+            tracing::error!(%error, "the disk is full: nothing is stored until there is room");
+        }
     }
 
     /// Keeps messages until they are durable. Returns whether too many are waiting.

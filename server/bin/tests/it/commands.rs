@@ -4,7 +4,7 @@ use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::{RemotingCommand, RequestCode};
 use ferrocket_remoting::{RefuseAll, RemotingConfig, dial};
 
-use crate::support::{Home, NOBODY, PATIENCE, Process, Signal, bodies, consume, run, send};
+use crate::support::{Home, NOBODY, PATIENCE, Process, Signal, between, bodies, consume, run, send};
 
 /// A NameServer on a free port, through its link; its address.
 pub(crate) fn namesrv(home: &Home) -> (Process, String) {
@@ -63,6 +63,34 @@ async fn enforced_tls() {
     assert!(plain.fetch_queues("T").await.is_err());
     broker.stop(Signal::TERM);
     namesrv.stop(Signal::TERM);
+}
+
+/// Accounts in the settings of `standalone` are asked for by both servers, and its Broker registers with its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn standalone_with_accounts() {
+    let home = Home::new();
+    let accounts = "accounts:\n- {accessKey: broker, secretKey: '12345678', admin: true}\n\
+                    - {accessKey: sender, secretKey: '87654321', defaultTopicPerm: PUB}\n";
+    let accounts = home.file("accounts.yml", accounts);
+    let conf = format!("aclEnable=true\naclFile={accounts}\naccessKey=broker\nsecretKey=12345678\n");
+    let conf = home.file("standalone.conf", conf);
+    let ports = ["--namesrv-port", "0", "--broker-port", "0", "-c", &conf];
+    let mut servers = Process::start(home.command(&["standalone", "--data", "data"]).args(ports));
+    let ready = [servers.out_line(), servers.out_line(), servers.out_line()];
+    let addr = between(&ready[2], "standalone: name server ", ", data in ");
+
+    let client = ferrocket::Client::builder(&addr).acl("sender", "87654321").build().unwrap();
+    let producer = client.producer("p").start().await.unwrap();
+    let sent = producer.send(ferrocket::Message::new("T", "signed")).await.unwrap();
+    assert!(sent.to_string().contains("SEND_OK"), "{sent}");
+    client.shutdown().await.unwrap();
+    for builder in
+        [ferrocket::Client::builder(&addr), ferrocket::Client::builder(&addr).acl("sender", "wrong-one")]
+    {
+        let refused = builder.build().unwrap().fetch_queues("T").await.unwrap_err();
+        assert!(refused.to_string().contains("AclException"), "{refused}");
+    }
+    servers.stop(Signal::TERM);
 }
 
 /// A Broker that knows no NameServer says nothing of one.

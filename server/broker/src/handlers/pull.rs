@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use ferrocket_protocol::body::heartbeat::{MessageModel, SubscriptionData};
@@ -276,6 +277,7 @@ fn look(
     let limits =
         GetLimits { count_max: usize::try_from(header.max_msg_nums).unwrap_or(0), ..GetLimits::default() };
     let (topic, queue_id, offset) = (&header.topic, header.queue_id, header.queue_offset);
+    let started = Instant::now();
     let found = match filter {
         PullFilter::Properties(filter) => {
             let wants =
@@ -284,6 +286,8 @@ fn look(
         }
         _ => broker.store.get(topic, queue_id, offset, &limits, &|tags_code| filter.wants_tags(tags_code)),
     };
+    let took_ms = started.elapsed().as_millis() as u64;
+    broker.stats.get_took(took_ms);
     let code = code_of(found.status, header.queue_offset);
     let mut reply = request.reply_with(&PullMessageReply {
         suggest_which_broker_id: suggested(broker, header, found.suggest_pulling_from_slave),
@@ -298,7 +302,7 @@ fn look(
         ResponseCode::SUCCESS => {
             reply.body = join(found.records);
             let (count, bytes) = (found.message_count as u64, reply.body.len() as u64);
-            broker.stats.got(&header.consumer_group, &header.topic, count, bytes);
+            broker.stats.got(&header.consumer_group, (topic, queue_id), count, bytes, took_ms);
         }
         ResponseCode::PULL_OFFSET_MOVED => {
             broker.stats.get_missed();

@@ -65,21 +65,25 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
     put("msgGetTotalTodayMorning", summary.today_morning.transferred.to_string());
     put("msgGetTotalTodayNow", now.transferred.to_string());
 
-    // There are no queues between threads here: they are always empty.
+    // Sends, pulls and ends of transactions are served where they are read, without a queue before: it is always
+    // empty. Queries and what else takes time does have one.
     for (size, capacity, capacity_of) in [
         ("sendThreadPoolQueueSize", "sendThreadPoolQueueCapacity", "10000"),
         ("pullThreadPoolQueueSize", "pullThreadPoolQueueCapacity", "100000"),
-        ("queryThreadPoolQueueSize", "queryThreadPoolQueueCapacity", "20000"),
         ("EndTransactionQueueSize", "EndTransactionThreadPoolQueueCapacity", "100000"),
     ] {
         put(size, "0".to_owned());
         put(capacity, capacity_of.to_owned());
     }
+    // Without the request that this answers.
+    put("queryThreadPoolQueueSize", late::under_way().saturating_sub(1).to_string());
+    put("queryThreadPoolQueueCapacity", late::LATE_MAX.to_string());
+    put("getMessageEntireTimeMax", summary.get_time_max_ms.to_string());
+    put("pageCacheLockTimeMills", broker.store.append_lock_ms().to_string());
+    // Queues and index get their entries in the round that writes a message: they are never behind.
     for idle in [
         "dispatchBehindBytes",
         "dispatchMaxBuffer",
-        "getMessageEntireTimeMax",
-        "pageCacheLockTimeMills",
         "sendThreadPoolQueueHeadWaitTimeMills",
         "pullThreadPoolQueueHeadWaitTimeMills",
         "queryThreadPoolQueueHeadWaitTimeMills",
@@ -102,14 +106,21 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
     }
     let dir = &broker.settings.now().commit_log_dir;
     // Fails only if the folder is gone, and then so is the store.
-    let DiskSpace { used, available } = OsDisk.space(dir).unwrap_or(DiskSpace { used: 0, available: 0 });
-    let total = used.saturating_add(available);
-    let ratio = format!("{:?}", if total == 0 { 0.0 } else { used as f64 / total as f64 });
+    let space = |dir| OsDisk.space(dir).unwrap_or(DiskSpace { used: 0, available: 0 });
+    let ratio = ratio_text(space(dir));
     put(&format!("commitLogDiskRatio_{}", dir.display()), ratio.clone());
-    put("commitLogDiskRatio", ratio.clone());
-    put("consumeQueueDiskRatio", ratio);
-    put("commitLogDirCapacity", format!("Total : {}, Free : {}.", bytes_text(total), bytes_text(available)));
+    put("commitLogDiskRatio", ratio);
+    // The two may lie on different disks; the capacity is the root folder's, in spite of its name.
+    let root = space(&store.root());
+    put("consumeQueueDiskRatio", ratio_text(root));
+    let (total, free) = (root.used.saturating_add(root.available), root.available);
+    put("commitLogDirCapacity", format!("Total : {}, Free : {}.", bytes_text(total), bytes_text(free)));
     table
+}
+
+fn ratio_text(DiskSpace { used, available }: DiskSpace) -> String {
+    let total = used.saturating_add(available);
+    format!("{:?}", if total == 0 { 0.0 } else { used as f64 / total as f64 })
 }
 
 /// Java: `MixAll.humanReadableByteCount`.

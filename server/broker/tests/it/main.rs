@@ -6,6 +6,7 @@ mod clients;
 mod consume;
 mod delay;
 mod filters;
+mod full_disk;
 mod java_rules;
 mod life;
 mod light_queues;

@@ -27,6 +27,8 @@ pub enum Call {
     Sync,
     /// Syncing a folder.
     SyncDir,
+    /// Syncing everything.
+    SyncAll,
     /// Making a file.
     Create,
     /// Renaming a file.
@@ -67,7 +69,8 @@ struct State {
     /// Grows with every reboot: handles from before it are dead.
     boot: u64,
     now_ms: i64,
-    space: DiskSpace,
+    /// How full the disks below these folders are; the first one is the rest's.
+    space: Vec<(PathBuf, DiskSpace)>,
     rng: u64,
 }
 
@@ -126,7 +129,7 @@ impl Default for State {
             off: false,
             boot: 0,
             now_ms: 0,
-            space: DiskSpace { used: 0, available: 1 << 40 },
+            space: vec![(PathBuf::new(), DiskSpace { used: 0, available: 1 << 40 })],
             rng: 0x9E37_79B9_7F4A_7C15,
         }
     }
@@ -184,7 +187,12 @@ impl SimDisk {
 
     /// Sets how full the disk says it is.
     pub fn set_space(&self, space: DiskSpace) {
-        self.state().space = space;
+        self.state().space = vec![(PathBuf::new(), space)];
+    }
+
+    /// Sets how full the disk says it is that holds this folder, until [`SimDisk::set_space`].
+    pub fn set_space_of(&self, dir: &Path, space: DiskSpace) {
+        self.state().space.push((dir.to_path_buf(), space));
     }
 
     /// Flips one bit of a file, on the platters too.
@@ -206,6 +214,7 @@ impl Call {
             Self::Read => "read",
             Self::Sync => "sync",
             Self::SyncDir => "sync folder",
+            Self::SyncAll => "sync all",
             Self::Create => "create",
             Self::Rename => "rename",
             Self::Remove => "remove",
@@ -458,6 +467,17 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn sync_all(&self, _dir: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.simple(Call::SyncAll)?;
+        let state = &mut *state;
+        state.files.values_mut().for_each(Content::sync);
+        for change in state.unsynced.drain(..) {
+            change.apply(&mut state.durable_names);
+        }
+        Ok(())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn DiskLock>>> {
         let mut state = self.state();
         if !state.locks.insert(path.to_path_buf()) {
@@ -468,8 +488,10 @@ impl Disk for SimDisk {
         Ok(Some(Box::new(SimLock { disk: self.clone(), path: path.to_path_buf(), boot })))
     }
 
-    fn space(&self, _dir: &Path) -> io::Result<DiskSpace> {
-        Ok(self.state().space)
+    fn space(&self, dir: &Path) -> io::Result<DiskSpace> {
+        let state = self.state();
+        let space = state.space.iter().rev().find(|(below, _)| dir.starts_with(below));
+        Ok(space.map_or(DiskSpace { used: 0, available: 0 }, |(_, space)| *space))
     }
 }
 

@@ -115,19 +115,85 @@ fn a_flush_for_too_many_waiting_messages_may_fail() {
 /// A failed write refuses its group; a short one is finished.
 #[test]
 fn failed_writes_are_refused() {
-    for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+    let world = World::new();
+    let store = world.open();
+    world.disk.inject(Call::Write, 1, Fault::Short(10));
+    send(&store, "A", 0, "short");
+    world.disk.inject(Call::Write, 1, Fault::Fail(ErrorKind::Other));
+    assert!(matches!(try_send(&store, message("A", 0, "failed")), Err(AppendError::Failed(_))));
+    assert!(matches!(try_send(&store, message("A", 0, "later")), Err(AppendError::Failed(_))));
+    assert_eq!(bodies(&store, "A", 0), ["short"]);
+    assert!(store.status().refuses.is_some());
+    store.abandon();
+    world.disk.kill();
+    assert_eq!(bodies(&world.open(), "A", 0), ["short"]);
+}
+
+/// A write that finds the disk full refuses what did not fit and nothing else. Once there is room, messages get
+/// the offsets that the refused ones would have had, and a crash brings none of those back.
+#[test]
+fn a_full_disk_is_not_the_end() {
+    // In a segment, and in the middle of a group that goes on in the next one.
+    for (before, stored) in [(1, 0), (12, 2)] {
         let world = World::new();
         let store = world.open();
-        world.disk.inject(Call::Write, 1, Fault::Short(10));
-        send(&store, "A", 0, "short");
-        world.disk.inject(Call::Write, 1, Fault::Fail(kind));
-        assert!(matches!(try_send(&store, message("A", 0, "failed")), Err(AppendError::Failed(_))));
-        assert!(matches!(try_send(&store, message("A", 0, "later")), Err(AppendError::Failed(_))));
-        assert_eq!(bodies(&store, "A", 0), ["short"]);
-        assert!(store.status().refuses.is_some());
+        let text = |number: usize| format!("{number:03}{}", "x".repeat(130));
+        let sent: Vec<String> = (0..before).map(text).collect();
+        for body in &sent {
+            send(&store, "A", 0, body);
+        }
+        store.keep_house(true).unwrap();
+        let group: Vec<_> = (before..before + 6).map(|number| message("A", 0, &text(number))).collect();
+        // The first write is the group's, or what of it fits into the segment, then come the blank and the rest.
+        if stored == 0 {
+            world.disk.inject(Call::Write, 1, Fault::Short(700));
+            world.disk.inject(Call::Write, 2, Fault::Fail(ErrorKind::StorageFull));
+        } else {
+            world.disk.inject(Call::Write, 3, Fault::Fail(ErrorKind::StorageFull));
+        }
+        let answers = store.append(singles(group));
+        let count = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!((answers.len(), count), (6, stored), "{answers:?}");
+        assert!(answers[count..].iter().all(|answer| *answer == Err(AppendError::DiskFull)));
+        assert_eq!(try_send(&store, message("A", 0, "too early")), Err(AppendError::DiskFull));
+        let kept = before + stored;
+        assert_eq!(store.max_offset("A", 0), kept as i64);
+        // The expirer finds room.
+        store.delete_expired_segments();
+        assert_eq!(send(&store, "A", 0, &text(kept)).queue_offset, kept as i64);
+        let expected: Vec<String> = (0..=kept).map(text).collect();
+        assert_eq!(bodies(&store, "A", 0), expected);
         store.abandon();
         world.disk.kill();
-        assert_eq!(bodies(&world.open(), "A", 0), ["short"]);
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0), expected);
+        assert!(store.query("A", "k-too early", 1, 0, i64::MAX).records.is_empty());
+    }
+}
+
+/// What the keeper cannot write to a full disk stays in memory, is read from there, and is written later.
+#[test]
+fn queues_wait_for_room() {
+    for nth in 1..6 {
+        let world = World::new();
+        let store = world.open();
+        (0..5).for_each(|number| drop(send(&store, "A", number, "first")));
+        world.disk.inject(Call::Write, nth, Fault::Fail(ErrorKind::StorageFull));
+        store.keep_house(true).unwrap();
+        assert!(!store.is_writable(), "write {nth}");
+        store.delete_expired_segments();
+        (0..5).for_each(|number| drop(send(&store, "A", number, "second")));
+        let check = |store: &ferrocket_store::Store| {
+            (0..5).for_each(|number| {
+                assert_eq!(bodies(store, "A", number), ["first", "second"], "write {nth}")
+            });
+        };
+        check(&store);
+        store.keep_house(true).unwrap();
+        assert!(store.is_writable());
+        check(&store);
+        store.close().unwrap();
+        check(&world.open());
     }
 }
 

@@ -158,6 +158,52 @@ fn a_full_disk_refuses() {
     send(&store, "A", 0, "yes");
 }
 
+/// The fuller of the disks of CommitLog and root counts. Above 85 percent segments go before their time, unless
+/// `cleanFileForciblyEnable` is off; up to it they do not.
+#[test]
+fn the_fuller_disk_counts() {
+    for (forcibly, used, gone) in [(true, 86, true), (true, 85, false), (false, 99, false)] {
+        for dir in ["/store", "/log"] {
+            let mut world = World::new();
+            world.config.store_path_commit_log = Some("/log".into());
+            world.config.clean_file_forcibly_enable = forcibly;
+            let store = world.open();
+            fill(&world, &store, 20);
+            world.disk.set_space_of(Path::new(dir), DiskSpace { used, available: 100 - used });
+            let deleted = store.delete_expired_segments();
+            assert_eq!(deleted > 0, gone, "{forcibly} {used} {dir}");
+            assert_eq!(store.status().disk_used_percent, used as i64);
+            assert_eq!(store.is_writable(), used <= 90);
+        }
+    }
+}
+
+/// A clock that was set back keeps segments until their time by that clock, whatever the disk then needs; one that
+/// runs ahead lets go what has expired by it, and never the last segment. Offsets go on in any case.
+#[test]
+fn retention_when_the_clock_steps() {
+    let world = World::new();
+    let store = world.open();
+    fill(&world, &store, 20);
+    world.clock.set(START_MS - 365 * 24 * HOUR_MS);
+    assert_eq!(store.delete_expired_segments(), 0);
+    let back = send(&store, "A", 0, "back");
+    assert_eq!(back.store_timestamp, START_MS - 365 * 24 * HOUR_MS);
+    world.disk.set_space(DiskSpace { used: 86, available: 14 });
+    assert!(store.delete_expired_segments() > 0);
+    world.disk.set_space(DiskSpace { used: 1, available: 99 });
+    world.clock.set(START_MS + 10 * 365 * 24 * HOUR_MS);
+    while store.delete_expired_segments() > 0 {}
+    assert!(store.min_physical_offset() < store.max_physical_offset());
+    assert_eq!(send(&store, "A", 0, "ahead").queue_offset, back.queue_offset + 1);
+    let (min, max) = (store.min_offset("A", 0), store.max_offset("A", 0));
+    store.abandon();
+    world.disk.kill();
+    let store = world.open();
+    assert_eq!((store.min_offset("A", 0), store.max_offset("A", 0)), (min, max));
+    assert_eq!(bodies(&store, "A", 0).pop().as_deref(), Some("ahead"));
+}
+
 /// A config file is replaced whole or not at all, and the former version is kept beside it.
 #[test]
 fn config_files_are_replaced_whole() {
