@@ -96,7 +96,6 @@ impl Client {
             (Self::Node, ResetOffset | ConsumeDirectly | RunningInfo) => {
                 Some("the library answers no request of a Broker")
             }
-            (Self::Ours, Namespace) => Some("not in our client yet"),
             (Self::Cpp | Self::Node, Sql) => Some("the library has no SQL92 filters"),
             (Self::Node, AutoCreate) => Some("the library gives up on code 17 and never uses TBW102"),
             _ => None,

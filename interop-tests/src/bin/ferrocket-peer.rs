@@ -102,6 +102,9 @@ impl Command {
         if let Ok(name) = self.get("--access-key") {
             builder = builder.acl(name, self.get("--secret-key")?);
         }
+        if let Ok(namespace) = self.get("--namespace") {
+            builder = builder.namespace(namespace);
+        }
         Ok(builder.enable_trace(self.options.contains_key("--trace")).build()?)
     }
 
