@@ -198,13 +198,15 @@ impl ServerTls {
     /// # Errors
     /// Names key and file.
     pub fn from_settings(settings: &Settings) -> Result<Option<Self>, TlsError> {
-        let enforcing = match settings.get_str("tls.server.mode") {
-            "disabled" => return Ok(None),
-            mode => mode == "enforcing",
-        };
+        let mode = settings.get_str("tls.server.mode");
+        let enforcing = mode == "enforcing";
         // The default asks for no more than there is.
-        if !cfg!(feature = "tls") && !enforcing {
+        if mode == "disabled" || (!cfg!(feature = "tls") && !enforcing) {
+            tracing::info!("TLS is off: everything goes in plain text");
             return Ok(None);
+        }
+        if !enforcing {
+            tracing::info!("TLS is not asked for: whoever does not begin with it is served in plain text");
         }
         let settings = &with_file(settings)?;
         let path = |key| path(settings, key);

@@ -93,6 +93,30 @@ async fn standalone_with_accounts() {
     servers.stop(Signal::TERM);
 }
 
+/// A server that checks and encrypts nothing says both at start; with TLS alone it does not say that this is off.
+#[test]
+fn open_servers_say_so() {
+    let home = Home::new();
+    let off = "tls.server.mode=disabled\n";
+    let conf = home.file("namesrv.properties", format!("listenPort=0\nbindAddress=127.0.0.1\n{off}"));
+    let mut namesrv = Process::start(&mut home.linked("mqnamesrv", &["-c", &conf]));
+    let mut broker = Process::start(&mut home.linked("mqbroker", &["-c", &home.broker_conf(off)]));
+    for server in [&mut namesrv, &mut broker] {
+        server.err_line("access control is off: whoever reaches the port is served");
+        server.err_line("TLS is off: everything goes in plain text");
+        server.out_line();
+    }
+    namesrv.stop(Signal::TERM);
+    broker.stop(Signal::TERM);
+    if cfg!(feature = "tls") {
+        let conf = home.broker_conf("tls.server.mode=enforcing\n");
+        let mut broker = Process::start(&mut home.linked("mqbroker", &["-c", &conf]));
+        broker.out_line();
+        let ended = broker.stop(Signal::TERM);
+        assert!(!ended.err.iter().any(|line| line.contains("TLS is ")), "{ended:#?}");
+    }
+}
+
 /// A Broker that knows no NameServer says nothing of one.
 #[test]
 fn a_broker_alone() {

@@ -40,6 +40,24 @@ async fn a_clean_stop_keeps_everything() {
     assert_eq!(consume(&servers.namesrv, "Kept", "another_group", expected.len()).await, expected);
 }
 
+/// Unless it is told otherwise it is there for this machine only; and each of the two servers says that it asks for
+/// neither accounts nor TLS.
+#[test]
+fn is_open_on_the_loopback_address_only() {
+    let home = Home::new();
+    let servers = home.standalone();
+    for addr in [&servers.namesrv, &servers.broker] {
+        let port = addr.strip_prefix("127.0.0.1:").unwrap_or_else(|| panic!("{addr}"));
+        assert!(TcpStream::connect(addr).is_ok());
+        // Who listens everywhere listens on all of 127.0.0.0/8.
+        assert!(TcpStream::connect(format!("127.0.0.2:{port}")).is_err(), "{addr}");
+    }
+    let ended = servers.process.stop(Signal::TERM);
+    for words in ["access control is off", "TLS is "] {
+        assert_eq!(ended.err.iter().filter(|line| line.contains(words)).count(), 2, "{words}: {ended:#?}");
+    }
+}
+
 /// The address given with `--listen` is the one that clients get.
 #[tokio::test(flavor = "multi_thread")]
 async fn listens_where_it_is_told() {
