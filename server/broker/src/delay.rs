@@ -15,7 +15,7 @@ use std::time::Duration;
 use ferrocket_protocol::body::offset::DelayOffsetTable;
 use ferrocket_protocol::fastjson::{self, JsonError};
 use ferrocket_protocol::message::MessageRecord;
-use ferrocket_store::Append;
+use ferrocket_store::{Append, AppendError};
 use tokio::sync::{Notify, watch};
 
 use crate::broker::{Shared, stopped};
@@ -198,6 +198,9 @@ impl Delay {
         for ((at, topic), result) in offsets.into_iter().zip(topics).zip(results) {
             match result {
                 Ok(appended) => broker.count_stored(&topic, &appended),
+                Err(error) if !clears(&error) => {
+                    tracing::warn!(level, offset = at, %error, "a delayed message cannot be stored and is skipped");
+                }
                 Err(error) => {
                     // Those behind it may have been stored; they will be delivered once more.
                     tracing::warn!(level, offset = at, %error, "a delayed message could not be delivered yet");
@@ -212,6 +215,12 @@ impl Delay {
         }
         next_due
     }
+}
+
+/// Whether what the store refused now it may take later. All else is the message's own fault: waiting for it would
+/// hold up its level for ever.
+fn clears(error: &AppendError) -> bool {
+    matches!(error, AppendError::DiskFull | AppendError::Closed | AppendError::Failed(_))
 }
 
 impl Kept for Delay {

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE, TopicConfig, TopicFilterType, perm_text};
-use ferrocket_protocol::message::MessageRecord;
+use ferrocket_protocol::message::{MessageRecord, TOPIC_LEN_MAX};
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::properties::{self, names};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader, SendMessageReply};
@@ -230,6 +230,10 @@ fn plan_back(
     }
     let sys_flag = if header.unit_mode.unwrap_or(false) { 2 } else { 0 };
     let retry = retry_topic(&header.group);
+    // Any group is made by being named; what waits for its delay must not turn out to have no place then.
+    if retry.len() > TOPIC_LEN_MAX || retry.contains(['/', '\\', '\0']) {
+        return Err(Refusal::system_error(format!("no topic can have the name {retry}")));
+    }
     let perm = ensure_topic(broker, &retry, group.retry_queue_nums, sys_flag, now_ms)?;
     if perm & PERM_WRITE == 0 {
         return Err(Refusal::new(

@@ -67,6 +67,27 @@ async fn send_backs_that_are_refused() {
     );
 }
 
+/// A group whose retry topic cannot be one gives nothing back: the message would wait for its delay, and for ever.
+#[tokio::test]
+async fn groups_without_a_retry_topic() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s 1s 1s")]).await;
+    let peer = rig.peer().await;
+    let sent = peer.store("T", 0, "", "x").await;
+    let long = "g".repeat(121);
+    for group in ["a/b", &long] {
+        let header = ConsumerSendMsgBackHeader {
+            offset: offset_of(&sent),
+            group: group.into(),
+            ..ConsumerSendMsgBackHeader::default()
+        };
+        let reply = peer.call(RemotingCommand::request(RequestCode::ConsumerSendMsgBack, &header)).await;
+        let words = format!("no topic can have the name %RETRY%{group}");
+        assert_eq!((reply.code, reply.remark.as_deref()), (1, Some(&*words)));
+    }
+    assert_eq!(give_back(&peer, offset_of(&sent), 0, None).await.code, 0);
+    assert_eq!(peer.first_message("%RETRY%cg", 0).await.reconsume_times, 1);
+}
+
 /// A direct send to the retry topic that has used up its tries is a dead letter at once, whatever its delay.
 #[tokio::test]
 async fn direct_sends_to_the_retry_topic() {

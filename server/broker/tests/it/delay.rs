@@ -52,3 +52,25 @@ async fn high_levels_are_lowered() {
     peer.store("T", 0, "DELAY\u{1}99", "x").await;
     assert_eq!(properties::get(&peer.first_message("T", 0).await.properties, "DELAY"), Some("2"));
 }
+
+/// A message that cannot be stored where it belongs, whenever it is tried, does not hold up those behind it, and these
+/// come once.
+#[tokio::test]
+async fn what_cannot_be_delivered_is_skipped() {
+    let rig = Rig::start(&[
+        ("messageDelayLevel", "1s"),
+        ("enableLmq", "true"),
+        ("enableMultiDispatch", "true"),
+        ("maxLmqConsumeQueueNum", "1"),
+    ])
+    .await;
+    let peer = rig.peer().await;
+    for (queue, body) in [("a", "the only light queue"), ("b", "one too many"), ("a", "behind it")] {
+        peer.store("T", 0, &format!("DELAY\u{1}1\u{2}INNER_MULTI_DISPATCH\u{1}%LMQ%{queue}"), body).await;
+    }
+    assert_eq!(&peer.first_message("T", 0).await.body[..], b"the only light queue");
+    assert_eq!(&peer.messages("T", 0, 1).await[0].body[..], b"behind it");
+    // Whoever tried the second one again would deliver the third one again, too.
+    peer.store("T", 0, "DELAY\u{1}1", "later").await;
+    assert_eq!(&peer.messages("T", 0, 2).await[0].body[..], b"later");
+}
