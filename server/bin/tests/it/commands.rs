@@ -69,23 +69,23 @@ async fn enforced_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn standalone_with_accounts() {
     let home = Home::new();
-    let accounts = "accounts:\n- {accessKey: broker, secretKey: '12345678', admin: true}\n\
-                    - {accessKey: sender, secretKey: '87654321', defaultTopicPerm: PUB}\n";
+    let accounts = "accounts:\n- {accessKey: the-broker, secretKey: '12345678', admin: true}\n\
+                    - {accessKey: the-sender, secretKey: '87654321', defaultTopicPerm: PUB}\n";
     let accounts = home.file("accounts.yml", accounts);
-    let conf = format!("aclEnable=true\naclFile={accounts}\naccessKey=broker\nsecretKey=12345678\n");
+    let conf = format!("aclEnable=true\naclFile={accounts}\naccessKey=the-broker\nsecretKey=12345678\n");
     let conf = home.file("standalone.conf", conf);
     let ports = ["--namesrv-port", "0", "--broker-port", "0", "-c", &conf];
     let mut servers = Process::start(home.command(&["standalone", "--data", "data"]).args(ports));
     let ready = [servers.out_line(), servers.out_line(), servers.out_line()];
     let addr = between(&ready[2], "standalone: name server ", ", data in ");
 
-    let client = ferrocket::Client::builder(&addr).acl("sender", "87654321").build().unwrap();
+    let client = ferrocket::Client::builder(&addr).acl("the-sender", "87654321").build().unwrap();
     let producer = client.producer("p").start().await.unwrap();
     let sent = producer.send(ferrocket::Message::new("T", "signed")).await.unwrap();
     assert!(sent.to_string().contains("SEND_OK"), "{sent}");
     client.shutdown().await.unwrap();
     for builder in
-        [ferrocket::Client::builder(&addr), ferrocket::Client::builder(&addr).acl("sender", "wrong-one")]
+        [ferrocket::Client::builder(&addr), ferrocket::Client::builder(&addr).acl("the-sender", "wrong-one")]
     {
         let refused = builder.build().unwrap().fetch_queues("T").await.unwrap_err();
         assert!(refused.to_string().contains("AclException"), "{refused}");
@@ -102,9 +102,9 @@ fn open_servers_say_so() {
     let mut namesrv = Process::start(&mut home.linked("mqnamesrv", &["-c", &conf]));
     let mut broker = Process::start(&mut home.linked("mqbroker", &["-c", &home.broker_conf(off)]));
     for server in [&mut namesrv, &mut broker] {
+        server.out_line();
         server.err_line("access control is off: whoever reaches the port is served");
         server.err_line("TLS is off: everything goes in plain text");
-        server.out_line();
     }
     namesrv.stop(Signal::TERM);
     broker.stop(Signal::TERM);
