@@ -5,6 +5,7 @@ mod commands;
 mod consume_from;
 mod consumers;
 mod crash;
+mod examples;
 mod failures;
 mod hostile;
 mod quickstart;
