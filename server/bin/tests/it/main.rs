@@ -12,3 +12,4 @@ mod quickstart;
 mod settings_docs;
 mod standalone;
 mod support;
+mod translations;
