@@ -12,10 +12,12 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-async-producer").retries(2).start().await?;
 
+    // ANCHOR: enqueue
     let mut receipts = Vec::new();
     for n in 0..1000 {
         receipts.push(producer.enqueue(Message::new("TopicTest", format!("queued {n}"))).await?);
     }
+    // ANCHOR_END: enqueue
     let mut stored = 0;
     for receipt in receipts {
         match receipt.await {

@@ -11,8 +11,10 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-batch").start().await?;
 
+    // ANCHOR: batch
     let messages = (0..100).map(|n| Message::new("TopicTest", format!("batched {n}")).tags("TagA")).collect();
     let sent = producer.send_batch(messages).await?;
+    // ANCHOR_END: batch
     println!(
         "{}: {} messages from offset {}",
         sent.status,

@@ -11,9 +11,11 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-delayed").start().await?;
 
+    // ANCHOR: delayed
     for (level, delay) in [(1, "1 second"), (2, "5 seconds"), (3, "10 seconds")] {
         let message = Message::new("TopicTest", format!("after {delay}")).delay_level(level);
         println!("to be delivered after {delay}: {}", producer.send(message).await?);
     }
+    // ANCHOR_END: delayed
     client.shutdown().await
 }

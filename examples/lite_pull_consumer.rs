@@ -3,6 +3,7 @@
 //! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
 //! `cargo run -p ferrocket --example lite_pull_consumer`
 
+use std::pin::pin;
 use std::time::Duration;
 
 use ferrocket::{Client, ConsumeFromWhere};
@@ -11,6 +12,7 @@ use ferrocket::{Client, ConsumeFromWhere};
 async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
+    // ANCHOR: poll
     let consumer = client
         .lite_pull_consumer("example-lite-pull-consumer")
         .subscribe("TopicTest", "*")
@@ -20,18 +22,20 @@ async fn main() -> ferrocket::Result<()> {
         .await?;
 
     println!("waiting for messages, Ctrl-C ends");
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
     loop {
         let messages = tokio::select! {
             messages = consumer.poll(Duration::from_secs(5)) => messages?,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = &mut interrupted => break,
         };
         for message in &messages {
-            println!("{} at {}", message.msg_id, message.queue_offset);
+            println!("{} at {}: {} bytes", message.msg_id, message.queue_offset, message.body.len());
         }
         if !messages.is_empty() {
             consumer.commit().await?;
         }
     }
     consumer.shutdown().await;
+    // ANCHOR_END: poll
     client.shutdown().await
 }

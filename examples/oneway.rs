@@ -11,9 +11,11 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-oneway").start().await?;
 
+    // ANCHOR: oneway
     for n in 0..100 {
         producer.send_oneway(Message::new("TopicTest", format!("measured {n}")).tags("metrics")).await?;
     }
+    // ANCHOR_END: oneway
     println!("100 messages are on their way");
     client.shutdown().await
 }

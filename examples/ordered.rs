@@ -12,6 +12,7 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-ordered").start().await?;
 
+    // ANCHOR: ordered
     for step in ["created", "paid", "shipped"] {
         for order in ["order-1", "order-2", "order-3"] {
             let message = Message::new("OrderTopic", format!("{order} {step}")).tags(step).key(order);
@@ -19,10 +20,13 @@ async fn main() -> ferrocket::Result<()> {
             println!("{order} {step}: queue {}, offset {}", sent.message_queue.queue_id, sent.queue_offset);
         }
     }
+    // ANCHOR_END: ordered
 
+    // ANCHOR: send_with
     // Any other rule: the closure sees the queues and the message.
     let last = Message::new("OrderTopic", "all orders are done").tags("done");
     let sent = producer.send_with(last, |queues, _message| queues.first().cloned()).await?;
+    // ANCHOR_END: send_with
     println!("{sent}");
     client.shutdown().await
 }

@@ -15,6 +15,7 @@ struct Printer {
     printed: AtomicUsize,
 }
 
+// ANCHOR: listener
 #[async_trait]
 impl MessageListenerOrderly for Printer {
     async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeOrderlyResult {
@@ -26,11 +27,13 @@ impl MessageListenerOrderly for Printer {
         ConsumeOrderlyResult::Success
     }
 }
+// ANCHOR_END: listener
 
 #[tokio::main]
 async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
+    // ANCHOR: consume
     let _consumer = client
         .push_consumer("example-orderly-consumer")
         .subscribe("OrderTopic", "*")
@@ -38,6 +41,7 @@ async fn main() -> ferrocket::Result<()> {
         .orderly_listener(Printer::default())
         .start()
         .await?;
+    // ANCHOR_END: consume
 
     println!("waiting for messages, Ctrl-C ends");
     tokio::signal::ctrl_c().await.ok();

@@ -3,6 +3,7 @@
 //! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
 //! `cargo run -p ferrocket --example producer`
 
+// ANCHOR: send
 use ferrocket::{Client, Message};
 
 #[tokio::main]
@@ -20,3 +21,4 @@ async fn main() -> ferrocket::Result<()> {
     }
     client.shutdown().await
 }
+// ANCHOR_END: send

@@ -1,31 +1,34 @@
-//! Reads every queue of a topic once, from the group's stored offset to the end, and stores how far it came.
+//! Reads every queue of a topic from where it was left to its present end, and keeps the offsets itself.
 //!
-//! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
+//! For exports and tools: no group is balanced, nothing runs in the background, each call is one request. Run it
+//! again and it goes on where it stopped. With a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
 //! `cargo run -p ferrocket --example pull_consumer`
 
-use ferrocket::{Client, PullStatus};
+use ferrocket::Client;
 
 #[tokio::main]
 async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
+
+    // ANCHOR: pull
     let consumer = client.pull_consumer("example-pull-consumer").start().await?;
+    let mut count = 0;
     for queue in consumer.fetch_queues("TopicTest").await? {
         let mut offset = match consumer.fetch_consume_offset(&queue).await? {
-            Some(offset) => offset,
+            Some(stored) => stored,
             None => consumer.min_offset(&queue).await?,
         };
-        loop {
+        let end = consumer.max_offset(&queue).await?;
+        while offset < end {
             let pulled = consumer.pull(&queue, "*", offset, 32).await?;
-            for message in &pulled.messages {
-                println!("{} at {} of {queue}", message.msg_id, message.queue_offset);
-            }
+            count += pulled.messages.len();
             offset = pulled.next_begin_offset;
-            if pulled.status == PullStatus::NoNewMsg {
-                break;
-            }
+            consumer.update_consume_offset(&queue, offset).await?;
         }
-        consumer.update_consume_offset(&queue, offset).await?;
+        println!("{queue}: read to offset {offset}");
     }
+    // ANCHOR_END: pull
+    println!("{count} messages");
     client.shutdown().await
 }

@@ -10,6 +10,7 @@ use ferrocket::{Client, ConsumeFromWhere};
 async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
+    // ANCHOR: consume
     let _consumer = client
         .push_consumer("example-push-consumer")
         .subscribe("TopicTest", "TagA || TagB")
@@ -21,6 +22,7 @@ async fn main() -> ferrocket::Result<()> {
         })
         .start()
         .await?;
+    // ANCHOR_END: consume
 
     println!("waiting for messages, Ctrl-C ends");
     tokio::signal::ctrl_c().await.ok();

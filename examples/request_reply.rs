@@ -13,6 +13,7 @@ async fn main() -> ferrocket::Result<()> {
     let client = Client::builder(&name_servers).build()?;
     let producer = client.producer("example-request-reply").start().await?;
 
+    // ANCHOR: reply
     // The side that answers, usually another program. Any producer may send the reply.
     let replier = producer.clone();
     let _answering = client
@@ -27,9 +28,12 @@ async fn main() -> ferrocket::Result<()> {
         })
         .start()
         .await?;
+    // ANCHOR_END: reply
 
+    // ANCHOR: request
     let reply =
         producer.request(Message::new("RequestTopic", "how long am I?"), Duration::from_secs(10)).await?;
     println!("the answer: {}", String::from_utf8_lossy(&reply.body));
+    // ANCHOR_END: request
     client.shutdown().await
 }

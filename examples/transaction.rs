@@ -13,6 +13,7 @@ async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
 
+    // ANCHOR: transaction
     // A program's own database: the transactions that were committed there.
     let booked: Arc<Mutex<HashSet<String>>> = Arc::default();
     let is_booked = Arc::clone(&booked);
@@ -27,7 +28,9 @@ async fn main() -> ferrocket::Result<()> {
         })
         .start()
         .await?;
+    // ANCHOR_END: transaction
 
+    // ANCHOR: send
     for order in ["paid", "refused"] {
         let booked = Arc::clone(&booked);
         let sent = producer
@@ -42,5 +45,6 @@ async fn main() -> ferrocket::Result<()> {
             .await?;
         println!("{order}: {} {}", sent.local_transaction_state, sent.sent);
     }
+    // ANCHOR_END: send
     client.shutdown().await
 }

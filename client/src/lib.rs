@@ -9,8 +9,8 @@
 //! #[tokio::main]
 //! async fn main() -> ferrocket::Result<()> {
 //!     let client = Client::builder("127.0.0.1:9876").build()?;
-//!     let producer = client.producer("first-producer").start().await?;
-//!     let sent = producer.send(Message::new("TopicTest", "Hello, RocketMQ")).await?;
+//!     let producer = client.producer("order-service").start().await?;
+//!     let sent = producer.send(Message::new("Orders", "paid").tags("vip").key("o-42")).await?;
 //!     println!("{sent}");
 //!     client.shutdown().await
 //! }
@@ -20,7 +20,8 @@
 //! [`PushConsumer`] calls a listener, a [`LitePullConsumer`] is polled, a [`PullConsumer`] asks for one queue at a
 //! time.
 //!
-//! Every kind of message has a runnable file in the repository's `examples` folder.
+//! Every kind of message and consumer has a runnable file in the repository's `examples` folder. Who comes from
+//! Java finds the names side by side in the book's guide `from-java`.
 //!
 //! Names, defaults and behaviour are those of Java's client 4.9.8 in Rust's case. Left out: pop consumers.
 

@@ -10,6 +10,7 @@
 
 pub mod cluster;
 pub mod differential;
+pub mod examples;
 pub mod ledger;
 pub mod matrix;
 pub mod peer;

@@ -75,10 +75,28 @@ impl Process {
 
     /// Asks the process to end (SIGTERM) and waits; after `limit` it is killed, which is an error.
     pub fn terminate(&mut self, limit: Duration) -> Result<(), String> {
-        // The standard library sends only SIGKILL.
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        sent.map_err(|e| format!("kill: {e}"))?;
+        self.signal("-TERM")?;
         self.wait(limit)
+    }
+
+    /// Does what Ctrl-C does (SIGINT).
+    pub fn interrupt(&self) -> Result<(), String> {
+        self.signal("-INT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<(), String> {
+        // The standard library sends only SIGKILL.
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        sent.map(drop).map_err(|e| format!("kill: {e}"))
+    }
+
+    /// As [`wait`](Self::wait), and its exit code must say that it ended well.
+    pub fn succeed(&mut self, limit: Duration) -> Result<(), String> {
+        self.wait(limit)?;
+        match self.child.try_wait() {
+            Ok(Some(status)) if status.success() => Ok(()),
+            other => Err(format!("{} ended with {other:?}", self.name)),
+        }
     }
 
     /// Waits for the process to end by itself; after `limit` it is killed, which is an error.

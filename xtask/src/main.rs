@@ -86,6 +86,7 @@ fn test() -> Result<(), Failure> {
     step("store, Java's and ours in turn", || interop_test("store_both_ways"))?;
     step("interop: TLS", || interop_test("tls"))?;
     step("quickstart on Java's servers", || interop_test("quickstart"))?;
+    step("interop: examples", || interop_test("examples"))?;
     step("differential test", || interop_test("differential"))?;
     step("mqadmin", || interop_test("mqadmin"))?;
     step("interop: matrix", || interop_command(&["run"]))?;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::support::{Home, PATIENCE, Process, Signal};
 
 /// A NameServer and a Broker with these settings, and the NameServer's address.
-fn servers(home: &Home, settings: &str) -> (Process, Process, String) {
+pub(crate) fn servers(home: &Home, settings: &str) -> (Process, Process, String) {
     let conf = home.file("namesrv.properties", "listenPort=0\nbindAddress=127.0.0.1\n");
     let mut namesrv = Process::start(&mut home.command(&["namesrv", "-c", &conf]));
     let line = namesrv.err_line("the NameServer listens");
