@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use ferrocket::blocking::{Wait, on_thread};
-//! use ferrocket::{Client, ConsumeResult, Message};
+//! use ferrocket::{Client, ConsumeResult, Message, MessageExt};
 //!
 //! fn main() -> ferrocket::Result<()> {
 //!     let client = Client::builder("127.0.0.1:9876").build()?;
@@ -12,7 +12,7 @@
 //!     let consumer = client
 //!         .push_consumer("billing")
 //!         .subscribe("Orders", "*")
-//!         .on_message(on_thread(|message| {
+//!         .on_message(on_thread(|message: MessageExt| {
 //!             println!("{}", message.msg_id);
 //!             ConsumeResult::Success
 //!         }))

@@ -31,7 +31,7 @@ pub(crate) struct State {
     /// Why nothing more is indexed until the store is reopened.
     broken: Option<String>,
     puts: usize,
-    /// Whether a crash left no file: then the whole log is to be indexed again.
+    /// Whether there is no file where there was one: then the whole log is to be indexed again.
     lost: bool,
 }
 
@@ -196,7 +196,8 @@ impl Index {
                 self.disk.remove_file(&path).map_err(OpenError::io("removing", &path))?;
             }
         }
-        state.lost = !clean && kept.is_empty();
+        // After a clean stop none means that there never was one, unless the checkpoint knows better.
+        state.lost = kept.is_empty() && (!clean || checkpoint > 0);
         state.files = kept;
         Ok(())
     }

@@ -103,7 +103,8 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     let time_of = |offset| parts.log.store_timestamp_at(offset, record::STORE_TIMESTAMP_LEN);
     parts.index.recover(clean, parts.times.index, synced, time_of)?;
 
-    let mut from = if clean { clean_start(parts, &starts) } else { crash_start(parts, &starts, synced) };
+    let start = if clean { clean_start(parts, &starts) } else { synced };
+    let mut from = index_start(parts, &starts, start);
     let end = loop {
         match scan(parts, &starts, from, clean)? {
             Stop::End(end) => break end,
@@ -156,12 +157,12 @@ fn flushed_start(parts: &Parts<'_>, starts: &[i64]) -> i64 {
     starts.iter().rev().copied().find(is_flushed).unwrap_or(first)
 }
 
-/// Where the scan begins after a crash: not behind the end of the index.
-fn crash_start(parts: &Parts<'_>, starts: &[i64], flushed: i64) -> i64 {
+/// Where the scan begins if the rest needs it from `start` on: not behind the end of the index.
+fn index_start(parts: &Parts<'_>, starts: &[i64], start: i64) -> i64 {
     let first = starts.first().copied().unwrap_or(0);
     match parts.index.end().filter(|_| parts.config.message_index_enable) {
-        Some(indexed) => flushed.min(segment_of(parts, indexed).max(first)),
-        None => flushed,
+        Some(indexed) => start.min(segment_of(parts, indexed).max(first)),
+        None => start,
     }
 }
 
