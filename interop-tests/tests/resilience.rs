@@ -607,13 +607,18 @@ impl Account {
         );
         assert_eq!(self.ledger.at_least_once(), Vec::<String>::new());
         assert_eq!(self.ledger.misplaced(), Vec::<String>::new());
-        assert_eq!(
-            self.after_stop,
-            Vec::<String>::new(),
-            "stopped in order, but not all was told the broker"
-        );
-        if mode == "orderly" {
-            assert_eq!(self.ledger.order_faults(), Vec::<String>::new());
+        if server == Server::Ours {
+            assert_eq!(self.after_stop, Vec::<String>::new(), "stopped in order, but not all was told");
+            if mode == "orderly" {
+                assert_eq!(self.ledger.order_faults(), Vec::<String>::new());
+            }
+        } else {
+            // Java's broker works on the requests of a connection side by side: the older offset that a pull
+            // carries may overwrite the last one, which was sent after it.
+            assert!(self.after_stop.len() <= 2 * PULL_BATCH, "came again: {:?}", self.after_stop);
+            if mode == "orderly" {
+                assert_eq!(self.ledger.first_order_faults(), Vec::<String>::new());
+            }
         }
         // The broker learns with each pull what was handled before it: what two pulls brought is at stake.
         let most = self.after_kill.values().max().copied().unwrap_or(0);
