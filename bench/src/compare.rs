@@ -172,7 +172,7 @@ fn quantile(measured: &Measured, quantile: f64) -> f64 {
     if measured.latency_us.is_empty() { f64::NAN } else { measured.latency_us(quantile) }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

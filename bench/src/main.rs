@@ -1,6 +1,7 @@
 //! Measures a Broker from outside, with frames on raw sockets and none of Ferrocket's client code, so that
-//! ours and Java's are measured alike. See `bench/README.md`.
+//! ours and Java's are measured alike; and what a send costs the clients. See `bench/README.md`.
 
+mod client;
 mod compare;
 mod end_to_end;
 mod measure;
@@ -35,6 +36,11 @@ enum Command {
     Compare(compare::Options),
     /// Starts our Broker and gives it very many topics and queues
     Scale(scale::Options),
+    /// What a send costs the client, ours and Java's 4.9.8 in turn
+    Client(client::Options),
+    /// One run of our client, for `client`
+    #[command(hide = true)]
+    ClientRun(client::Run),
 }
 
 /// One workload on one Broker.
@@ -79,6 +85,8 @@ fn main() -> ExitCode {
         Command::EndToEnd(load) => end_to_end::run(&load).map(|measured| print(&measured)),
         Command::Compare(options) => compare::run(&options),
         Command::Scale(options) => scale::run(&options),
+        Command::Client(options) => client::run(&options),
+        Command::ClientRun(run) => client::run_one(&run),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

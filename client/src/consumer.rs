@@ -147,6 +147,9 @@ pub(crate) struct Consumer {
     by_hand: Mutex<Option<BTreeSet<MessageQueue>>>,
     /// The queues that are ours. Changed by the keeper and by the shutdown after it; held for one step.
     queues: Mutex<BTreeMap<MessageQueue, Arc<Assigned>>>,
+    /// Queues whose lock a broker may have given us, listed before it is asked: a keeper that is stopped while it
+    /// takes or releases one must not leave it locked for a minute. Held for one look-up or change.
+    locks: Mutex<BTreeSet<MessageQueue>>,
     pub(crate) offsets: OffsetStore,
     stats: Mutex<Stats>,
     /// To the keeper, which alone touches stored offsets.
@@ -197,6 +200,7 @@ impl Consumer {
             subscriptions: Mutex::new(subscribed),
             by_hand: Mutex::new(by_hand),
             queues: Mutex::default(),
+            locks: Mutex::default(),
             offsets: OffsetStore::new(place),
             stats: Mutex::default(),
             commands,
@@ -395,6 +399,10 @@ impl Consumer {
         pull::run(Arc::clone(self), assigned, offset)
     }
 
+    pub(crate) fn locks(&self) -> MutexGuard<'_, BTreeSet<MessageQueue>> {
+        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Stops pulling, lets running handlers finish, stores the offsets, gives locks back and unregisters.
     pub(crate) async fn shutdown(&self) {
         self.ended
@@ -446,7 +454,8 @@ impl Consumer {
         let _ = self.store_offsets(pending, true).await;
         self.queues().clear();
         if self.is_locking() {
-            for (broker, queues) in by_broker(assigned.iter().map(|queue| queue.queue().clone())) {
+            let locks = std::mem::take(&mut *self.locks());
+            for (broker, queues) in by_broker(locks) {
                 if let Err(error) = self.calls.unlock(queues).await {
                     tracing::info!(group = %self.calls.group, %broker, %error, "locks are not given back, they run out");
                 }

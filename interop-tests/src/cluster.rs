@@ -79,14 +79,15 @@ impl Cluster {
         let tls = tls.unwrap_or_default();
         write(&folder.join("namesrv.conf"), &format!("listenPort={namesrv_port}\n{tls}"))?;
         // Short delay levels: consumption is retried after seconds, not after half a minute. A Java
-        // broker refuses sends that waited 200 ms, which on two cores they do.
+        // broker refuses sends that waited 200 ms, or while an append takes a second, which on two cores they do.
         let store = folder.join("store");
         let config = format!(
             "brokerClusterName=DefaultCluster\nbrokerName={BROKER_NAME}\nbrokerId=0\nbrokerIP1=127.0.0.1\n\
              namesrvAddr=127.0.0.1:{namesrv_port}\nlistenPort={broker_port}\nstorePathRootDir={store}\n\
              storePathCommitLog={store}/commitlog\nmappedFileSizeCommitLog=67108864\n\
              autoCreateTopicEnable=true\nautoCreateSubscriptionGroup=true\nflushDiskType=ASYNC_FLUSH\n\
-             waitTimeMillsInSendQueue=5000\nenablePropertyFilter=true\ntraceTopicEnable=true\n\
+             waitTimeMillsInSendQueue=5000\nosPageCacheBusyTimeOutMills=30000\n\
+             enablePropertyFilter=true\ntraceTopicEnable=true\n\
              messageDelayLevel=1s 1s 1s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s 2s\n\
              transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=2\n\
              transactionOpBatchInterval=500\n\
@@ -160,6 +161,24 @@ impl Cluster {
         }
         self.broker = start_broker(&self.workshop, self.broker_server, &self.folder, self.namesrv_port)?;
         self.wait_registered()
+    }
+
+    /// Kills both servers at once (SIGKILL).
+    pub fn kill(&mut self) {
+        self.broker.kill();
+        self.namesrv.kill();
+    }
+
+    /// Starts both again after [`Cluster::kill`], on the same ports and store. The Broker serves when this returns.
+    pub fn revive(&mut self) -> Result<(), String> {
+        self.namesrv = start_namesrv(&self.workshop, self.namesrv_server, &self.folder)?;
+        self.broker = start_broker(&self.workshop, self.broker_server, &self.folder, self.namesrv_port)?;
+        Ok(())
+    }
+
+    /// The Broker's process id.
+    pub fn broker_id(&self) -> u32 {
+        self.broker.id()
     }
 
     /// Starts the Broker anew, with `accounts` as its accounts' file.

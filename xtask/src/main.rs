@@ -21,6 +21,7 @@ Commands:
   quick             fmt, clippy and the Rust tests only
   interop [--all] [--only TEXT]
                     runs the compatibility matrix: its covering part, or all of it
+  soak              the resilience tests at full size and length: about an hour, and quiet cores
   dist              builds the release binary and its links into target/dist/bin
   budget            counts source lines and third-party crates, and fails above the limits
   docs              builds the book and the API documentation
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some("test") => test(),
         Some("quick") => quick(),
         Some("interop") => interop(&rest),
+        Some("soak") => soak(),
         Some("dist") => dist(),
         Some("budget") => budget::check(&root()),
         Some("docs") => docs(),
@@ -89,6 +91,7 @@ fn test() -> Result<(), Failure> {
     step("interop: examples", || interop_test("examples"))?;
     step("differential test", || interop_test("differential"))?;
     step("mqadmin", || interop_test("mqadmin"))?;
+    step("resilience", || interop_test("resilience"))?;
     step("interop: matrix", || interop_command(&["run"]))?;
     println!("\nall steps passed");
     Ok(())
@@ -170,6 +173,17 @@ fn interop(args: &[&str]) -> Result<(), Failure> {
         run.extend(["--write", "docs/src/compatibility-matrix.md"]);
     }
     interop_command(&run)
+}
+
+/// What CI runs scaled down.
+fn soak() -> Result<(), Failure> {
+    dist()?;
+    interop_command(&["setup"])?;
+    let test = ["test", "--release", "--package", "ferrocket-interop-tests", "--test", "resilience"];
+    Cmd::cargo(test.into_iter().chain(["--", "--nocapture", "--test-threads=1"]))
+        .env("FERROCKET_BIN", binary())
+        .env("FERROCKET_SOAK", "1")
+        .run()
 }
 
 fn interop_command(args: &[&str]) -> Result<(), Failure> {

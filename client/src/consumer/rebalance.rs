@@ -390,12 +390,28 @@ impl Consumer {
     /// Takes a queue and pulls it. Answers false if another consumer has it locked still.
     async fn take(self: &Arc<Self>, queue: &MessageQueue) -> Result<bool> {
         if self.is_locking() {
+            self.locks().insert(queue.clone());
             let locked = self.calls.lock(BTreeSet::from([queue.clone()])).await?;
             if !locked.contains(queue) {
+                self.locks().remove(queue);
                 tracing::info!(group = %self.calls.group, %queue, "the queue is locked by another consumer still");
                 return Ok(false);
             }
         }
+        let (stored, offset) = match self.first_offset(queue).await {
+            Ok(found) => found,
+            Err(error) => {
+                // It may be another's with the next division.
+                self.unlock(queue).await;
+                return Err(error);
+            }
+        };
+        self.begin(queue, stored, offset, false);
+        Ok(true)
+    }
+
+    /// The stored offset of a queue, and the one to begin at.
+    async fn first_offset(&self, queue: &MessageQueue) -> Result<(Option<i64>, i64)> {
         let stored = self.stored_offset(queue).await?;
         let offset = match stored {
             Some(offset) => offset,
@@ -410,8 +426,20 @@ impl Consumer {
                 }
             }
         };
-        self.begin(queue, stored, offset, false);
-        Ok(true)
+        Ok((stored, offset))
+    }
+
+    /// Gives the lock on a queue back, if there is one.
+    async fn unlock(&self, queue: &MessageQueue) {
+        if !self.is_locking() {
+            return;
+        }
+        match self.calls.unlock(BTreeSet::from([queue.clone()])).await {
+            Ok(()) => drop(self.locks().remove(queue)),
+            Err(error) => {
+                tracing::info!(group = %self.calls.group, %queue, %error, "the lock is not given back, it runs out");
+            }
+        }
     }
 
     /// Pulls a queue from an offset on. Only the keeper calls it.
@@ -487,11 +515,7 @@ impl Consumer {
             }
         }
         tracing::info!(group = %self.calls.group, %queue, "the queue is given up");
-        if self.is_locking()
-            && let Err(error) = self.calls.unlock(BTreeSet::from([queue.clone()])).await
-        {
-            tracing::info!(group = %self.calls.group, %queue, %error, "the lock is not given back, it runs out");
-        }
+        self.unlock(queue).await;
     }
 
     /// Stores another offset for a queue and takes it anew.
@@ -566,7 +590,9 @@ impl Consumer {
     /// Asks every broker to lock our queues on it again. What is refused is not consumed until it is granted.
     async fn renew_locks(&self) {
         let queues: Vec<MessageQueue> = self.queues().keys().cloned().collect();
-        for (broker, queues) in by_broker(queues) {
+        for (broker, mut queues) in by_broker(queues) {
+            // One that was given up while another broker was asked must not be locked again.
+            queues.retain(|queue| self.queues().contains_key(queue));
             let asked_ms = now_ms();
             let locked = match self.calls.lock(queues.clone()).await {
                 Ok(locked) => locked,

@@ -328,6 +328,21 @@ async fn orderly_queues_wait_for_failures() {
         .await;
 }
 
+/// A consumer that is stopped while it takes a queue gives the lock back that it has already: the next one does not
+/// have to wait for a minute.
+#[tokio::test]
+async fn a_lock_is_given_back_when_the_queue_was_not_taken_yet() {
+    let world = World::new().await;
+    world.broker.state.lock().unwrap().ignore_offset_query = true;
+    let builder = world.consumer().on_message_orderly(|_: MessageExt| async {});
+    let starting = tokio::spawn(builder.start());
+    world.broker.wait_for(RequestCode::QueryConsumerOffset, 1).await;
+    assert_eq!(world.broker.state.lock().unwrap().locks.len(), 1);
+    let consumer = starting.await.unwrap().unwrap();
+    consumer.shutdown().await;
+    assert!(world.broker.state.lock().unwrap().locks.is_empty());
+}
+
 /// An orderly message out of attempts goes to the retry topic, where the broker makes a dead letter of it.
 #[tokio::test]
 async fn orderly_messages_run_out_of_attempts() {

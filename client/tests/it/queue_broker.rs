@@ -41,6 +41,8 @@ pub(crate) struct State {
     pub(crate) ignore_send_back: bool,
     /// Whether sends (310) are refused.
     pub(crate) refuse_send: bool,
+    /// Whether questions for stored offsets (14) are never answered.
+    pub(crate) ignore_offset_query: bool,
     pub(crate) connections: Vec<Connection>,
 }
 
@@ -219,6 +221,7 @@ impl State {
                 }
                 return reply;
             }
+            RequestCode::QueryConsumerOffset if self.ignore_offset_query => return None,
             RequestCode::QueryConsumerOffset => {
                 let header = QueryConsumerOffsetHeader::decode(fields).unwrap();
                 match self.offsets.get(&(header.topic, header.queue_id)) {

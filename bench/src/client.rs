@@ -1,0 +1,193 @@
+//! What a send costs the client, ours and Java's 4.9.8 on the same Broker: CPU time of the client's process, user and
+//! system, in runs that alternate. Each run is a process of its own; the JVM's compilers and collector count.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+use ferrocket::admin::TopicConfig;
+use ferrocket::{Client, Message, PendingSend, Producer};
+use ferrocket_interop_tests::cluster::Cluster;
+use ferrocket_interop_tests::matrix::Server;
+use ferrocket_interop_tests::setup::Workshop;
+use tokio::runtime::Runtime;
+
+use crate::compare::median;
+use crate::measure::cpu_time;
+
+const TOPIC: &str = "ClientBench";
+const QUEUES: i32 = 4;
+/// `PERM_READ | PERM_WRITE`.
+const PERM: i32 = 6;
+
+/// Options of `client`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Pairs of runs of each workload
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// Divides all message counts, to see quickly that everything runs
+    #[arg(long, default_value_t = 1)]
+    scale_down: u64,
+    /// On Java 4.9.7's servers instead of ours
+    #[arg(long)]
+    java_servers: bool,
+}
+
+/// One run of our client, in a process that does nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    namesrv: String,
+    messages: u64,
+    warm_up: u64,
+    /// Messages under way; 1 sends synchronously
+    window: usize,
+    body_size: usize,
+}
+
+struct Workload {
+    name: &'static str,
+    messages: u64,
+    /// Enough for Java's compilers.
+    warm_up: u64,
+    window: usize,
+}
+
+const BODY_LEN: usize = 1024;
+const WORKLOADS: [Workload; 2] = [
+    Workload { name: "synchronous, 1 KiB", messages: 60_000, warm_up: 60_000, window: 1 },
+    Workload { name: "pipelined, 1 KiB, window 256", messages: 400_000, warm_up: 400_000, window: 256 },
+];
+
+/// Runs all pairs and prints a table of medians.
+pub(crate) fn run(options: &Options) -> Result<(), String> {
+    let workshop = Workshop::find()?;
+    let folder = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
+    let server = if options.java_servers { Server::Java49 } else { Server::Ours };
+    let cluster = Cluster::start(&workshop, server, server, folder.path())?;
+    let namesrv = cluster.namesrv_address();
+    create_topic(&namesrv)?;
+    cluster.wait_route(TOPIC)?;
+    println!(
+        "| sends (servers: {}) | ours, us of CPU | Java 4.9.8, us of CPU | ratio |\n|---|---|---|---|",
+        server.label()
+    );
+    for workload in &WORKLOADS {
+        let (mut ours, mut javas, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for pair in 0..options.pairs.max(1) {
+            let our_run = || cpu_us(our_command(&namesrv, workload, options)?, workload, options);
+            let java_run =
+                || cpu_us(java_command(&workshop, &namesrv, workload, options)?, workload, options);
+            // Java, ours, ours, Java, …: what one run leaves behind must not always meet the same other.
+            let (our, java) = if pair % 2 == 0 {
+                let java = java_run()?;
+                (our_run()?, java)
+            } else {
+                (our_run()?, java_run()?)
+            };
+            eprintln!("{}: ours {our:.2} us, Java {java:.2} us", workload.name);
+            ours.push(our);
+            javas.push(java);
+            ratios.push(our / java);
+        }
+        let low = ratios.iter().copied().fold(f64::MAX, f64::min);
+        let high = ratios.iter().copied().fold(0.0, f64::max);
+        let [ours, javas, ratio] = [ours, javas, ratios].map(|values| median(values.into_iter()));
+        println!("| {} | {ours:.2} | {javas:.2} | {ratio:.2} [{low:.2} .. {high:.2}] |", workload.name);
+    }
+    Ok(())
+}
+
+fn create_topic(namesrv: &str) -> Result<(), String> {
+    let runtime = Runtime::new().map_err(|error| format!("a runtime: {error}"))?;
+    let client = Client::builder(namesrv).build().map_err(|error| error.to_string())?;
+    let topic = TopicConfig::new(TOPIC, QUEUES, QUEUES, PERM);
+    runtime.block_on(client.admin().create_topic(&topic)).map_err(|error| error.to_string())
+}
+
+fn counts(workload: &Workload, options: &Options) -> [u64; 2] {
+    [workload.messages, workload.warm_up].map(|count| (count / options.scale_down.max(1)).max(100))
+}
+
+fn our_command(namesrv: &str, workload: &Workload, options: &Options) -> Result<Command, String> {
+    let here: PathBuf = std::env::current_exe().map_err(|error| format!("this program: {error}"))?;
+    let [messages, warm_up] = counts(workload, options);
+    let mut command = Command::new(here);
+    command.args(["client-run", namesrv, &messages.to_string(), &warm_up.to_string()]);
+    command.args([workload.window.to_string(), BODY_LEN.to_string()]);
+    Ok(command)
+}
+
+fn java_command(
+    workshop: &Workshop,
+    namesrv: &str,
+    workload: &Workload,
+    options: &Options,
+) -> Result<Command, String> {
+    let [messages, warm_up] = counts(workload, options);
+    let mut command = Command::new("java");
+    // Compiled as it starts: one file.
+    command.args(["-Xms512m", "-Xmx512m", "-Drocketmq.client.logUseSlf4j=true", "-cp"]);
+    command.arg(workshop.class_path("client-4.9.8")?);
+    command.arg(workshop.peers.join("java/ClientBench.java"));
+    command.args([namesrv, TOPIC, &messages.to_string(), &warm_up.to_string()]);
+    command.args([workload.window.to_string(), BODY_LEN.to_string()]);
+    Ok(command)
+}
+
+/// Runs one client and returns the microseconds of CPU time for a message.
+fn cpu_us(mut command: Command, workload: &Workload, options: &Options) -> Result<f64, String> {
+    let output = command.output().map_err(|error| format!("{}: {error}", workload.name))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let words = text.lines().find_map(|line| line.strip_prefix("cpu\t"));
+    let (nanos, failed) = words.and_then(|words| words.split_once('\t')).ok_or_else(|| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        format!("{} ended with {}: {text}{errors}", workload.name, output.status)
+    })?;
+    let nanos: f64 = nanos.parse().map_err(|error| format!("{nanos}: {error}"))?;
+    if failed != "0" {
+        eprintln!("{}: {failed} sends failed", workload.name);
+    }
+    Ok(nanos / 1000.0 / counts(workload, options)[0] as f64)
+}
+
+/// One run of our client: what [`cpu_us`] starts.
+pub(crate) fn run_one(run: &Run) -> Result<(), String> {
+    let runtime = Runtime::new().map_err(|error| format!("a runtime: {error}"))?;
+    runtime.block_on(measure(run)).map_err(|error| error.to_string())
+}
+
+async fn measure(run: &Run) -> Result<(), Box<dyn std::error::Error>> {
+    let client = Client::builder(&run.namesrv).build()?;
+    let producer = client.producer("client-bench-ours").start().await?;
+    send(&producer, run, run.warm_up).await?;
+    let before = cpu_time(std::process::id())?;
+    send(&producer, run, run.messages).await?;
+    let cpu = cpu_time(std::process::id())?.saturating_sub(before);
+    println!("cpu\t{}\t0", cpu.as_nanos());
+    Ok(client.shutdown().await?)
+}
+
+async fn send(producer: &Producer, run: &Run, count: u64) -> ferrocket::Result<()> {
+    // Shared by all messages, as a program would share what it sends again and again.
+    let body = bytes::Bytes::from(vec![0; run.body_size]);
+    let mut under_way: VecDeque<PendingSend> = VecDeque::with_capacity(run.window);
+    for _ in 0..count {
+        let message = Message::new(TOPIC, body.clone());
+        if run.window == 1 {
+            let _receipt = producer.send(message).await?;
+            continue;
+        }
+        if under_way.len() >= run.window
+            && let Some(oldest) = under_way.pop_front()
+        {
+            let _receipt = oldest.await?;
+        }
+        under_way.push_back(producer.enqueue(message).await?);
+    }
+    for pending in under_way {
+        let _receipt = pending.await?;
+    }
+    Ok(())
+}
