@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
-use ferrocket_remoting::Dialer;
+use ferrocket_remoting::{Connection, Dialer};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -412,6 +412,16 @@ impl Client {
             self.shared.dialer.retire(addr);
         }
         Ok(reply)
+    }
+
+    /// After a call that was not answered in time: if not a word has come since, the connection may lead nowhere,
+    /// which sends alone would take many minutes to notice, and the next call dials anew. One to a peer that is
+    /// merely slow stays: others wait for their answers on it.
+    fn forget_if_silent(&self, addr: &str, error: &Error, asked: Instant) {
+        let is_silent = |connection: Connection| connection.silent() >= asked.elapsed();
+        if error.kind() == ErrorKind::Timeout && self.dialer().existing(addr).is_none_or(is_silent) {
+            self.dialer().forget(addr);
+        }
     }
 
     /// One call within `mqClientApiTimeout`; an answer with another code than success is an error.

@@ -105,6 +105,8 @@ pub(crate) struct Link {
     opened_at: Instant,
     /// When bytes last went either way, in milliseconds after `opened_at`.
     active_ms: AtomicU64,
+    /// When bytes last came from the peer, in milliseconds after `opened_at`.
+    heard_ms: AtomicU64,
     /// Whether a whole frame has come.
     pub(crate) framed: AtomicBool,
 }
@@ -122,6 +124,12 @@ impl Link {
     /// Notes that bytes went either way.
     pub(crate) fn note_activity(&self) {
         self.active_ms.store(self.opened_at.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Notes that bytes came from the peer.
+    pub(crate) fn note_heard(&self) {
+        self.note_activity();
+        self.heard_ms.store(self.active_ms.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     pub(crate) fn add_pending(&self, bytes: usize) {
@@ -174,6 +182,7 @@ impl Connection {
             gone: Notify::new(),
             opened_at: Instant::now(),
             active_ms: AtomicU64::new(0),
+            heard_ms: AtomicU64::new(0),
             framed: AtomicBool::new(false),
             config,
             totals,
@@ -302,8 +311,16 @@ impl Connection {
 
     /// How long ago bytes went either way.
     pub(crate) fn idle(&self) -> Duration {
-        let active = Duration::from_millis(self.link.active_ms.load(Ordering::Relaxed));
-        self.link.opened_at.elapsed().saturating_sub(active)
+        self.since(&self.link.active_ms)
+    }
+
+    /// How long ago bytes came from the peer, or how long it has been connected without a word.
+    pub fn silent(&self) -> Duration {
+        self.since(&self.link.heard_ms)
+    }
+
+    fn since(&self, ms: &AtomicU64) -> Duration {
+        self.link.opened_at.elapsed().saturating_sub(Duration::from_millis(ms.load(Ordering::Relaxed)))
     }
 
     /// How long a peer that has not sent one whole frame has been connected.

@@ -221,7 +221,7 @@ impl Driver {
     /// Decodes and handles what has been read; true when whole frames are left for another round.
     fn round(&mut self) -> Result<bool, End> {
         let link = &self.connection.link;
-        link.note_activity();
+        link.note_heard();
         let mut requests = Vec::new();
         let mut decoded = 0;
         let mut broken = None;

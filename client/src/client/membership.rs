@@ -223,12 +223,10 @@ impl Client {
         for addr in addrs {
             let (client, request) = (self.clone(), request.clone());
             calls.spawn(async move {
+                let asked = Instant::now();
                 let Err(error) = client.call_ok(&addr, request).await else { return };
                 tracing::info!(%addr, %error, "{what} failed");
-                if error.kind() == ErrorKind::Timeout {
-                    // The connection may lead nowhere, which sends alone would take many minutes to notice.
-                    client.dialer().forget(&addr);
-                }
+                client.forget_if_silent(&addr, &error, asked);
             });
         }
         calls.join_all().await;

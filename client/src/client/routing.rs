@@ -70,6 +70,7 @@ impl Client {
         let timeout = self.shared.config.mq_client_api_timeout;
         let mut last = None;
         for addr in self.shared.name_servers.candidates() {
+            let asked = Instant::now();
             match self.call(&addr, request.clone(), timeout).await {
                 Ok(reply) => {
                     self.shared.name_servers.keep(&addr);
@@ -78,10 +79,7 @@ impl Client {
                 Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
                 Err(error) => {
                     tracing::debug!(%addr, %error, "NameServer does not answer");
-                    if error.kind() == ErrorKind::Timeout {
-                        // The connection may lead nowhere: the next call dials anew.
-                        self.shared.dialer.forget(&addr);
-                    }
+                    self.forget_if_silent(&addr, &error, asked);
                     last = Some(error);
                 }
             }

@@ -11,13 +11,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::cluster::{Server, builder, name_server, name_server_for, route, send_header};
+use crate::cluster::{Server, Take, builder, name_server, name_server_for, route, send_header, stored};
 use crate::queue_broker::QueueBroker;
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
 
 fn heartbeat(request: &RemotingCommand) -> HeartbeatData {
     fastjson::from_slice(&request.body).unwrap()
+}
+
+/// A broker too slow for heartbeats keeps its connection while it answers anything; one that is silent is dialled anew.
+#[tokio::test]
+async fn only_silent_connections_are_given_up() {
+    let broker = Server::start(|request| match request.request_code() {
+        Some(RequestCode::HeartBeat) => Take::Silence,
+        _ => Take::Reply(stored(request)),
+    })
+    .await;
+    let data = route(&[("a", broker.addr, 1)]);
+    let names = name_server(move |_| Some(data.clone())).await;
+    let second = Duration::from_secs(1);
+    let client =
+        builder(&names).mq_client_api_timeout(second).heartbeat_broker_interval(second).build().unwrap();
+    let producer = client.producer("g").start().await.unwrap();
+    while broker.seen(RequestCode::HeartBeat).len() < 2 {
+        assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+    }
+    assert_eq!(broker.connections().len(), 1);
+    let beats = broker.seen(RequestCode::HeartBeat).len();
+    broker.wait_for(RequestCode::HeartBeat, beats + 2).await;
+    assert!(broker.connections().len() > 1);
+    client.shutdown().await.unwrap();
 }
 
 /// In a namespace the cluster sees `ns%name` for topics and groups and the program sees bare names, in receipts,
