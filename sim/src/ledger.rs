@@ -7,6 +7,8 @@ use ferrocket_protocol::RecordView;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_store::{GetLimits, GetStatus, Store};
 
+use crate::broker::SEGMENT_LEN;
+
 /// How a broker went down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Down {
@@ -137,7 +139,15 @@ impl Ledger {
     /// are messages whose append had failed.
     pub(crate) fn reopened(&mut self, store: &Store, down: Down, keys: &BTreeSet<String>) {
         let end = store.max_physical_offset();
-        assert!(end >= self.flushed, "the log ends at {end}, {} was on the disk", self.flushed);
+        // A blank at the end of the last segment is on the disk, and is no message: where a full disk refused the next
+        // segment, the log ends before it.
+        let before_blank = self.flushed % SEGMENT_LEN == 0 && end > self.flushed - SEGMENT_LEN;
+        assert!(
+            end >= self.flushed || before_blank,
+            "the log ends at {end}, {} was on the disk",
+            self.flushed
+        );
+        self.flushed = self.flushed.min(end);
         let mut records = 0;
         for (queue, state) in &mut self.queues {
             let found = contents(store, queue);
@@ -214,7 +224,7 @@ fn log_records(store: &Store) -> usize {
                 records += 1;
                 at += record.len() as i64;
             }
-            None => at += crate::broker::SEGMENT_LEN - at % crate::broker::SEGMENT_LEN,
+            None => at += SEGMENT_LEN - at % SEGMENT_LEN,
         }
     }
     records
