@@ -18,7 +18,7 @@ use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::config::UNIT_LEN;
-use crate::disk::{read_full, rewrite, write_full};
+use crate::disk::{read_full, rewrite, sync_for_good, write_full};
 use crate::record;
 use crate::segments::Segments;
 
@@ -128,7 +128,7 @@ impl Files {
     fn sync(&mut self) -> io::Result<()> {
         for start in std::mem::take(&mut self.unsynced) {
             if let Some((_, file)) = self.segments.file_of(start)? {
-                file.sync()?;
+                sync_for_good(&*file)?;
             }
         }
         if std::mem::take(&mut self.unsynced_names) { self.segments.sync_names() } else { Ok(()) }

@@ -106,6 +106,12 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Waits for what the system will not be asked to write again. A sync that finds no room is then no reason to try
+/// later: what it could not write counts as written from then on, and is lost.
+pub(crate) fn sync_for_good(file: &dyn DiskFile) -> io::Result<()> {
+    file.sync().map_err(|error| if is_full(&error) { io::Error::other(error) } else { error })
+}
+
 /// Fills `buffer` from `offset`; the file ending before is an error.
 pub(crate) fn read_full(file: &dyn DiskFile, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !buffer.is_empty() {

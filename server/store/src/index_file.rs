@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{DiskFile, read_full, write_full};
+use crate::disk::{DiskFile, read_full, sync_for_good, write_full};
 
 pub(crate) const HEADER_LEN: usize = 40;
 pub(crate) const SLOT_LEN: usize = 4;
@@ -172,9 +172,9 @@ impl Round {
             write_full(&*self.file, page, *at)?;
         }
         if let Some(header) = &self.header {
-            self.file.sync()?;
+            sync_for_good(&*self.file)?;
             write_full(&*self.file, header, 0)?;
-            self.file.sync()?;
+            sync_for_good(&*self.file)?;
         }
         Ok(())
     }

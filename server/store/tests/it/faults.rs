@@ -62,6 +62,32 @@ fn a_failed_sync_is_made_good_at_the_next_start() {
     }
 }
 
+/// A sync that fails for want of room is a failed sync: what it was to write is not on the disk when a later one
+/// succeeds.
+#[test]
+fn a_sync_without_room_is_no_full_disk() {
+    for seed in 0..80 {
+        let world = World::new().sync_flush();
+        let store = world.open();
+        let body = |number: i32| format!("{number:03}{}", "x".repeat(100));
+        for number in 0..150 {
+            world.clock.advance(1_000);
+            send(&store, "A", 0, &body(number));
+            // Written out, and not synced.
+            store.keep_house(false).unwrap();
+        }
+        store.flush().unwrap();
+        world.disk.inject(Call::Sync, seed % 8 + 1, Fault::Fail(ErrorKind::StorageFull));
+        // Where that was no failure, the second round is to make it good.
+        let _: [Result<(), StoreError>; 2] = [(); 2].map(|()| store.keep_house(true));
+        store.abandon();
+        world.disk.reboot(seed);
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0).len(), 150, "seed {seed}");
+        assert_eq!(indexed(&store), 150, "seed {seed}");
+    }
+}
+
 /// After the clock was set back by days, the checkpoint's time does not vouch for what is stored then: not when the
 /// power goes, nor when a sync of the next start fails besides.
 #[test]
