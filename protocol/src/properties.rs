@@ -176,7 +176,12 @@ impl Properties {
 
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
+        self.text_of(name).map(|value| &**value)
+    }
+
+    /// The same, as a text to share.
+    pub fn text_of(&self, name: &str) -> Option<&Text> {
+        self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| value)
     }
 
     /// Sets `name`, replacing an older value in its place.

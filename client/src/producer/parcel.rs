@@ -201,13 +201,11 @@ impl Parcel {
     }
 
     /// The unique keys, comma separated.
-    pub(crate) fn msg_id(&self) -> String {
-        let id = |message: &Message| {
-            message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(str::to_owned)
-        };
+    pub(crate) fn msg_id(&self) -> Text {
+        let id = |message: &Message| message.property_text(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).cloned();
         match &self.messages[..] {
             [only] => id(only).unwrap_or_default(),
-            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR),
+            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR).into(),
         }
     }
 
@@ -366,7 +364,7 @@ mod tests {
         assert_eq!(entries[1].body, "b");
         assert_eq!(properties::get(&entries[1].properties, "TAGS"), Some("y"));
         let ids: Vec<_> = entries.iter().filter_map(|e| properties::get(&e.properties, "UNIQ_KEY")).collect();
-        assert_eq!(ids.join(","), parcel.msg_id());
+        assert_eq!(ids.join(","), *parcel.msg_id());
     }
 
     /// A refused batch gives all its messages back; the limit counts the encoded batch.
