@@ -552,7 +552,7 @@ impl Shared {
                 break;
             };
             journey.plan.attempt(&queue.broker_name);
-            let result = self.attempt(&journey.parcel, &queue, millis(left)).await;
+            let result = self.attempt(&journey, &queue, millis(left)).await;
             self.record(&queue.broker_name, now, result.is_err());
             match result {
                 Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
@@ -605,11 +605,17 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
-        let addr = self.master(parcel.topic(), queue, timeout).await?;
-        let topic = self.client.unwrapped(parcel.topic());
+    async fn attempt(
+        &self,
+        journey: &Journey,
+        queue: &MessageQueue,
+        timeout: Duration,
+    ) -> Result<SendResult> {
+        let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
+        let addr = self.master(wire_topic, queue, timeout).await?;
+        let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
-        let request = parcel.request(queue, &self.packing, &self.client, began_ms);
+        let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
         let body_len = request.body.len();
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
@@ -635,7 +641,7 @@ impl Shared {
         let parcel = &journey.parcel;
         let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = self.master(parcel.topic(), queue, left).await?;
-        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
         let sent = match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {
