@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 /// Sends that are measured together.
 const SENDS: u64 = 1_000;
 /// What one awaited send may cost.
-const SEND_MAX: u64 = 5;
+const SEND_MAX: u64 = 3;
 /// What one of many queued sends may cost.
 const ENQUEUE_MAX: u64 = 5;
 
