@@ -19,7 +19,7 @@ const SENDS: u64 = 1_000;
 /// What one awaited send may cost.
 const SEND_MAX: u64 = 3;
 /// What one of many queued sends may cost.
-const ENQUEUE_MAX: u64 = 5;
+const ENQUEUE_MAX: u64 = 4;
 
 /// A NameServer and a Broker in one: knows every topic, stores every message.
 struct Server(SocketAddr);
