@@ -371,7 +371,7 @@ impl Client {
     }
 
     /// A new unique key for a message.
-    pub(crate) fn next_message_id(&self) -> String {
+    pub(crate) fn next_message_id(&self) -> Text {
         self.shared.ids.next(now_ms())
     }
 

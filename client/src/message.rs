@@ -159,6 +159,10 @@ impl Message {
         self.properties.get(name)
     }
 
+    pub(crate) fn property_text(&self, name: &str) -> Option<&Text> {
+        self.properties.text_of(name)
+    }
+
     /// All properties in the order they were set.
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> {
         self.properties.iter()

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ferrocket_protocol::Text;
 use ferrocket_protocol::message_id::UniqueKeys;
 
 const DAY_MS: i64 = 86_400_000;
@@ -43,7 +44,7 @@ impl MessageIds {
     }
 
     /// The next id: 32 digits, or 56 with an IPv6 address.
-    pub(crate) fn next(&self, now_ms: i64) -> String {
+    pub(crate) fn next(&self, now_ms: i64) -> Text {
         let mut month = self.month.lock().unwrap_or_else(PoisonError::into_inner);
         if now_ms >= month.1 {
             *month = keys_of_month(self.ip, now_ms);

@@ -9,16 +9,16 @@
 //! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::{self, Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::client::{Client, Template};
@@ -350,17 +350,13 @@ impl Producer {
             let _ = tokio::time::timeout(millis(left), shared.client.dialer().connection(&addr)).await;
         }
         journey.first = Some(queue);
-        let (outcome, receipt) = oneshot::channel();
         let owner = Arc::clone(shared);
-        let mut sending = Box::pin(async move {
-            let result = owner.travel(journey).await;
-            // Nobody may be waiting any more.
-            let _ = outcome.send(result);
-        });
-        if poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await.is_pending() {
-            tokio::spawn(sending);
-        }
-        Ok(PendingSend { receipt })
+        let mut sending = Box::pin(async move { owner.travel(journey).await });
+        let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+        Ok(PendingSend(match first {
+            Poll::Ready(result) => Receipt::Here(Box::new(future::ready(result))),
+            Poll::Pending => Receipt::OnItsWay(tokio::spawn(sending)),
+        }))
     }
 
     /// Sends a message and waits for nothing but room in the connection. It may get lost.
@@ -447,17 +443,26 @@ impl fmt::Debug for Producer {
 /// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
 #[derive(Debug)]
 #[must_use = "without awaiting it nobody learns whether the message was stored"]
-pub struct PendingSend {
-    receipt: oneshot::Receiver<Result<SendResult>>,
+pub struct PendingSend(Receipt);
+
+#[derive(Debug)]
+enum Receipt {
+    /// Rare: the first attempt failed at once, and was the last.
+    Here(Box<future::Ready<Result<SendResult>>>),
+    OnItsWay(JoinHandle<Result<SendResult>>),
 }
 
 impl Future for PendingSend {
     type Output = Result<SendResult>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // The sender goes without a word only when the runtime is torn down.
-        let outcome = ready!(Pin::new(&mut self.receipt).poll(cx));
-        Poll::Ready(outcome.unwrap_or_else(|_| Err(Error::closed("the runtime"))))
+        match &mut self.0 {
+            Receipt::Here(receipt) => Pin::new(receipt).poll(cx),
+            // The task goes without a word only when the runtime is torn down.
+            Receipt::OnItsWay(task) => Pin::new(task)
+                .poll(cx)
+                .map(|ended| ended.unwrap_or_else(|_| Err(Error::closed("the runtime")))),
+        }
     }
 }
 
@@ -552,7 +557,7 @@ impl Shared {
                 break;
             };
             journey.plan.attempt(&queue.broker_name);
-            let result = self.attempt(&journey.parcel, &queue, millis(left)).await;
+            let result = self.attempt(&journey, &queue, millis(left)).await;
             self.record(&queue.broker_name, now, result.is_err());
             match result {
                 Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
@@ -605,11 +610,17 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, parcel: &Parcel, queue: &MessageQueue, timeout: Duration) -> Result<SendResult> {
-        let addr = self.master(parcel.topic(), queue, timeout).await?;
-        let topic = self.client.unwrapped(parcel.topic());
+    async fn attempt(
+        &self,
+        journey: &Journey,
+        queue: &MessageQueue,
+        timeout: Duration,
+    ) -> Result<SendResult> {
+        let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
+        let addr = self.master(wire_topic, queue, timeout).await?;
+        let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
-        let request = parcel.request(queue, &self.packing, &self.client, began_ms);
+        let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
         let body_len = request.body.len();
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
@@ -635,7 +646,7 @@ impl Shared {
         let parcel = &journey.parcel;
         let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = self.master(parcel.topic(), queue, left).await?;
-        let request = parcel.request(queue, &self.packing, &self.client, now_ms());
+        let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
         let sent = match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {

@@ -73,6 +73,11 @@ impl TopicRoute {
         Self { is_template: true, ..Self::new(topic, data) }
     }
 
+    /// The topic.
+    pub(crate) fn topic(&self) -> &Text {
+        &self.topic
+    }
+
     /// Queues to write to, ordered by broker name and queue id.
     pub(crate) fn publish_queues(&self) -> &[MessageQueue] {
         &self.publish

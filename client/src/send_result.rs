@@ -64,19 +64,19 @@ pub struct SendResult {
     /// How safe the message is.
     pub status: SendStatus,
     /// The client's own id of the message (`UNIQ_KEY`); for a batch all of them, comma separated.
-    pub msg_id: String,
+    pub msg_id: Text,
     /// The broker's id: its address and the place in its CommitLog; for a batch comma separated.
-    pub offset_msg_id: String,
+    pub offset_msg_id: Text,
     /// The queue the message stands in.
     pub message_queue: MessageQueue,
     /// Its number in that queue; for a batch that of the first message.
     pub queue_offset: i64,
     /// The transaction the broker opened, if any.
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<Text>,
     /// Takes a delayed message back, see [`Producer::recall`](crate::Producer::recall). Brokers from 5.3 on give it.
-    pub recall_handle: Option<String>,
+    pub recall_handle: Option<Text>,
     /// The broker's region, for message traces.
-    pub region_id: String,
+    pub region_id: Text,
     /// Whether the broker wants message traces.
     pub trace_on: bool,
 }
@@ -92,9 +92,11 @@ impl SendResult {
         if count == 1 {
             return vec![self];
         }
+        let part =
+            |ids: &Text, at| ids.split(',').nth(at).map_or_else(|| ids.clone(), |id| ids.slice_ref(id));
         let one = |at: usize| Self {
-            msg_id: self.msg_id.split(',').nth(at).unwrap_or(&self.msg_id).to_owned(),
-            offset_msg_id: self.offset_msg_id.split(',').nth(at).unwrap_or(&self.offset_msg_id).to_owned(),
+            msg_id: part(&self.msg_id, at),
+            offset_msg_id: part(&self.offset_msg_id, at),
             queue_offset: self.queue_offset + at as i64,
             ..self.clone()
         };
@@ -107,7 +109,7 @@ impl SendResult {
         addr: &str,
         topic: &Text,
         broker_name: &Text,
-        msg_id: String,
+        msg_id: Text,
     ) -> Result<Self> {
         let Some(status) = SendStatus::from_code(reply.response_code()) else {
             return Err(Error::broker(reply.response_code(), reply.remark.as_deref(), addr));
@@ -118,16 +120,16 @@ impl SendResult {
         Ok(Self {
             status,
             msg_id,
-            offset_msg_id: header.msg_id.to_string(),
+            offset_msg_id: header.msg_id,
             message_queue: MessageQueue {
                 topic: topic.clone(),
                 broker_name: broker_name.clone(),
                 queue_id: header.queue_id,
             },
             queue_offset: header.queue_offset,
-            transaction_id: header.transaction_id.map(|id| id.to_string()),
-            recall_handle: header.recall_handle.map(|handle| handle.to_string()),
-            region_id: region.map_or(DEFAULT_REGION, |region| region).to_owned(),
+            transaction_id: header.transaction_id,
+            recall_handle: header.recall_handle,
+            region_id: region.cloned().unwrap_or(Text::from_static(DEFAULT_REGION)),
             trace_on: reply.ext_fields.get(names::TRACE_SWITCH).is_none_or(|on| **on != *"false"),
         })
     }
@@ -196,10 +198,10 @@ mod tests {
     fn region_and_trace_switch() {
         let mut reply = reply(ResponseCode::SUCCESS);
         let result = read(&reply).unwrap();
-        assert_eq!((result.region_id.as_str(), result.trace_on), ("DefaultRegion", true));
+        assert_eq!((&*result.region_id, result.trace_on), ("DefaultRegion", true));
         reply.ext_fields.push("MSG_REGION", "R1");
         reply.ext_fields.push("TRACE_ON", "false");
         let result = read(&reply).unwrap();
-        assert_eq!((result.region_id.as_str(), result.trace_on), ("R1", false));
+        assert_eq!((&*result.region_id, result.trace_on), ("R1", false));
     }
 }

@@ -322,7 +322,7 @@ pub(crate) enum ConsumeReturnType {
 /// A listener's call that is being traced.
 #[derive(Debug)]
 pub(crate) struct Consuming {
-    request_id: String,
+    request_id: Text,
     group: Text,
     began_ms: i64,
     /// All messages of the call, those without trace among them.
@@ -344,7 +344,7 @@ pub(crate) fn consume_before(client: &Client, group: &Text, messages: &[MessageE
 fn before_record(
     group: &Text,
     messages: &[MessageExt],
-    request_id: String,
+    request_id: Text,
     now_ms: i64,
 ) -> Option<(Consuming, Traced)> {
     let traced = || messages.iter().filter(|message| message.property(names::TRACE_SWITCH) != Some("false"));

@@ -70,7 +70,7 @@ async fn messages_are_found() {
     assert_eq!(by_unique_key(&sent.msg_id).await.unwrap().unwrap().body, "sent");
     assert!(by_unique_key("0".repeat(32).as_str()).await.unwrap().is_none());
 
-    let id = paid.offset_msg_id.as_str();
+    let id = &*paid.offset_msg_id;
     let viewed = admin.view_message("Orders", id).await.unwrap();
     assert_eq!((&viewed.body[..], &*viewed.msg_id), (&b"paid"[..], &*paid.msg_id));
     let error = admin.view_message("Orders", "o-1").await.unwrap_err();

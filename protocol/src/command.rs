@@ -3,6 +3,8 @@
 //! Java counterpart: `RemotingCommand`. The bytes are in [`crate::frame`]; typed headers, which are
 //! views of [`ExtFields`], are in [`crate::requests`].
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
@@ -84,6 +86,18 @@ impl<'de> serde::Deserialize<'de> for LanguageCode {
     }
 }
 
+/// Room for the fields of most headers: a send that is read has thirteen.
+const FIELDS_USUAL: usize = 16;
+/// Most fields of a list that is used again.
+const SPARE_FIELDS_MAX: usize = 2 * FIELDS_USUAL;
+/// Most emptied lists that a thread keeps.
+const SPARE_MAX: usize = 64;
+
+thread_local! {
+    /// Emptied lists of fields, for the next headers that this thread reads or writes.
+    static SPARE: RefCell<Vec<Vec<(Text, Text)>>> = const { RefCell::new(Vec::new()) };
+}
+
 /// The extension fields of a header: text by name, in the order they were written.
 ///
 /// A name may occur twice (Java's binary header repeats fields that its ACL hook copied); the last
@@ -104,17 +118,18 @@ impl ExtFields {
 
     /// Appends a field without looking for an older one of the same name.
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        // A send that is read has thirteen: room for all at once, not for four, eight and sixteen.
-        if self.0.capacity() == 0 {
-            self.0.reserve(16);
-        }
+        self.reserve(0);
         self.0.push((name.into(), value.into()));
     }
 
     /// Takes room for so many more fields at once.
     pub(crate) fn reserve(&mut self, count: usize) {
-        // Whoever writes a header may add two or three fields to it.
-        self.0.reserve(count + 3);
+        if self.0.capacity() == 0 {
+            // Room for all at once, not for four, eight and sixteen.
+            let spare = SPARE.try_with(|spare| spare.borrow_mut().pop());
+            self.0 = spare.ok().flatten().unwrap_or_else(|| Vec::with_capacity(FIELDS_USUAL));
+        }
+        self.0.reserve(count);
     }
 
     /// All fields in written order.
@@ -130,6 +145,23 @@ impl ExtFields {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl Drop for ExtFields {
+    fn drop(&mut self) {
+        if !(1..=SPARE_FIELDS_MAX).contains(&self.0.capacity()) {
+            return;
+        }
+        let mut fields = std::mem::take(&mut self.0);
+        fields.clear();
+        // Without effect when the thread is about to end.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(fields);
+            }
+        });
     }
 }
 

@@ -21,6 +21,7 @@ pub mod requests;
 pub mod response_code;
 mod rocketmq_header;
 pub mod settings;
+mod text_block;
 
 pub use command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
 pub use message::{MessageRecord, RecordView};

@@ -11,6 +11,9 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::command::Text;
+use crate::text_block;
+
 /// The id that names a stored message: which broker, which place in its CommitLog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OffsetMessageId {
@@ -71,14 +74,13 @@ impl UniqueKeys {
     }
 
     /// The next id. Two ids of a process differ as long as fewer than 65,536 are made in a millisecond.
-    pub fn next(&self, now_ms: i64) -> String {
+    pub fn next(&self, now_ms: i64) -> Text {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let since = now_ms.wrapping_sub(self.month_start_ms) as u32;
-        let mut id = String::with_capacity(self.prefix.len() + 12);
-        id.push_str(&self.prefix);
-        // Writing to a string cannot fail.
-        let _ = write!(id, "{since:08X}{:04X}", count as u16);
-        id
+        text_block::text(self.prefix.len() + 12, |id| {
+            // Writing to a buffer that grows cannot fail.
+            let _ = write!(id, "{}{since:08X}{:04X}", self.prefix, count as u16);
+        })
     }
 }
 

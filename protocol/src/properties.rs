@@ -3,7 +3,10 @@
 //! 4.9 leaves the last 0x02 out and 5.3 writes it; readers accept both. Entries without name or value are
 //! dropped, and of entries with the same name the last one counts, as in Java's `string2messageProperties`.
 
+use bytes::BufMut;
+
 use crate::command::Text;
+use crate::text_block;
 
 /// Between a name and its value.
 pub const NAME_VALUE_SEPARATOR: char = '\u{1}';
@@ -176,7 +179,12 @@ impl Properties {
 
     /// The value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| &**value)
+        self.text_of(name).map(|value| &**value)
+    }
+
+    /// The same, as a text to share.
+    pub fn text_of(&self, name: &str) -> Option<&Text> {
+        self.0.iter().find(|(key, _)| **key == *name).map(|(_, value)| value)
     }
 
     /// Sets `name`, replacing an older value in its place.
@@ -201,17 +209,17 @@ impl Properties {
 
     /// The text as 4.9 writes it: without a separator behind the last property.
     pub fn to_text(&self) -> Text {
-        let mut text =
-            String::with_capacity(self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum());
-        for (name, value) in self.iter() {
-            if !text.is_empty() {
-                text.push(PROPERTY_SEPARATOR);
+        let len = self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        text_block::text(len, |text| {
+            for (n, (name, value)) in self.iter().enumerate() {
+                if n > 0 {
+                    text.put_u8(PROPERTY_SEPARATOR as u8);
+                }
+                text.put_slice(name.as_bytes());
+                text.put_u8(NAME_VALUE_SEPARATOR as u8);
+                text.put_slice(value.as_bytes());
             }
-            text.push_str(name);
-            text.push(NAME_VALUE_SEPARATOR);
-            text.push_str(value);
-        }
-        text.into()
+        })
     }
 }
 

@@ -9,6 +9,7 @@
 use std::fmt;
 
 use crate::command::{ExtFields, Text};
+use crate::text_block;
 
 pub mod auth;
 pub mod client;
@@ -101,7 +102,7 @@ impl FieldValue for i32 {
     fn to_text(&self) -> Text {
         // Flags, queue numbers and counts are mostly small: those need no memory of their own.
         let small = usize::try_from(*self).ok().and_then(|at| SMALL_NUMBERS.get(at));
-        small.map_or_else(|| self.to_string().into(), |text| Text::from_static(text))
+        small.map_or_else(|| i64::from(*self).to_text(), |text| Text::from_static(text))
     }
 }
 
@@ -111,7 +112,11 @@ impl FieldValue for i64 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        self.to_string().into()
+        use fmt::Write;
+        text_block::text(20, |text| {
+            // Writing to a buffer that grows cannot fail.
+            let _ = write!(text, "{self}");
+        })
     }
 }
 

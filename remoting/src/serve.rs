@@ -8,7 +8,8 @@
 //!
 //! Nothing but the task touches the socket, and no request costs a task or a thread hop. While nothing is
 //! under way the task owns no buffer: bytes are read into a buffer of the thread and copied once, sized
-//! right, so that a retained text or body keeps only the bytes of its own read alive.
+//! right, so that a retained text or body keeps only the bytes of its own read alive. Short answers that a dialled
+//! connection reads share blocks of [`BLOCK_LEN`] instead: nobody keeps those of many peers.
 //!
 //! Java counterparts: `NettyDecoder`, `NettyEncoder` and the handlers of `NettyRemotingServer`.
 
@@ -34,6 +35,10 @@ use crate::stream::Stream;
 
 /// Most bytes of one read; the size of each thread's read buffer.
 const READ_MAX: usize = 64 * 1024;
+/// Bytes of a block for short reads.
+const BLOCK_LEN: usize = 4 * 1024;
+/// Most bytes of a read that goes to a block.
+const SHORT_MAX: usize = BLOCK_LEN / 8;
 /// A frame of which so much has come, and of which so much is missing, is read straight into its place.
 const DIRECT_MIN: usize = 16 * 1024;
 /// Most frames handled between two writes, so that one peer cannot hold its thread for long.
@@ -42,7 +47,9 @@ const ROUND_FRAMES_MAX: usize = 256;
 const PRESSED_PENDING_MAX: usize = 64 * 1024;
 
 thread_local! {
-    static READ_BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_MAX]);
+    /// Where all reads of the thread begin, and the block that short ones move to.
+    static READ_BUFFER: RefCell<(Vec<u8>, BytesMut)> =
+        RefCell::new((vec![0; READ_MAX], BytesMut::with_capacity(BLOCK_LEN)));
 }
 
 /// Why a connection ends.
@@ -187,7 +194,7 @@ impl Driver {
             tokio::select! {
                 // Others that are about to queue go first: many callers' frames become one write.
                 () = link.wake.notified() => tokio::task::yield_now().await,
-                event = event(stream, &mut self.partial, reading, writing), if reading || writing => match event {
+                event = self.event(stream, reading, writing), if reading || writing => match event {
                     Ok(Event::Writable) => {}
                     Ok(Event::Read(0)) => {
                         // The peer may have closed only its sending half and still read answers.
@@ -285,6 +292,42 @@ impl Driver {
         Ok(())
     }
 
+    /// Reads what is there into `partial`, or waits until writing gets on. Owns nothing while it waits.
+    async fn event(&mut self, stream: &mut Stream, reading: bool, writing: bool) -> io::Result<Event> {
+        poll_fn(|cx| {
+            if writing && let Poll::Ready(writable) = stream.poll_writable(cx) {
+                return Poll::Ready(writable.map(|()| Event::Writable));
+            }
+            if !reading {
+                return Poll::Pending;
+            }
+            self.poll_read(stream, cx).map_ok(Event::Read)
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let partial = &mut self.partial;
+        let missing = frame::missing(partial, FRAME_LEN_MAX);
+        if missing >= DIRECT_MIN && partial.len() >= DIRECT_MIN {
+            // Room grows with what has come, not with what the peer declares.
+            let room = missing.min(partial.len().max(READ_MAX));
+            partial.reserve(room);
+            return pin!(stream.read_buf(&mut partial.limit(room))).poll(cx);
+        }
+        READ_BUFFER.with_borrow_mut(|(buffer, block)| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+            if !self.accepted && partial.is_empty() && buffer.filled().len() <= SHORT_MAX {
+                block.extend_from_slice(buffer.filled());
+                *partial = block.split();
+            } else {
+                partial.extend_from_slice(buffer.filled());
+            }
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
     /// Writes as much as the system takes right now.
     async fn write(&mut self, stream: &mut Stream) -> Result<(), End> {
         poll_fn(|cx| Poll::Ready(self.write_now(stream, cx))).await
@@ -372,39 +415,4 @@ enum Event {
     Read(usize),
     /// Writing gets on.
     Writable,
-}
-
-/// Reads what is there into `partial`, or waits until writing gets on. Owns nothing while it waits.
-async fn event(
-    stream: &mut Stream,
-    partial: &mut BytesMut,
-    reading: bool,
-    writing: bool,
-) -> io::Result<Event> {
-    poll_fn(|cx| {
-        if writing && let Poll::Ready(writable) = stream.poll_writable(cx) {
-            return Poll::Ready(writable.map(|()| Event::Writable));
-        }
-        if !reading {
-            return Poll::Pending;
-        }
-        poll_read(stream, partial, cx).map_ok(Event::Read)
-    })
-    .await
-}
-
-fn poll_read(stream: &mut Stream, partial: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    let missing = frame::missing(partial, FRAME_LEN_MAX);
-    if missing >= DIRECT_MIN && partial.len() >= DIRECT_MIN {
-        // Room grows with what has come, not with what the peer declares.
-        let room = missing.min(partial.len().max(READ_MAX));
-        partial.reserve(room);
-        return pin!(stream.read_buf(&mut partial.limit(room))).poll(cx);
-    }
-    READ_BUFFER.with_borrow_mut(|buffer| {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-        partial.extend_from_slice(buffer.filled());
-        Poll::Ready(Ok(buffer.filled().len()))
-    })
 }

@@ -3,6 +3,7 @@
 //! Java counterparts: `sendKernelImpl`, `tryToCompressMessage`, `MessageBatch`, `MessageClientIDSetter.setUniqID`.
 
 use std::borrow::Cow;
+use std::slice;
 
 use bytes::Bytes;
 use ferrocket_protocol::batch::{self, BatchMessage};
@@ -66,10 +67,7 @@ pub(crate) struct Packing {
 /// Messages that travel together, with everything that attempts have in common.
 #[derive(Debug)]
 pub(crate) struct Parcel {
-    /// As the caller gave them, each with its unique key.
-    messages: Vec<Message>,
-    is_batch: bool,
-    topic: Text,
+    load: Load,
     flag: i32,
     sys_flag: i32,
     properties: Text,
@@ -78,13 +76,22 @@ pub(crate) struct Parcel {
     max_reconsume_times: Option<i32>,
 }
 
+/// The messages as the caller gave them, each with its unique key, and the topic they go to.
+#[derive(Debug)]
+enum Load {
+    /// The topic is the message's own, or what a namespace makes of it.
+    Single { message: Message, wire_topic: Option<Text> },
+    /// Several travel as one.
+    Batch { messages: Vec<Message>, topic: Text },
+}
+
 impl Parcel {
     /// Packs one message; gives it back with the error when it breaks a rule.
     pub(crate) fn single(mut message: Message, packing: &Packing, client: &Client) -> Result<Self> {
         if let Err(error) = check_message(&message, packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
-        let topic = match wire_topic(&message, packing, client) {
+        let wire_topic = match wire_topic(&message, packing, client) {
             Ok(topic) => topic,
             Err(error) => return Err(error.with_unsent(vec![message])),
         };
@@ -92,7 +99,7 @@ impl Parcel {
         let (mut reconsume_times, mut max_reconsume_times) = (0, None);
         // The message as it travels.
         let mut wire = Cow::Borrowed(&message);
-        if topic.starts_with(RETRY_TOPIC_PREFIX) {
+        if wire_topic.as_deref().unwrap_or(message.topic()).starts_with(RETRY_TOPIC_PREFIX) {
             // Counts of a message that is tried again travel in the header, not with the message.
             let bare = wire.to_mut();
             let mut number = |name| bare.remove_property(name).and_then(|text| text.parse::<i32>().ok());
@@ -116,15 +123,13 @@ impl Parcel {
             flags |= sys_flag::TRANSACTION_PREPARED;
         }
         Ok(Self {
-            is_batch: false,
-            topic,
             flag: message.flag_value(),
             sys_flag: flags,
             properties,
             body,
             reconsume_times,
             max_reconsume_times,
-            messages: vec![message],
+            load: Load::Single { message, wire_topic },
         })
     }
 
@@ -159,61 +164,65 @@ impl Parcel {
         let waits = (Text::from_static(names::WAIT_STORE_MSG_OK), Text::from(waits.to_string()));
         let properties: Properties = std::iter::once(waits).chain(instance(packing, client)).collect();
         let topic = match messages.first().map(|first| wire_topic(first, packing, client)).transpose() {
-            Ok(topic) => topic.unwrap_or_default(),
+            Ok(wire) => wire.flatten().or_else(|| Some(messages.first()?.topic_text().clone())),
             Err(error) => return Err(error.with_unsent(messages)),
         };
         Ok(Self {
-            is_batch: true,
-            topic,
             flag: 0,
             sys_flag: 0,
             properties: properties.to_text(),
             body,
             reconsume_times: 0,
             max_reconsume_times: None,
-            messages,
+            load: Load::Batch { messages, topic: topic.unwrap_or_default() },
         })
     }
 
     /// The topic of all messages, in the client's namespace.
     pub(crate) fn topic(&self) -> &Text {
-        &self.topic
+        match &self.load {
+            Load::Single { message, wire_topic } => wire_topic.as_ref().unwrap_or(message.topic_text()),
+            Load::Batch { topic, .. } => topic,
+        }
     }
 
     /// The message, or the first one of a batch.
     pub(crate) fn message(&self) -> Option<&Message> {
-        self.messages.first()
+        self.messages().first()
     }
 
     /// The messages, each with its unique key.
     pub(crate) fn messages(&self) -> &[Message] {
-        &self.messages
+        match &self.load {
+            Load::Single { message, .. } => slice::from_ref(message),
+            Load::Batch { messages, .. } => messages,
+        }
     }
 
     /// Whether several messages travel as one.
     pub(crate) fn is_batch(&self) -> bool {
-        self.is_batch
+        matches!(self.load, Load::Batch { .. })
     }
 
     /// Bytes the parcel holds while it is under way.
     pub(crate) fn weight(&self) -> usize {
-        self.messages.iter().map(Message::weight).sum()
+        self.messages().iter().map(Message::weight).sum()
     }
 
     /// The unique keys, comma separated.
-    pub(crate) fn msg_id(&self) -> String {
-        let id = |message: &Message| {
-            message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).map(str::to_owned)
-        };
-        match &self.messages[..] {
+    pub(crate) fn msg_id(&self) -> Text {
+        let id = |message: &Message| message.property_text(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).cloned();
+        match self.messages() {
             [only] => id(only).unwrap_or_default(),
-            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR),
+            all => all.iter().filter_map(id).collect::<Vec<_>>().join(ID_SEPARATOR).into(),
         }
     }
 
-    /// The request that stores the parcel in `queue`.
+    /// The request that stores the parcel in `queue`. `topic` is [`Parcel::topic`]; the route's text of it is
+    /// shared already.
     pub(crate) fn request(
         &self,
+        topic: &Text,
         queue: &MessageQueue,
         packing: &Packing,
         client: &Client,
@@ -221,7 +230,7 @@ impl Parcel {
     ) -> RemotingCommand {
         let header = SendMessageHeader {
             producer_group: packing.group.clone(),
-            topic: self.topic.clone(),
+            topic: topic.clone(),
             default_topic: packing.template.topic.clone(),
             default_topic_queue_nums: packing.template.queue_nums,
             queue_id: queue.queue_id,
@@ -231,11 +240,11 @@ impl Parcel {
             properties: Some(self.properties.clone()),
             reconsume_times: Some(self.reconsume_times),
             unit_mode: Some(client.config().unit_mode),
-            batch: Some(self.is_batch),
+            batch: Some(self.is_batch()),
             max_reconsume_times: self.max_reconsume_times,
         };
         let code = match self.message() {
-            _ if self.is_batch => RequestCode::SendBatchMessage,
+            _ if self.is_batch() => RequestCode::SendBatchMessage,
             Some(message) if message.is_reply() => RequestCode::SendReplyMessageV2,
             _ => RequestCode::SendMessageV2,
         };
@@ -248,18 +257,21 @@ impl Parcel {
 
     /// The messages, for an error that gives them back.
     pub(crate) fn into_messages(self) -> Vec<Message> {
-        self.messages
+        match self.load {
+            Load::Single { message, .. } => vec![message],
+            Load::Batch { messages, .. } => messages,
+        }
     }
 }
 
-/// The message's topic in the client's namespace. Replies go to a topic that the cluster has once.
-fn wire_topic(message: &Message, packing: &Packing, client: &Client) -> Result<Text> {
+/// The message's topic in the client's namespace, if it has one. Replies go to a topic that the cluster has once.
+fn wire_topic(message: &Message, packing: &Packing, client: &Client) -> Result<Option<Text>> {
     if instance(packing, client).is_none() || message.is_reply() {
-        return Ok(message.topic_text().clone());
+        return Ok(None);
     }
     let topic = client.wrapped(message.topic());
     check_topic(&topic).map_err(|error| Error::new(ErrorKind::InvalidMessage, error.to_string()))?;
-    Ok(topic)
+    Ok(Some(topic))
 }
 
 /// What a message in a namespace carries besides.
@@ -305,7 +317,7 @@ mod tests {
     }
 
     fn request(parcel: &Parcel) -> RemotingCommand {
-        parcel.request(&MessageQueue::new("T", "a", 2), &packing(), &client(), 5)
+        parcel.request(parcel.topic(), &MessageQueue::new("T", "a", 2), &packing(), &client(), 5)
     }
 
     /// The short header says what Java's says, and the message has got its id.
@@ -366,7 +378,7 @@ mod tests {
         assert_eq!(entries[1].body, "b");
         assert_eq!(properties::get(&entries[1].properties, "TAGS"), Some("y"));
         let ids: Vec<_> = entries.iter().filter_map(|e| properties::get(&e.properties, "UNIQ_KEY")).collect();
-        assert_eq!(ids.join(","), parcel.msg_id());
+        assert_eq!(ids.join(","), *parcel.msg_id());
     }
 
     /// A refused batch gives all its messages back; the limit counts the encoded batch.

@@ -350,11 +350,11 @@ impl TransactionProducer {
         let (state, failure) = match sent.status {
             SendStatus::SendOk => {
                 if let Some(id) = &sent.transaction_id {
-                    half.set_property(Text::from_static(names::TRANSACTION_ID), id.as_str());
+                    half.set_property(Text::from_static(names::TRANSACTION_ID), id.clone());
                 }
                 let transaction = LocalTransaction {
                     message: half,
-                    transaction_id: sent.msg_id.clone(),
+                    transaction_id: sent.msg_id.to_string(),
                     half: sent.clone(),
                 };
                 match catch_panic(async { local(transaction).await.into_state() }).await {
@@ -393,8 +393,8 @@ impl TransactionProducer {
             commit_log_offset: id.physical_offset,
             commit_or_rollback: state.bits(),
             from_transaction_check: Some(false),
-            msg_id: sent.msg_id.as_str().into(),
-            transaction_id: sent.transaction_id.as_deref().map(Text::from),
+            msg_id: sent.msg_id.clone(),
+            transaction_id: sent.transaction_id.clone(),
         };
         let ended = trace::Ended {
             group: &shared.packing.group,

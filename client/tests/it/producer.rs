@@ -40,7 +40,7 @@ async fn a_send_is_received_and_receipted() {
     let request = broker.seen(SENDS).remove(0);
     assert_eq!(request.body, "hello");
     let text = send_header(&request).properties.unwrap();
-    let wanted = [("UNIQ_KEY", sent.msg_id.as_str()), ("TAGS", "x"), ("KEYS", "k"), ("WAIT", "true")];
+    let wanted = [("UNIQ_KEY", &*sent.msg_id), ("TAGS", "x"), ("KEYS", "k"), ("WAIT", "true")];
     for (name, value) in wanted {
         assert_eq!(properties::get(&text, name), Some(value), "{name}");
     }

@@ -182,8 +182,7 @@ async fn delayed_messages_are_recalled() {
     let handle = sent.recall_handle.unwrap();
     assert_eq!(producer.recall("T", &handle).await.unwrap(), "ID");
     let request = broker.seen(RequestCode::RecallMessage).remove(0);
-    for (name, value) in
-        [("producerGroup", "g"), ("topic", "T"), ("recallHandle", handle.as_str()), ("bname", "a")]
+    for (name, value) in [("producerGroup", "g"), ("topic", "T"), ("recallHandle", &*handle), ("bname", "a")]
     {
         assert_eq!(request.ext_fields.get(name).map(|text| &**text), Some(value), "{name}");
     }

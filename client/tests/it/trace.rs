@@ -57,7 +57,7 @@ async fn sends_are_traced() {
     let (keys, records) = traces(&broker.seen(RequestCode::SendMessageV2), "traces");
     let fields: Vec<Vec<&str>> = records.iter().map(|record| record.split('|').collect()).collect();
     let kinds: Vec<_> = fields.iter().map(|fields| (fields[0], fields[5])).collect();
-    let (id, half) = (sent.msg_id.as_str(), half.sent.msg_id.as_str());
+    let (id, half) = (&*sent.msg_id, &*half.sent.msg_id);
     assert_eq!(kinds, [("Pub", id), ("Pub", half), ("EndTransaction", half)]);
     let addr = broker.addr.to_string();
     assert_eq!(fields[0][2..5], ["DefaultRegion", "g", "T"]);

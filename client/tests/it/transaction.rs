@@ -44,7 +44,7 @@ async fn the_local_state_is_told() {
         let sent = producer
             .send_in_transaction(message, |local| async move {
                 assert_eq!(local.message.property_value("TRAN_MSG"), Some("true"));
-                assert_eq!(local.transaction_id, local.half.msg_id);
+                assert_eq!(local.transaction_id, *local.half.msg_id);
                 state
             })
             .await
@@ -54,7 +54,7 @@ async fn the_local_state_is_told() {
         let header = send_header(&broker.seen(RequestCode::SendMessageV2)[at]);
         assert_eq!(header.sys_flag, HALF);
         let text = header.properties.unwrap();
-        let wanted = [("TRAN_MSG", "true"), ("PGROUP", "g"), ("UNIQ_KEY", sent.sent.msg_id.as_str())];
+        let wanted = [("TRAN_MSG", "true"), ("PGROUP", "g"), ("UNIQ_KEY", &*sent.sent.msg_id)];
         for (name, value) in wanted {
             assert_eq!(properties::get(&text, name), Some(value), "{name}");
         }
@@ -74,7 +74,7 @@ async fn the_local_state_is_told() {
             commit_log_offset: offset,
             commit_or_rollback: bits,
             from_transaction_check: Some(false),
-            msg_id: sent.sent.msg_id.as_str().into(),
+            msg_id: sent.sent.msg_id.clone(),
             transaction_id: None,
         };
         assert_eq!(end(&request), expect);
