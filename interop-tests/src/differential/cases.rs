@@ -1,6 +1,6 @@
 //! What is asked: a valid sample of each request that a Broker or NameServer of 4.9 receives, and what each sample
 //! becomes with a field left out, with a text where a number belongs, at the edge of its numbers, for unknown
-//! topics and groups.
+//! topics and groups, without permission.
 //!
 //! The first samples make the state that the others ask for; those that change much stand last.
 
@@ -205,7 +205,7 @@ const LIVE_CLIENT: &str = "10.0.0.9@77";
 /// Every case, in order.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    let samples = [state(), questions(), namesrv(), sends(), changes()];
+    let samples = [state(), questions(), namesrv(), sends(), forbidden(), changes()];
     samples.into_iter().flatten().for_each(|sample| sample.cases(&mut cases));
     let after_sends = cases.iter().position(|case| case.name.ends_with("after the sends"));
     let first_question = cases.iter().position(|case| case.request == Code::PullMessage);
@@ -478,50 +478,101 @@ fn namesrv() -> Vec<Sample> {
     ]
 }
 
-fn sends() -> Vec<Sample> {
-    let long_names = |topic: &str| {
-        ask(Code::SendMessage).with([
-            ("producerGroup", "live-producers"),
-            ("topic", topic),
-            ("defaultTopic", "TBW102"),
-            ("defaultTopicQueueNums", "4"),
-            ("queueId", "1"),
-            ("sysFlag", "0"),
-            ("bornTimestamp", "1700000000000"),
-            ("flag", "0"),
-            ("properties", &properties(7)),
-            ("reconsumeTimes", "0"),
-            ("unitMode", "false"),
-            ("batch", "false"),
-        ])
-    };
+/// The sample with another value in a field that it has.
+fn with(mut sample: Sample, name: &str, value: &str) -> Sample {
+    sample.fields.iter_mut().filter(|field| field.0 == name).for_each(|field| field.1 = value.to_owned());
+    sample
+}
+
+fn long_names(topic: &str) -> Sample {
+    ask(Code::SendMessage).with([
+        ("producerGroup", "live-producers"),
+        ("topic", topic),
+        ("defaultTopic", "TBW102"),
+        ("defaultTopicQueueNums", "4"),
+        ("queueId", "1"),
+        ("sysFlag", "0"),
+        ("bornTimestamp", "1700000000000"),
+        ("flag", "0"),
+        ("properties", &properties(7)),
+        ("reconsumeTimes", "0"),
+        ("unitMode", "false"),
+        ("batch", "false"),
+    ])
+}
+
+fn send_batch(topic: &str) -> Sample {
     let units = ["one", "two"].map(|text| BatchMessage {
         flag: 0,
         body: Bytes::from_static(text.as_bytes()),
         properties: format!("UNIQ_KEY\u{1}uniq-{text}\u{2}").into(),
     });
-    let mut batch = send("Variants", "2", 8);
-    batch.request = Code::SendBatchMessage;
-    batch.body = batch::encode(&units);
-    batch.fields.iter_mut().filter(|(name, _)| *name == "m").for_each(|field| field.1 = "true".to_owned());
-    let whole_batch =
-        Sample { fields: batch.fields.clone(), body: batch.body.clone(), ..ask(Code::SendBatchMessage) };
-    let with = |mut sample: Sample, name: &str, value: &str| {
-        sample.fields.iter_mut().filter(|field| field.0 == name).for_each(|field| field.1 = value.to_owned());
-        sample
-    };
-    let long = "x".repeat(40_000);
-    let back = |group: &str, level: &str, offset: &str| {
-        ask(Code::ConsumerSendMsgBack).with([
-            ("offset", offset),
-            ("group", group),
-            ("delayLevel", level),
-            ("originMsgId", "uniq-1"),
-            ("originTopic", TOPIC),
-            ("unitMode", "false"),
-            ("maxReconsumeTimes", "16"),
+    let Sample { fields, .. } = with(send(topic, "2", 8), "m", "true");
+    Sample { fields, body: batch::encode(&units), ..ask(Code::SendBatchMessage) }
+}
+
+fn send_back(group: &str, level: &str, offset: &str) -> Sample {
+    ask(Code::ConsumerSendMsgBack).with([
+        ("offset", offset),
+        ("group", group),
+        ("delayLevel", level),
+        ("originMsgId", "uniq-1"),
+        ("originTopic", TOPIC),
+        ("unitMode", "false"),
+        ("maxReconsumeTimes", "16"),
+    ])
+}
+
+/// What topics, groups and the Broker as a whole do not permit.
+fn forbidden() -> Vec<Sample> {
+    let pull = |code: RequestCode, group: &str, topic: &str| {
+        ask(code).with([
+            ("consumerGroup", group),
+            ("topic", topic),
+            ("queueId", "0"),
+            ("queueOffset", "0"),
+            ("maxMsgNums", "32"),
+            ("sysFlag", "4"),
+            ("commitOffset", "0"),
+            ("suspendTimeoutMillis", "0"),
+            ("subscription", "*"),
+            ("subVersion", "0"),
         ])
     };
+    let attempts = |topic: &str| {
+        let mut reply = send(topic, "0", 12);
+        reply.request = Code::SendReplyMessageV2;
+        [
+            long_names(topic).body("body"),
+            send(topic, "0", 12),
+            send_batch(topic),
+            reply,
+            pull(Code::PullMessage, "audit", topic),
+        ]
+    };
+    let closed = r#"{"brokerId":0,"consumeBroadcastEnable":true,"consumeEnable":false,"consumeFromMinEnable":true,"groupName":"closed","notifyConsumerIdsChangedEnable":true,"retryMaxTimes":16,"retryQueueNums":1,"whichBrokerWhenConsumeSlowly":1}"#;
+    let mut samples = vec![
+        with(topic("ReadOnly"), "perm", "4").only("create topic"),
+        with(topic("WriteOnly"), "perm", "2").only("create topic"),
+        ask(Code::UpdateAndCreateSubscriptiongroup).body(closed).only("create group"),
+        pull(Code::PullMessage, "closed", TOPIC).only("no permission of the group"),
+        send_back("closed", "3", "{m1+}").only("no permission of the group"),
+    ];
+    samples.extend(attempts("ReadOnly").map(|sample| sample.only("no permission to write")));
+    samples.extend(attempts("WriteOnly").map(|sample| sample.only("no permission to read")));
+    for (perm, variant) in [("4", "a Broker that is not written"), ("2", "a Broker that is not read")] {
+        samples.push(
+            ask(Code::UpdateBrokerConfig).body(format!("brokerPermission={perm}\n")).only("brokerPermission"),
+        );
+        samples.extend(attempts("Sends").map(|sample| sample.only(variant)));
+        samples.push(send_back(GROUP, "3", "{m1+}").only(variant));
+    }
+    samples.push(ask(Code::UpdateBrokerConfig).body("brokerPermission=6\n").only("brokerPermission"));
+    samples
+}
+
+fn sends() -> Vec<Sample> {
+    let long = "x".repeat(40_000);
     // Flags that speak of addresses and compression in the record make Java write records that it cannot read.
     const FLAGS: &[&str] = &["f=2147483647", "f=-1", "sysFlag=2147483647", "sysFlag=-1"];
     let mut samples = vec![
@@ -529,9 +580,9 @@ fn sends() -> Vec<Sample> {
         long_names("Sends").body("body").only("send"),
         send("Variants", "0", 6).leaving_out(FLAGS),
         send("Sends", "0", 6).only("send"),
-        with(whole_batch, "b", "Sends").only("send"),
+        send_batch("Sends").only("send"),
         // Java reads the units' lengths as they come.
-        batch.leaving_out(&["f=2147483647", "f=-1", "wrong body", "without body"]),
+        send_batch("Variants").leaving_out(&["f=2147483647", "f=-1", "wrong body", "without body"]),
         with(send("Sends", "0", 9), "b", "no good name").only("bad topic name"),
         with(send("Sends", "0", 9), "b", "SCHEDULE_TOPIC_XXXX").only("system topic"),
         with(send("Sends", "0", 9), "b", "TBW102").only("the template"),
@@ -542,10 +593,10 @@ fn sends() -> Vec<Sample> {
         with(send("Sends", "0", 9), "j", "17").only("reconsumed"),
         send("%RETRY%billing", "0", 10).only("retry topic"),
         send("Sends", "0", 10).body(vec![b'x'; 5 << 20]).only("body too long"),
-        back(GROUP, "3", "{m1+}"),
-        back(GROUP, "-1", "{m1+}").only("to the dead letters"),
-        back("", "3", "{m1+}").only("no group"),
-        back(GROUP, "3", "7").only("inside a message"),
+        send_back(GROUP, "3", "{m1+}"),
+        send_back(GROUP, "-1", "{m1+}").only("to the dead letters"),
+        send_back("", "3", "{m1+}").only("no group"),
+        send_back(GROUP, "3", "7").only("inside a message"),
     ];
     for queue in ["0", "1", "2", "3"] {
         let fields = [("topic", "Sends"), ("queueId", queue)];

@@ -185,10 +185,11 @@ pub(crate) fn get_all_producer_info(
     _: &Connection,
     request: &RemotingCommand,
 ) -> Answer {
+    let started_ms = broker.clock.now_ms() - broker.elapsed_ms();
     let info = |(channel, connection): &(ClientChannel, Connection)| ProducerInfo {
         client_id: channel.client_id.to_string(),
         language: channel.language,
-        last_update_timestamp: channel.last_seen_ms,
+        last_update_timestamp: started_ms + channel.last_seen_ms,
         // Java prints a socket address, which begins with a slash.
         remote_ip: format!("/{}", connection.peer_addr()),
         version: channel.version,
