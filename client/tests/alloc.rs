@@ -92,8 +92,12 @@ fn sends_allocate_little() {
     let addr = server().to_string();
     let producer: Producer = runtime.block_on(async {
         let producer = Client::builder(&addr).build().unwrap().producer("g").start().await.unwrap();
+        let mut warm = Vec::new();
         for message in messages() {
-            let _warm = producer.send(message).await.unwrap();
+            warm.push(producer.enqueue(message).await.unwrap());
+        }
+        for receipt in warm {
+            let _ = receipt.await.unwrap();
         }
         producer
     });
