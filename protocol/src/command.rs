@@ -90,8 +90,8 @@ impl<'de> serde::Deserialize<'de> for LanguageCode {
 const FIELDS_USUAL: usize = 16;
 /// Most fields of a list that is used again.
 const SPARE_FIELDS_MAX: usize = 2 * FIELDS_USUAL;
-/// Most emptied lists that a thread keeps.
-const SPARE_MAX: usize = 64;
+/// Most emptied lists that a thread keeps: as many as one round of a connection reads.
+const SPARE_MAX: usize = 256;
 
 thread_local! {
     /// Emptied lists of fields, for the next headers that this thread reads or writes.

@@ -5,6 +5,7 @@
 //! Java counterparts: `NettyRemotingAbstract` and Netty's `Channel`.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::command::RemotingCommand;
 use ferrocket_protocol::response_code::ResponseCode;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::calls::{Calls, Refused};
@@ -90,8 +91,8 @@ pub(crate) struct Link {
     pub(crate) config: Arc<RemotingConfig>,
     pub(crate) totals: Arc<Totals>,
     pub(crate) state: AtomicU8,
-    /// Waiters of our own calls. Never held together with `queue`.
-    pub(crate) calls: Mutex<Calls<oneshot::Sender<RemotingCommand>>>,
+    /// Our own calls. Never held together with `queue`.
+    pub(crate) calls: Mutex<Calls<RemotingCommand>>,
     /// Frames that the task has not taken over yet. Held only to encode one frame or to take all.
     pub(crate) queue: Mutex<Outbound>,
     /// Bytes in `queue` and in the task's own output.
@@ -225,8 +226,7 @@ impl Connection {
     async fn answer(&self, mut request: RemotingCommand) -> Result<RemotingCommand, CallError> {
         self.sign(&mut request)?;
         self.room().await?;
-        let (waiter, answer) = oneshot::channel();
-        let opaque = lock(&self.link.calls).enter(waiter).map_err(|refused| match refused {
+        let opaque = lock(&self.link.calls).enter().map_err(|refused| match refused {
             Refused::Full => CallError::Busy { addr: self.link.name.clone() },
             Refused::Closed => self.closed_error(),
         })?;
@@ -236,7 +236,7 @@ impl Connection {
             return Err(self.closed_error());
         }
         drop(request);
-        answer.await.map_err(|_| self.closed_error())
+        poll_fn(|cx| lock(&self.link.calls).poll(opaque, cx)).await.ok_or_else(|| self.closed_error())
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -400,6 +400,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        lock(&self.link.calls).take(self.opaque);
+        // Dropped once the lock is free.
+        let _call = lock(&self.link.calls).forget(self.opaque);
     }
 }

@@ -20,7 +20,7 @@ use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{BufMut, BytesMut};
 use ferrocket_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
@@ -238,9 +238,9 @@ impl Driver {
                 Ok(Some(command)) if command.is_response() => {
                     decoded += 1;
                     // Nobody waits any more for the answer to a call given up.
-                    let waiter = lock(&link.calls).take(command.opaque);
-                    if let Some(waiter) = waiter {
-                        let _ = waiter.send(command);
+                    let waker = lock(&link.calls).answer(command.opaque, command);
+                    if let Some(waker) = waker {
+                        waker.wake();
                     }
                 }
                 Ok(Some(command)) => {
@@ -390,7 +390,8 @@ impl Drop for Driver {
             *queue = Outbound::default();
         }
         link.sub_pending(link.pending.load(Ordering::Acquire));
-        drop(lock(&link.calls).close());
+        let waiting = lock(&link.calls).close();
+        waiting.into_iter().for_each(Waker::wake);
         link.room.notify_waiters();
         link.totals.partial.fetch_sub(self.partial_share, Ordering::Relaxed);
         if self.opened {
