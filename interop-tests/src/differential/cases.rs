@@ -212,6 +212,12 @@ pub fn all() -> Vec<Case> {
     for at in after_sends.into_iter().chain(first_question) {
         cases[at].settled = true;
     }
+    // Some of what is forbidden is a send that Java stores.
+    let forbidden = ["no permission to write", "no permission to read", "a Broker that is not written"];
+    let is_pull = |case: &&mut Case| {
+        case.request == Code::PullMessage && forbidden.iter().any(|variant| case.name.ends_with(variant))
+    };
+    cases.iter_mut().filter(is_pull).for_each(|case| case.settled = true);
     cases
 }
 
