@@ -24,7 +24,7 @@ use crate::checkpoint::Times;
 use crate::commit_log::CommitLog;
 use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
-use crate::disk::{DiskFile, read_full, rewrite};
+use crate::disk::{self, DiskFile, read_full, rewrite};
 use crate::error::OpenError;
 use crate::index::{Index, IndexKey};
 use crate::queues::{Queues, is_folder_name};
@@ -121,6 +121,13 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
+        }
+        // Before the next crash: Java, which may be the one that opens then, makes up for less.
+        match parts.index.write_out(true) {
+            Err(error) if disk::is_full(&error) => tracing::warn!(%error, "the index waits in memory"),
+            written => drop(
+                written.map_err(OpenError::io("writing", &parts.config.store_path_root_dir.join("index")))?,
+            ),
         }
     }
     finish(parts, from, &end)
