@@ -30,7 +30,6 @@ use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
 use crate::push_consumer::Pushed;
 use crate::selector::MessageSelector;
-use crate::trace::ConsumeReturnType;
 use crate::validate::{check_group, check_topic};
 
 mod bell;
@@ -291,19 +290,6 @@ impl Consumer {
 
     pub(crate) fn count(&self, topic: &Text, event: Event) {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).count(topic, event, now_ms());
-    }
-
-    /// How a listener's call is told of in traces.
-    pub(crate) fn return_type(&self, success: bool, failed: bool, ms: u64) -> ConsumeReturnType {
-        if failed {
-            ConsumeReturnType::Exception
-        } else if u128::from(ms) >= self.settings.consume_timeout.as_millis() {
-            ConsumeReturnType::TimeOut
-        } else if success {
-            ConsumeReturnType::Success
-        } else {
-            ConsumeReturnType::Failed
-        }
     }
 
     pub(crate) fn is_clustering(&self) -> bool {

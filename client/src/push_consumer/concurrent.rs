@@ -12,7 +12,7 @@ use crate::consumer::{Assigned, Consumer, Sink};
 use crate::events;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
-use crate::trace;
+use crate::trace::{self, ConsumeReturnType};
 
 /// Delay level of a message whose handler ran for too long.
 const EXPIRED_DELAY_LEVEL: i32 = 3;
@@ -73,17 +73,22 @@ impl Handed {
     }
 
     /// Counts and traces the answer.
-    fn note(
+    pub(super) fn note(
         self,
         consumer: &Consumer,
         assigned: &Assigned,
-        answer: &ConsumeResult,
+        answer: ConsumeReturnType,
         ok: usize,
         failed: usize,
     ) {
         let ms = (now_ms() - self.started_ms).max(0) as u64;
-        let success = matches!(answer, ConsumeResult::Success | ConsumeResult::SuccessOf(_));
-        let how = consumer.return_type(success, matches!(answer, ConsumeResult::Failed(_)), ms);
+        let success = answer == ConsumeReturnType::Success;
+        let late = u128::from(ms) >= consumer.settings.consume_timeout.as_millis();
+        let how = match answer {
+            ConsumeReturnType::Exception => answer,
+            _ if late => ConsumeReturnType::TimeOut,
+            _ => answer,
+        };
         trace::consume_after(&consumer.calls.client, self.traced, success, how);
         let event = Event::Handled { ms, ok: ok as u64, failed: failed as u64 };
         consumer.count(&assigned.queue().topic, event);
@@ -98,18 +103,23 @@ pub(super) async fn answered(
     answer: ConsumeResult,
     handed: Handed,
 ) {
-    if let ConsumeResult::Failed(reason) = &answer {
-        log_failure(consumer, assigned, reason);
-    }
+    let how = match &answer {
+        ConsumeResult::Success | ConsumeResult::SuccessOf(_) => ConsumeReturnType::Success,
+        ConsumeResult::ReconsumeLater | ConsumeResult::ReconsumeAfterLevel(_) => ConsumeReturnType::Failed,
+        ConsumeResult::Failed(reason) => {
+            log_failure(consumer, assigned, reason);
+            ConsumeReturnType::Exception
+        }
+    };
     let (done, level) = split(&answer, handled.len());
-    handed.note(consumer, assigned, &answer, done, handled.len() - done);
+    handed.note(consumer, assigned, how, done, handled.len() - done);
     settle(consumer, assigned, handled, done, level).await;
     assigned.handled.notify_waiters();
 }
 
 /// Messages that were handed out are done.
 pub(super) fn done(consumer: &Consumer, assigned: &Assigned, handled: &[i64], handed: Handed) {
-    handed.note(consumer, assigned, &ConsumeResult::Success, handled.len(), 0);
+    handed.note(consumer, assigned, ConsumeReturnType::Success, handled.len(), 0);
     commit(consumer, assigned, handled.iter().copied());
     assigned.handled.notify_waiters();
 }

@@ -7,14 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::concurrent::log_failure;
+use super::concurrent::{Handed, log_failure};
 use super::listener::{self, ConsumeOrderlyResult, MessageListenerOrderly};
 use super::{Work, work};
-use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
-use crate::trace;
+use crate::trace::ConsumeReturnType;
 
 /// How long one queue may keep a worker.
 const CONTINUOUS_MAX_MS: i64 = 60_000;
@@ -87,18 +86,11 @@ pub(super) async fn run(
         if messages.is_empty() {
             return;
         }
-        let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, &messages);
-        let mut handed = messages.clone();
-        consumer.calls.client.unwrap_topics(&mut handed);
-        let answer = listener::orderly(listener, handed).await;
-        let ms = (now_ms() - now).max(0) as u64;
-        let success = matches!(answer, ConsumeOrderlyResult::Success | ConsumeOrderlyResult::Commit);
-        let how = consumer.return_type(success, matches!(answer, ConsumeOrderlyResult::Failed(_)), ms);
-        trace::consume_after(&consumer.calls.client, traced, success, how);
-        if let ConsumeOrderlyResult::Failed(reason) = &answer {
-            log_failure(consumer, assigned, reason);
-        }
-        let pause = settle(consumer, assigned, messages, answer, ms).await;
+        let handed = Handed::new(consumer, &messages, now);
+        let mut copies = messages.clone();
+        consumer.calls.client.unwrap_topics(&mut copies);
+        let answer = listener::orderly(listener, copies).await;
+        let pause = settle(consumer, assigned, messages, answer, handed).await;
         assigned.process().end_handling();
         assigned.handled.notify_waiters();
         if let Some(pause) = pause {
@@ -130,20 +122,26 @@ fn effect(answer: &ConsumeOrderlyResult, auto_commit: bool) -> Effect {
     }
 }
 
-/// Deals with an answer that took `ms`. The queue goes on after the pause that is returned, or at once.
+/// Deals with the answer to messages that were handed out. The queue goes on after the pause that is returned, or at once.
 async fn settle(
     consumer: &Arc<Consumer>,
     assigned: &Arc<Assigned>,
     messages: Vec<MessageExt>,
     answer: ConsumeOrderlyResult,
-    ms: u64,
+    handed: Handed,
 ) -> Option<Duration> {
-    let count = messages.len() as u64;
+    let how = match &answer {
+        ConsumeOrderlyResult::Success | ConsumeOrderlyResult::Commit => ConsumeReturnType::Success,
+        ConsumeOrderlyResult::Failed(reason) => {
+            log_failure(consumer, assigned, reason);
+            ConsumeReturnType::Exception
+        }
+        _ => ConsumeReturnType::Failed,
+    };
     let effect = effect(&answer, consumer.settings.auto_commit);
     let failed = matches!(effect, Effect::TryAgain(_) | Effect::Rollback);
-    let (ok, failed) = if failed { (0, count) } else { (count, 0) };
-    let event = Event::Handled { ms, ok, failed };
-    consumer.count(&assigned.queue().topic, event);
+    let (ok, failed) = if failed { (0, messages.len()) } else { (messages.len(), 0) };
+    handed.note(consumer, assigned, how, ok, failed);
     let usual_pause = consumer.settings.suspend_current_queue_time;
     match effect {
         Effect::Keep => None,
