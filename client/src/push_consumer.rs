@@ -158,7 +158,7 @@ impl Pushed {
         }
     }
 
-    /// Starts what has to be done with a pull's messages.
+    /// Starts what has to be done with a queue's messages.
     pub(crate) fn submit(
         &self,
         consumer: &Arc<Consumer>,
@@ -166,10 +166,9 @@ impl Pushed {
         fresh: &[i64],
         start: bool,
     ) {
-        match self.listener {
-            Listener::Concurrently(_) | Listener::Deliveries(_) => {
-                concurrent::submit(consumer, assigned, fresh);
-            }
+        match &self.listener {
+            Listener::Concurrently(_) => concurrent::submit(consumer, assigned, fresh),
+            Listener::Deliveries(inbox) => inbox.submit(assigned, fresh),
             Listener::Orderly(_) if start => orderly::submit(consumer, assigned),
             Listener::Orderly(_) => {}
         }

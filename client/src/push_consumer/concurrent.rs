@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
-use super::{Listener, Work, work};
+use super::{Work, work};
 use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer, Sink};
 use crate::events;
@@ -21,12 +21,6 @@ const LOCAL_RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// Puts the messages with these offsets to work, in runs of the handler's batch size.
 pub(crate) fn submit(consumer: &Arc<Consumer>, assigned: &Arc<Assigned>, offsets: &[i64]) {
-    if let Sink::Push(pushed) = &consumer.sink
-        && let Listener::Deliveries(inbox) = &pushed.listener
-    {
-        inbox.submit(assigned, offsets);
-        return;
-    }
     let runs = offsets.chunks(consumer.settings.consume_message_batch_max_size);
     work(consumer, runs.map(|run| Work { assigned: Arc::clone(assigned), offsets: run.to_vec() }));
 }
@@ -179,7 +173,11 @@ async fn settle(
         tokio::spawn(async move {
             tokio::select! {
                 () = assigned.gone.raised() => {}
-                () = tokio::time::sleep(LOCAL_RETRY_PAUSE) => submit(&consumer, &assigned, &again),
+                () = tokio::time::sleep(LOCAL_RETRY_PAUSE) => {
+                    if let Sink::Push(pushed) = &consumer.sink {
+                        pushed.submit(&consumer, &assigned, &again, false);
+                    }
+                }
             }
         });
     }
