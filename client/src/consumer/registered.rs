@@ -140,7 +140,6 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     }
     consumer.calls.client.unwrap_topics(std::slice::from_mut(&mut message));
     let begin = now_ms();
-    let messages = vec![message];
     let listener = match &consumer.sink {
         Sink::Push(pushed) => Some(&pushed.listener),
         Sink::Poll(_) => None,
@@ -154,12 +153,9 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     };
     let (consume_result, remark) = match listener {
         None => (CMResult::ReturnNull, None),
-        Some(Listener::Concurrently(listener)) => told(concurrently(&**listener, messages).await),
-        Some(Listener::Deliveries(inbox)) => match messages.into_iter().next() {
-            Some(message) => told(inbox.direct(message).await),
-            None => (CMResult::ReturnNull, None),
-        },
-        Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, messages).await {
+        Some(Listener::Concurrently(listener)) => told(concurrently(&**listener, vec![message]).await),
+        Some(Listener::Deliveries(inbox)) => told(inbox.direct(message).await),
+        Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, vec![message]).await {
             ConsumeOrderlyResult::Success => (CMResult::Success, None),
             ConsumeOrderlyResult::Commit => (CMResult::Commit, None),
             ConsumeOrderlyResult::Rollback => (CMResult::Rollback, None),
