@@ -21,7 +21,7 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use futures_core::Stream;
 
 use crate::client::Client;
-use crate::consumer::{Command, Consumer, Sink, config};
+use crate::consumer::{Assigned, Command, Consumer, Sink, config};
 use crate::error::{Error, Result};
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
@@ -214,23 +214,23 @@ impl LitePullConsumer {
     }
 
     async fn begin(&self, queue: &MessageQueue) -> Result<i64> {
-        self.check_assigned(queue)?;
+        self.assigned(queue)?;
         self.consumer.calls.min_offset(queue).await
     }
 
     async fn end(&self, queue: &MessageQueue) -> Result<i64> {
-        self.check_assigned(queue)?;
+        self.assigned(queue)?;
         self.consumer.calls.max_offset(queue).await
     }
 
     async fn seek_now(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
-        self.check_assigned(queue)?;
+        self.assigned(queue)?;
         self.consumer.ask(|done| Command::Seek { queue: queue.clone(), offset, done }).await?
     }
 
-    fn check_assigned(&self, queue: &MessageQueue) -> Result<()> {
-        if self.consumer.queues().contains_key(queue) {
-            return Ok(());
+    fn assigned(&self, queue: &MessageQueue) -> Result<Arc<Assigned>> {
+        if let Some(assigned) = self.consumer.queues().get(queue) {
+            return Ok(Arc::clone(assigned));
         }
         let why = if self.consumer.by_hand().is_none() { ", may be rebalancing" } else { "" };
         Err(config(format!("The message queue is not in assigned list{why}, message queue: {queue}")))
@@ -281,12 +281,7 @@ impl LitePullConsumer {
             if offset < 0 {
                 return Err(config(format!("offset {offset} of {queue} is negative")));
             }
-            let hold = self.consumer.queues().get(&queue).map(|assigned| assigned.hold.clone());
-            let Some(hold) = hold else {
-                self.check_assigned(&queue)?;
-                continue;
-            };
-            holds.push((hold, offset));
+            holds.push((self.assigned(&queue)?.hold.clone(), offset));
         }
         let queues = Some(holds.iter().map(|(hold, _)| hold.queue().clone()).collect::<BTreeSet<_>>());
         {
