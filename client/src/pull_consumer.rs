@@ -5,23 +5,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
-use crate::allocate::AllocateMessageQueueStrategy;
 use crate::client::Client;
 use crate::consumer::calls::Pull;
 pub use crate::consumer::calls::PullStatus;
-use crate::consumer::{Consumer, Settings, Sink, Subscription, config, read, within};
+use crate::consumer::{Consumer, Settings, Sink, Subscription, config, consumer_settings, read, within};
 use crate::error::{Error, Result};
 use crate::lite_pull_consumer::Polls;
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
-use crate::push_consumer::MessageModel;
 use crate::route::MASTER_ID;
 use crate::selector::MessageSelector;
 
@@ -72,18 +69,8 @@ impl Client {
 }
 
 impl PullConsumerBuilder {
-    /// `messageModel`: whether offsets are the group's, at brokers (default), or this program's, in a file.
-    pub fn message_model(mut self, model: MessageModel) -> Self {
-        self.settings.message_model = model;
-        self
-    }
-
-    /// `allocateMessageQueueStrategy`, for [`PullConsumer::fetch_queues_in_balance`]. Default:
-    /// [`Averagely`](crate::allocate::Averagely).
-    pub fn allocate(mut self, strategy: impl AllocateMessageQueueStrategy) -> Self {
-        self.settings.strategy = Arc::new(strategy);
-        self
-    }
+    consumer_settings!(every);
+    consumer_settings!(on_demand);
 
     /// `consumerPullTimeoutMillis`: how long [`PullConsumer::pull`] waits for its answer. Default 10 s.
     pub fn consumer_pull_timeout(mut self, timeout: Duration) -> Self {
@@ -91,30 +78,10 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// `brokerSuspendMaxTimeMillis`: how long a broker holds a
-    /// [`pull_block_if_not_found`](PullConsumer::pull_block_if_not_found). Default 20 s.
-    pub fn broker_suspend_max_time(mut self, time: Duration) -> Self {
-        self.settings.broker_suspend_max = time;
-        self
-    }
-
-    /// `consumerTimeoutMillisWhenSuspend`: how long such a pull waits for its answer. Default 30 s.
-    pub fn consumer_timeout_when_suspend(mut self, timeout: Duration) -> Self {
-        self.settings.pull_timeout = timeout;
-        self
-    }
-
     /// `maxReconsumeTimes`: how often a message that was sent back comes again before it becomes a dead letter.
     /// Default 16.
     pub fn max_reconsume_times(mut self, times: u16) -> Self {
         self.settings.max_reconsume_times = Some(i32::from(times));
-        self
-    }
-
-    /// `rocketmq.client.localOffsetStoreDir`: folder of a broadcasting consumer's offsets.
-    /// Default `.rocketmq_offsets` in the home directory.
-    pub fn local_offset_store_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.settings.offset_dir = Some(dir.into());
         self
     }
 

@@ -1,6 +1,6 @@
-//! What a consumer of either kind is set up with. Names and defaults are Java's, in Rust's case.
+//! What a consumer of any kind is set up with. Names and defaults are Java's, in Rust's case.
 //!
-//! Java counterparts: the settings of `DefaultMQPushConsumer` and `DefaultLitePullConsumer`.
+//! Java counterparts: the settings of `DefaultMQPushConsumer`, `DefaultLitePullConsumer`, `DefaultMQPullConsumer`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,14 +133,40 @@ pub(crate) fn within(name: &str, value: u128, min: u128, max: u128) -> Result<()
     }
 }
 
-/// The setters that both builders have, for a struct with the field `settings`.
+/// Setters for builders with the field `settings`: those of `every` builder, those of builders for `subscribing`
+/// consumers, which have the field `subscriptions`, too, and those of consumers that pull `on_demand`.
 macro_rules! consumer_settings {
-    () => {
+    (every) => {
         /// `messageModel`: whether each message goes to one consumer of the group (default) or to all.
         ///
         /// A broadcasting consumer keeps its offsets in a file and does not try failed messages again.
         pub fn message_model(mut self, model: $crate::MessageModel) -> Self {
             self.settings.message_model = model;
+            self
+        }
+
+        /// `allocateMessageQueueStrategy`: how queues are divided within the group. Default:
+        /// [`Averagely`](crate::allocate::Averagely). All consumers of a group must use the same.
+        pub fn allocate(mut self, strategy: impl $crate::allocate::AllocateMessageQueueStrategy) -> Self {
+            self.settings.strategy = std::sync::Arc::new(strategy);
+            self
+        }
+
+        /// `rocketmq.client.localOffsetStoreDir`: folder of a broadcasting consumer's offsets.
+        /// Default `.rocketmq_offsets` in the home directory.
+        pub fn local_offset_store_dir(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
+            self.settings.offset_dir = Some(dir.into());
+            self
+        }
+    };
+    (subscribing) => {
+        /// Subscribes to a topic, whose queues are divided within the group; several calls make several topics.
+        /// Text is `*` (or empty) for every message, or tags with `||` between them;
+        /// [`MessageSelector::by_sql`](crate::MessageSelector::by_sql) selects by properties. A second
+        /// subscription to the topic replaces the first. Java: `subscribe`.
+        pub fn subscribe(mut self, topic: &str, selector: impl Into<$crate::MessageSelector>) -> Self {
+            self.subscriptions.retain(|(known, _)| known != topic);
+            self.subscriptions.push((topic.to_owned(), selector.into()));
             self
         }
 
@@ -153,13 +179,6 @@ macro_rules! consumer_settings {
         /// `consumeTimestamp`: the time for `ConsumeFromWhere::Timestamp`. Default: 30 minutes ago.
         pub fn consume_timestamp(mut self, time: std::time::SystemTime) -> Self {
             self.settings.consume_timestamp_ms = $crate::message_ids::ms_of(time);
-            self
-        }
-
-        /// `allocateMessageQueueStrategy`: how queues are divided within the group. Default:
-        /// [`Averagely`](crate::allocate::Averagely). All consumers of a group must use the same.
-        pub fn allocate(mut self, strategy: impl $crate::allocate::AllocateMessageQueueStrategy) -> Self {
-            self.settings.strategy = std::sync::Arc::new(strategy);
             self
         }
 
@@ -199,11 +218,19 @@ macro_rules! consumer_settings {
             self.settings.pull_delay_on_failure = delay;
             self
         }
+    };
+    (on_demand) => {
+        /// `brokerSuspendMaxTimeMillis`: how long a broker holds a pull that may wait and finds nothing.
+        /// Default 20 s.
+        pub fn broker_suspend_max_time(mut self, time: std::time::Duration) -> Self {
+            self.settings.broker_suspend_max = time;
+            self
+        }
 
-        /// `rocketmq.client.localOffsetStoreDir`: folder of a broadcasting consumer's offsets.
-        /// Default `.rocketmq_offsets` in the home directory.
-        pub fn local_offset_store_dir(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
-            self.settings.offset_dir = Some(dir.into());
+        /// `consumerTimeoutMillisWhenSuspend`: how long such a pull waits for its answer, at least as long as
+        /// the broker may hold it. Default 30 s.
+        pub fn consumer_timeout_when_suspend(mut self, timeout: std::time::Duration) -> Self {
+            self.settings.pull_timeout = timeout;
             self
         }
     };

@@ -52,18 +52,12 @@ impl Client {
 }
 
 impl LitePullConsumerBuilder {
-    consumer_settings!();
+    consumer_settings!(every);
+    consumer_settings!(subscribing);
+    consumer_settings!(on_demand);
 
-    /// Subscribes to a topic, whose queues are divided within the group. Text is `*` (or empty) for every
-    /// message, or tags with `||` between them; [`MessageSelector::by_sql`] selects by properties. Java:
-    /// `subscribe`. Not together with [`assign`](Self::assign).
-    pub fn subscribe(mut self, topic: &str, selector: impl Into<MessageSelector>) -> Self {
-        self.subscriptions.retain(|(known, _)| known != topic);
-        self.subscriptions.push((topic.to_owned(), selector.into()));
-        self
-    }
-
-    /// Pulls exactly these queues, whoever else is in the group. Java: `assign`.
+    /// Pulls exactly these queues, whoever else is in the group. Not together with [`subscribe`](Self::subscribe).
+    /// Java: `assign`.
     pub fn assign(mut self, queues: impl IntoIterator<Item = MessageQueue>) -> Self {
         self.by_hand = Some(queues.into_iter().collect());
         self
@@ -106,19 +100,6 @@ impl LitePullConsumerBuilder {
     /// apart, 1 to 65535. Default 2000.
     pub fn consume_max_span(mut self, offsets: u32) -> Self {
         self.settings.consume_max_span = i64::from(offsets);
-        self
-    }
-
-    /// `brokerSuspendMaxTimeMillis`: how long a broker holds a pull that finds nothing. Default 20 s.
-    pub fn broker_suspend_max_time(mut self, time: Duration) -> Self {
-        self.settings.broker_suspend_max = time;
-        self
-    }
-
-    /// `consumerTimeoutMillisWhenSuspend`: how long a pull waits for its answer, at least as long as the broker
-    /// may hold it. Default 30 s.
-    pub fn consumer_timeout_when_suspend(mut self, timeout: Duration) -> Self {
-        self.settings.pull_timeout = timeout;
         self
     }
 

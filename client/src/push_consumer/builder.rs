@@ -70,16 +70,8 @@ impl PushConsumerBuilder {
         }
     }
 
-    consumer_settings!();
-
-    /// Subscribes to a topic; several calls make several topics. Text is `*` (or empty) for every message, or
-    /// tags with `||` between them; [`MessageSelector::by_sql`] selects by properties. A second subscription
-    /// to the topic replaces the first.
-    pub fn subscribe(mut self, topic: &str, selector: impl Into<MessageSelector>) -> Self {
-        self.subscriptions.retain(|(known, _)| known != topic);
-        self.subscriptions.push((topic.to_owned(), selector.into()));
-        self
-    }
+    consumer_settings!(every);
+    consumer_settings!(subscribing);
 
     /// Has `listener` consume messages in any order, many at once. The last listener or closure given is the
     /// consumer's.
