@@ -6,9 +6,10 @@ use ferrocket::{Deliveries, Delivery, ErrorKind, MessageExt, MessageQueue};
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult};
 use ferrocket_protocol::requests::client::ConsumeMessageDirectlyHeader;
 use ferrocket_protocol::requests::send::ConsumerSendMsgBackHeader;
-use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, fastjson};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode, fastjson};
 use tokio::sync::mpsc;
 
+use crate::queue_broker::record;
 use crate::world::{World, next, text};
 
 async fn take(deliveries: &mut Deliveries) -> Delivery {
@@ -80,26 +81,10 @@ async fn deliveries_consume_directly() {
     world.broker.store("T", 0, "0", None);
     let (consumer, mut deliveries) = world.consumer().deliveries().await.unwrap();
     take(&mut deliveries).await.ack();
-    let mut record = Vec::new();
-    MessageRecord {
-        topic: "T".into(),
-        queue_id: 0,
-        flag: 0,
-        sys_flag: 0,
-        queue_offset: 7,
-        physical_offset: 0,
-        born_timestamp: 0,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_timestamp: 0,
-        store_host: "127.0.0.1:1".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: "direct".into(),
-        properties: "".into(),
-    }
-    .encode(&mut record);
+    let mut body = Vec::new();
+    record("T".into(), 0, "direct".into(), "".into()).encode(&mut body);
     let header = ConsumeMessageDirectlyHeader { consumer_group: "g".into(), ..Default::default() };
-    let ask = RemotingCommand::request(RequestCode::ConsumeMessageDirectly, &header).with_body(record);
+    let ask = RemotingCommand::request(RequestCode::ConsumeMessageDirectly, &header).with_body(body);
     let connection = world.broker.connection();
     for (ack, expected) in [(true, CMResult::Success), (false, CMResult::Later)] {
         let (reply, ()) = tokio::join!(connection.call(ask.clone(), Duration::from_secs(20)), async {

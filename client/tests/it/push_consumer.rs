@@ -17,9 +17,10 @@ use ferrocket_protocol::requests::client::{
 };
 use ferrocket_protocol::requests::offset::{ResetOffsetHeader, UpdateConsumerOffsetHeader};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
-use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::queue_broker::record;
 use crate::world::{World, next, text};
 
 /// Everything is consumed once, from the first offset; the end stores how far each queue got and signs off.
@@ -533,30 +534,14 @@ async fn administrators_look_inside() {
     assert!(info.status_table["T"].consume_ok_tps > 0.0);
     assert_eq!(info.subscription_set.len(), 2);
 
-    let mut record = Vec::new();
-    MessageRecord {
-        topic: "T".into(),
-        queue_id: 0,
-        flag: 0,
-        sys_flag: 0,
-        queue_offset: 7,
-        physical_offset: 0,
-        born_timestamp: 0,
-        born_host: "127.0.0.1:1".parse().unwrap(),
-        store_timestamp: 0,
-        store_host: "127.0.0.1:1".parse().unwrap(),
-        reconsume_times: 0,
-        prepared_transaction_offset: 0,
-        body: "bad".into(),
-        properties: "".into(),
-    }
-    .encode(&mut record);
+    let mut body = Vec::new();
+    record("T".into(), 0, "bad".into(), "".into()).encode(&mut body);
     let header = ConsumeMessageDirectlyHeader {
         consumer_group: "g".into(),
         broker_name: Some("a".into()),
         ..Default::default()
     };
-    let request = RemotingCommand::request(RequestCode::ConsumeMessageDirectly, &header).with_body(record);
+    let request = RemotingCommand::request(RequestCode::ConsumeMessageDirectly, &header).with_body(body);
     let result: ConsumeMessageDirectlyResult = fastjson::from_slice(&ask(request).await).unwrap();
     assert_eq!(result.consume_result, CMResult::ThrowException);
     assert_eq!((result.remark.as_deref(), result.order), (Some("no stock"), false));

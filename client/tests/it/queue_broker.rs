@@ -108,7 +108,7 @@ impl QueueBroker {
     }
 }
 
-fn record(topic: Text, queue_id: i32, body: bytes::Bytes, properties: Text) -> MessageRecord {
+pub(crate) fn record(topic: Text, queue_id: i32, body: bytes::Bytes, properties: Text) -> MessageRecord {
     MessageRecord {
         topic,
         queue_id,
