@@ -24,13 +24,13 @@ use tokio::sync::{Notify, OnceCell, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::lite_pull_consumer::Polls;
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
 use crate::push_consumer::Pushed;
 use crate::selector::MessageSelector;
-use crate::validate::{check_group, check_topic};
+use crate::validate::{check_group, check_topic, config};
 
 mod bell;
 pub(crate) mod calls;
@@ -63,10 +63,6 @@ use stats::{Event, Stats};
 const COMMANDS_MAX: usize = 256;
 /// Java's `maxReconsumeTimes` of -1 for concurrent consumption.
 const RECONSUME_TIMES_MAX: i32 = 16;
-
-pub(crate) fn config(text: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, text)
-}
 
 /// What the group wants of one topic.
 #[derive(Clone, Debug)]

@@ -21,12 +21,12 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use futures_core::Stream;
 
 use crate::client::Client;
-use crate::consumer::{Assigned, Command, Consumer, Sink, config};
+use crate::consumer::{Assigned, Command, Consumer, Sink};
 use crate::error::{Error, Result};
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
 use crate::selector::MessageSelector;
-use crate::validate::check_topic;
+use crate::validate::{check_topic, config};
 
 mod builder;
 mod polls;

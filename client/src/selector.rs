@@ -4,7 +4,8 @@
 
 use ferrocket_protocol::body::heartbeat::{SQL92, SUB_ALL, SubscriptionData, TAG};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+use crate::validate::config;
 
 /// Longest expression, in bytes. Java has no limit; brokers compile what they are sent.
 const EXPRESSION_LEN_MAX: usize = 32 * 1024;
@@ -56,22 +57,19 @@ impl MessageSelector {
 
     /// What heartbeats say about a topic that is consumed so.
     pub(crate) fn subscription(&self, topic: &str, version: i64) -> Result<SubscriptionData> {
-        let refused = |text: String| Err(Error::new(ErrorKind::Config, text));
         let Self { expression_type, expression } = self;
         if expression.len() > EXPRESSION_LEN_MAX {
             let len = expression.len();
-            return refused(format!(
+            return Err(config(format!(
                 "the subscription of topic {topic} has {len} bytes, at most {EXPRESSION_LEN_MAX} are allowed"
-            ));
+            )));
         }
         if *expression_type == TAG {
-            return match SubscriptionData::tags(topic, expression, version) {
-                Some(data) => Ok(data),
-                None => refused(format!("subscription {expression:?} of topic {topic} names no tag")),
-            };
+            return SubscriptionData::tags(topic, expression, version)
+                .ok_or_else(|| config(format!("subscription {expression:?} of topic {topic} names no tag")));
         }
         if expression.trim().is_empty() {
-            return refused(format!("the SQL92 condition of topic {topic} is empty"));
+            return Err(config(format!("the SQL92 condition of topic {topic} is empty")));
         }
         Ok(SubscriptionData {
             expression_type: SQL92.to_owned(),
@@ -104,6 +102,7 @@ impl From<&String> for MessageSelector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     /// Tags become hashes for the broker, a condition travels as text; what selects nothing is refused.
     #[test]

@@ -31,7 +31,7 @@ fn is_legal(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'|' | b'_' | b'-'))
 }
 
-fn config(text: impl Into<String>) -> Error {
+pub(crate) fn config(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, text)
 }
 

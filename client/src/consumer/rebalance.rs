@@ -26,11 +26,12 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::offset_store::{Hold, Place};
 use super::{Assigned, Consumer, Sink};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::events::Event;
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
 use crate::push_consumer::{ConsumeFromWhere, MessageModel};
+use crate::validate::config;
 
 /// First pause before another try when something was missing; doubles up to the usual interval.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -368,7 +369,7 @@ impl Consumer {
         let share = strategy.allocate(&self.calls.group, self.calls.client.client_id(), queues, &ids);
         let share = share.map_err(|error| {
             let name = strategy.name();
-            Error::new(ErrorKind::Config, format!("strategy {name} refuses: {error}")).with_source(error)
+            config(format!("strategy {name} refuses: {error}")).with_source(error)
         })?;
         Ok((share.into_iter().collect(), known))
     }
@@ -464,8 +465,9 @@ impl Consumer {
     fn seek(self: &Arc<Self>, queue: &MessageQueue, offset: i64) -> Result<()> {
         let known = self.queues().get(queue).cloned();
         let Some(assigned) = known.filter(|_| !self.stop.is_raised()) else {
-            let text = format!("the message queue is not in the assigned list, it may have gone: {queue}");
-            return Err(Error::new(ErrorKind::Config, text));
+            return Err(config(format!(
+                "the message queue is not in the assigned list, it may have gone: {queue}"
+            )));
         };
         assigned.process().drop_and_clear();
         assigned.gone.raise();

@@ -9,10 +9,10 @@ use std::time::Duration;
 use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
-use super::config;
 use crate::allocate::{AllocateMessageQueueStrategy, Averagely};
 use crate::error::Result;
 use crate::message_ids::now_ms;
+use crate::validate::config;
 
 /// Told of a topic's queues and of those among them that are ours. Java: `MessageQueueListener`.
 pub(crate) type QueueListener = dyn Fn(&str, &[MessageQueue], &[MessageQueue]) + Send + Sync;

@@ -15,10 +15,11 @@ use super::listener::{
 };
 use super::{Deliveries, PushConsumer, Pushed};
 use crate::client::Client;
-use crate::consumer::{Consumer, Settings, Sink, config, consumer_settings};
+use crate::consumer::{Consumer, Settings, Sink, consumer_settings};
 use crate::error::Result;
 use crate::message::MessageExt;
 use crate::selector::MessageSelector;
+use crate::validate::config;
 
 /// Sets up a [`PushConsumer`]. Obtained from [`Client::push_consumer`]; names and defaults are Java's.
 #[must_use]
