@@ -531,6 +531,7 @@ impl Consumer {
         }
         assigned.process().drop_queue();
         assigned.gone.raise();
+        // What fails has been told; the pull that follows finds the offset wrong again.
         let _ = self.store_offsets(vec![(assigned.queue().clone(), offset)], true).await;
         self.forget(assigned).await;
         self.wake.notify_one();

@@ -102,7 +102,13 @@ impl Polls {
     /// Tells the listeners of topics whose queues have changed.
     pub(crate) async fn look_at_watched(&self, consumer: &Consumer) {
         for topic in self.watched_topics() {
-            let Ok(route) = consumer.calls.client.route(&topic).await else { continue };
+            let route = match consumer.calls.client.route(&topic).await {
+                Ok(route) => route,
+                Err(error) => {
+                    tracing::debug!(group = %consumer.calls.group, %topic, %error, "the topic's queues cannot be looked at");
+                    continue;
+                }
+            };
             let changed = self.watched().get_mut(&topic).and_then(|known| {
                 let changed = known.queues != route.subscribe_queues();
                 known.queues = route.subscribe_queues().to_vec();
