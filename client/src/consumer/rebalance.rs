@@ -516,6 +516,8 @@ impl Consumer {
                 table.remove(queue);
             }
         }
+        // Whatever waits for a handler still would keep its messages in memory.
+        assigned.process().drop_and_clear();
         tracing::info!(group = %self.calls.group, %queue, "the queue is given up");
         self.unlock(queue).await;
     }
