@@ -11,6 +11,7 @@ use ferrocket::{Client, Message, PendingSend, Producer};
 use ferrocket_interop_tests::cluster::Cluster;
 use ferrocket_interop_tests::matrix::Server;
 use ferrocket_interop_tests::setup::Workshop;
+use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE};
 use tokio::runtime::Runtime;
 
 use crate::compare::median;
@@ -18,8 +19,6 @@ use crate::measure::cpu_time;
 
 const TOPIC: &str = "ClientBench";
 const QUEUES: i32 = 4;
-/// `PERM_READ | PERM_WRITE`.
-const PERM: i32 = 6;
 
 /// Options of `client`.
 #[derive(Debug, Args)]
@@ -102,7 +101,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 fn create_topic(namesrv: &str) -> Result<(), String> {
     let runtime = Runtime::new().map_err(|error| format!("a runtime: {error}"))?;
     let client = Client::builder(namesrv).build().map_err(|error| error.to_string())?;
-    let topic = TopicConfig::new(TOPIC, QUEUES, QUEUES, PERM);
+    let topic = TopicConfig::new(TOPIC, QUEUES, QUEUES, PERM_READ | PERM_WRITE);
     runtime.block_on(client.admin().create_topic(&topic)).map_err(|error| error.to_string())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 use ferrocket_interop_tests::cluster::{JDK_17, ready};
-use ferrocket_interop_tests::process::{Process, free_port};
+use ferrocket_interop_tests::process::{Process, free_port, status_kib};
 use ferrocket_interop_tests::setup::Workshop;
 
 use crate::measure::Measured;
@@ -264,11 +264,7 @@ impl Server {
 
     /// Resident memory.
     pub(crate) fn resident_kib(&self) -> Result<u64, String> {
-        let file = format!("/proc/{}/status", self.process.id());
-        let text = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        kib.ok_or_else(|| format!("{file} has no VmRSS"))
+        status_kib(self.process.id(), "VmRSS")
     }
 
     /// How many files and sockets are open.

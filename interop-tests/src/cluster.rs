@@ -176,9 +176,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// The Broker's process id.
-    pub fn broker_id(&self) -> u32 {
-        self.broker.id()
+    /// Sends the Broker a signal, such as `-STOP`.
+    pub fn signal_broker(&self, signal: &str) -> Result<(), String> {
+        self.broker.signal(signal)
     }
 
     /// Starts the Broker anew, with `accounts` as its accounts' file.

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::process::{POLL, Process};
+use crate::process::{POLL, Process, status};
 
 /// For one example, on two cores that others use too.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -198,19 +198,15 @@ impl Example {
 /// Presses Ctrl-C, once the process listens to it: before, it would end at once.
 fn interrupt(process: &Process, deadline: Instant) -> Result<(), String> {
     const SIGINT: u64 = 1 << 1;
-    let status = PathBuf::from(format!("/proc/{}/status", process.id()));
-    let listens = || {
-        let status = fs::read_to_string(&status).unwrap_or_default();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-        caught
-            .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-            .is_some_and(|mask| mask & SIGINT != 0)
-    };
-    while !listens() {
+    loop {
+        let mask = status(process.id(), "SigCgt")?;
+        let mask = u64::from_str_radix(&mask, 16).map_err(|e| format!("SigCgt {mask}: {e}"))?;
+        if mask & SIGINT != 0 {
+            return process.signal("-INT");
+        }
         if Instant::now() >= deadline {
             return Err("it does not listen to Ctrl-C".to_owned());
         }
         thread::sleep(POLL);
     }
-    process.interrupt()
 }

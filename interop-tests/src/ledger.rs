@@ -73,6 +73,12 @@ impl Ledger {
         counts
     }
 
+    /// Bodies that did not arrive exactly as often as `due` says.
+    pub fn count_faults(&self, due: impl Fn(&str) -> usize) -> Vec<String> {
+        let wrong = self.counts(None).into_iter().filter(|(body, times)| *times != due(body));
+        wrong.map(|(body, times)| format!("{body} arrived {times} times, not {}", due(body))).collect()
+    }
+
     /// Bodies `<prefix>-<key>-<seq>` whose first deliveries, at whichever consumer, do not rise by one per key.
     /// What comes again after a queue has changed hands is no fault.
     pub fn first_order_faults(&self) -> Vec<String> {

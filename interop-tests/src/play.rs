@@ -130,20 +130,7 @@ impl<'a> Play<'a> {
 
     /// Sends `count` messages `<prefix>-…` and waits for the last answer.
     pub fn send(&mut self, topic: &str, mode: &str, prefix: &str, count: usize) -> Result<(), String> {
-        self.send_tagged(topic, mode, prefix, count, None)
-    }
-
-    /// The same with a tag.
-    pub fn send_tagged(
-        &mut self,
-        topic: &str,
-        mode: &str,
-        prefix: &str,
-        count: usize,
-        tag: Option<&str>,
-    ) -> Result<(), String> {
-        let tag = tag.map(|tag| ("tag", tag));
-        self.send_with(topic, mode, prefix, count, tag.as_slice())
+        self.send_with(topic, mode, prefix, count, &[])
     }
 
     /// The same with other options.
@@ -283,6 +270,11 @@ impl<'a> Play<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes events in until everything sent has arrived somewhere.
+    pub fn pump_all(&mut self, what: &str) -> Result<(), String> {
+        self.pump(what, |play| play.ledger.missing(None, |_| true).is_empty())
     }
 
     /// Gives a peer a command.

@@ -75,19 +75,16 @@ impl Process {
 
     /// Asks the process to end (SIGTERM) and waits; after `limit` it is killed, which is an error.
     pub fn terminate(&mut self, limit: Duration) -> Result<(), String> {
-        self.signal("-TERM")?;
+        if self.check_alive().is_ok() {
+            self.signal("-TERM")?;
+        }
         self.wait(limit)
     }
 
-    /// Does what Ctrl-C does (SIGINT).
-    pub fn interrupt(&self) -> Result<(), String> {
-        self.signal("-INT")
-    }
-
-    fn signal(&self, signal: &str) -> Result<(), String> {
+    /// Sends a signal, `-INT` for what Ctrl-C does.
+    pub fn signal(&self, signal: &str) -> Result<(), String> {
         // The standard library sends only SIGKILL.
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        sent.map(drop).map_err(|e| format!("kill: {e}"))
+        run_tool(Command::new("kill").args([signal, &self.child.id().to_string()]))
     }
 
     /// As [`wait`](Self::wait), and its exit code must say that it ended well.
@@ -117,6 +114,20 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A field of `/proc/<process>/status`.
+pub fn status(process: u32, field: &str) -> Result<String, String> {
+    let file = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&file).map_err(|e| format!("{file}: {e}"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.map(|value| value.trim().to_owned()).ok_or_else(|| format!("{file} has no {field}"))
+}
+
+/// The same of a field that tells KiB, such as `VmRSS`.
+pub fn status_kib(process: u32, field: &str) -> Result<u64, String> {
+    let text = status(process, field)?;
+    text.trim_end_matches(" kB").parse().map_err(|e| format!("{field} {text}: {e}"))
 }
 
 /// Runs a tool to its end and returns an error with the tail of its output when it fails.

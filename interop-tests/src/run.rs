@@ -12,7 +12,7 @@ use crate::matrix::{Cell, grouped, one_per_broker};
 use crate::peer::{Client, Peer};
 use crate::play::Stage;
 use crate::report::Outcome;
-use crate::scenario::{Scenario, accounts, after_restart, before_restart, play_acl};
+use crate::scenario::{Scenario, accounts, after_restart, before_restart};
 use crate::setup::Workshop;
 
 /// Scenarios under way at once; most of their time is spent waiting.
@@ -160,7 +160,7 @@ fn play_group(
     if !secured.is_empty() {
         let restarted = cluster.restart_with_accounts(&accounts());
         play_after(&secured, restarted, |i, restarted| {
-            note(i, Scenario::Acl, restarted.and_then(|()| play_acl(cast.stage(&cluster, i))));
+            note(i, Scenario::Acl, restarted.and_then(|()| Scenario::Acl.play(cast.stage(&cluster, i))));
         });
     }
     Ok(())

@@ -8,7 +8,7 @@ mod acl;
 mod control;
 mod kinds;
 
-pub use acl::{accounts, play as play_acl};
+pub use acl::accounts;
 
 use crate::ledger::named;
 use crate::play::{Play, Stage};
@@ -287,7 +287,7 @@ fn plain(mut play: Play<'_>, names: &Names, mode: &str) -> Result<(), String> {
         play.send(&names.topic, mode, "m", 64)?;
     }
     let consumer = play.start_consumer(&names.topic, &names.group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(consumer)?;
     sender.map_or(Ok(()), |sender| play.stop(sender))?;
     verdict(play.ledger.exactly_once())
@@ -297,7 +297,7 @@ fn ordered(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     play.prepare_topic(&names.topic)?;
     play.send(&names.topic, "orderly", "o", 64)?;
     let consumer = play.start_consumer(&names.topic, &names.group, &[("mode", "orderly")])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(consumer)?;
     let mut faults = play.ledger.exactly_once();
     faults.extend(play.ledger.order_faults());
@@ -337,13 +337,13 @@ fn broadcast(mut play: Play<'_>, names: &Names) -> Result<(), String> {
 fn tags(mut play: Play<'_>, names: &Names, subscription: (&str, &str)) -> Result<(), String> {
     play.prepare_topic(&names.topic)?;
     for tag in ["TagA", "TagB", "TagC"] {
-        play.send_tagged(&names.topic, "sync", tag, 16, Some(tag))?;
+        play.send_with(&names.topic, "sync", tag, 16, &[("tag", tag)])?;
     }
     let wanted = |body: &str| !body.starts_with("TagB");
     let consumer = play.start_consumer(&names.topic, &names.group, &[subscription])?;
     play.pump("all matching received", |play| play.ledger.missing(None, wanted).is_empty())?;
     // Sent after everything else: when these are here, the pulls have passed every TagB.
-    play.send_tagged(&names.topic, "sync", "TagA-late", 16, Some("TagA"))?;
+    play.send_with(&names.topic, "sync", "TagA-late", 16, &[("tag", "TagA")])?;
     play.pump("late ones received", |play| play.ledger.missing(None, wanted).is_empty())?;
     play.stop(consumer)?;
     let mut faults = play.ledger.send_faults();
@@ -363,7 +363,7 @@ fn warm_group(play: &mut Play<'_>, names: &Names) -> Result<(), String> {
     play.prepare_topic(&topic)?;
     play.send(&topic, "sync", "warm", 1)?;
     let consumer = play.start_consumer(&topic, &names.group, &[])?;
-    play.pump("warm-up received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("warm-up received")?;
     play.stop(consumer)?;
     verdict(std::mem::take(&mut play.ledger).at_least_once())?;
     play.wait_route(&format!("%RETRY%{}", names.group))
@@ -444,7 +444,7 @@ fn join_leave(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     let after = play.ledger.sent_count();
     play.pump("sends go on", |play| play.ledger.sent_count() >= after + 64)?;
     play.stop(sender)?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(stays)?;
     // Queues change hands with unconsumed fetches in flight: repetition is the protocol's promise.
     verdict(play.ledger.at_least_once())
@@ -456,7 +456,7 @@ fn auto_create(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     }
     play.send(&names.topic, "sync", "m", 16)?;
     let consumer = play.start_consumer(&names.topic, &names.group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(consumer)?;
     verdict(play.ledger.exactly_once())
 }
@@ -471,7 +471,7 @@ pub fn before_restart(stage: Stage<'_>) -> Result<(), String> {
     for (prefix, count) in [("first", 1), ("m", 64)] {
         play.send(&topic, "sync", prefix, count)?;
         let consumer = play.start_consumer(&topic, &group, &[])?;
-        play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+        play.pump_all("all received")?;
         play.stop(consumer)?;
     }
     verdict(play.ledger.exactly_once())
@@ -485,7 +485,7 @@ pub fn after_restart(stage: Stage<'_>) -> Result<(), String> {
     play.wait_route(&topic)?;
     play.send(&topic, "sync", "new", 32)?;
     let consumer = play.start_consumer(&topic, &group, &[])?;
-    play.pump("all new received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all new received")?;
     play.stop(consumer)?;
     verdict(play.ledger.exactly_once())
 }

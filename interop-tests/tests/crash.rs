@@ -71,6 +71,7 @@ async fn nothing_acknowledged_is_lost() {
     let mut broker = servers.start("broker");
     for round in 0..rounds {
         let load = Load::start(&servers.broker_addr, &ledger, rng.random()).await;
+        // Not waits for anything: the first kill comes at any moment of the load, the second at any of a start.
         tokio::time::sleep(Duration::from_millis(rng.random_range(20..700))).await;
         broker.kill();
         kills += 1;
@@ -94,6 +95,7 @@ async fn nothing_acknowledged_is_lost() {
     compare(&servers.broker_addr, &ledger).await;
     let acked = lock(&ledger.acked).len();
     let deadline = Instant::now() + CATCH_UP_LIMIT;
+    // A look goes through the whole ledger, so there is not one for each delivery.
     while let Some(missing) = ledger.first_undelivered() {
         assert!(Instant::now() < deadline, "message {missing} was acknowledged, but never consumed");
         tokio::time::sleep(POLL).await;

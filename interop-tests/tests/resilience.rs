@@ -17,16 +17,15 @@ use ferrocket::{Client, Message, MessageQueue, Producer};
 use ferrocket_interop_tests::cluster::Cluster;
 use ferrocket_interop_tests::ledger::{Delivery, Ledger, Sent};
 use ferrocket_interop_tests::matrix::Server;
-use ferrocket_interop_tests::process::{POLL, Process};
+use ferrocket_interop_tests::process::{POLL, Process, status_kib};
 use ferrocket_interop_tests::setup::Workshop;
+use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE};
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval_at};
 
 /// Something that must happen did not, if it takes so long.
 const LIMIT: Duration = Duration::from_secs(120);
-/// `PERM_READ | PERM_WRITE`.
-const PERM: i32 = 6;
 /// Of a consumer process: what it asks for in one pull.
 const PULL_BATCH: usize = 8;
 const TOPIC: &str = "resilience";
@@ -160,9 +159,7 @@ fn rolling_restart(server: Server) {
             board.wait_all_queues(scale.queues, "after a start");
         }
         load.stop();
-        board.wait("everything sent arrives", |seen| {
-            seen.bodies.len() >= seen.sent.len() && seen.sent.keys().all(|body| seen.bodies.contains(body))
-        });
+        board.wait("everything acknowledged arrives", Seen::has_all);
         for (member, process) in &mut members {
             drop(process.take_stdin());
             board.wait("the member stops", |seen| seen.stopped.contains(member));
@@ -187,7 +184,7 @@ fn outages(server: Server) {
         let looks = board.lock().tasks.len();
         std::io::Write::write_all(&mut stdin, b"look\n").expect("the client reads");
         board.wait("the client counts its tasks", |seen| seen.tasks.len() > looks);
-        (board.lock().tasks[looks], resident_kib(client.id()))
+        (board.lock().tasks[looks], status_kib(client.id(), "VmRSS").expect("the process lives"))
     };
     let mut acked = 0;
     let more = |acked: &mut usize, wanted: usize| {
@@ -216,9 +213,7 @@ fn outages(server: Server) {
     // What it had not consumed yet, another of the group gets.
     let rest = ["consume", &stage.namesrv(), TOPIC, "load-consumer", "concurrent"];
     let _rest = stage.spawn("rest", &rest, &board, 2);
-    board.wait("everything acknowledged arrives", |seen| {
-        seen.bodies.len() >= seen.sent.len() && seen.sent.keys().all(|body| seen.bodies.contains(body))
-    });
+    board.wait("everything acknowledged arrives", Seen::has_all);
     let acknowledged = board.lock().sent.len();
     let failed = board.lock().failures.len();
     println!(
@@ -255,10 +250,10 @@ fn overload(server: Server) {
     let mut client = stage.spawn("flood", &arguments, &board, 1);
     board.wait("the flood begins", |seen| seen.members_ready == 1);
     for _ in 0..scale.pauses {
-        stage.signal_broker("STOP");
-        // Not a wait for anything: it is how slow the broker is.
+        // Not waits for anything: this is how slow the broker is.
+        stage.cluster.signal_broker("-STOP").expect("the broker stands still");
         std::thread::sleep(Duration::from_secs(1));
-        stage.signal_broker("CONT");
+        stage.cluster.signal_broker("-CONT").expect("the broker goes on");
         std::thread::sleep(Duration::from_millis(200));
     }
     board.wait_for("the flood ends", LIMIT * 10, |seen| seen.flooded.is_some());
@@ -296,12 +291,6 @@ fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 
-fn resident_kib(process: u32) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process lives");
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of resident memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 /// Servers, and a client of this process.
 struct Stage {
     client: Client,
@@ -324,7 +313,7 @@ impl Stage {
     }
 
     fn create_topic(&self, topic: &str, queues: i32) {
-        let config = TopicConfig::new(topic, queues, queues, PERM);
+        let config = TopicConfig::new(topic, queues, queues, PERM_READ | PERM_WRITE);
         self.runtime.block_on(self.client.admin().create_topic(&config)).expect("the topic is made");
         self.cluster.wait_route(topic).expect("the topic is known");
     }
@@ -353,12 +342,6 @@ impl Stage {
             board.heard(member, line)
         })
         .expect("the client starts")
-    }
-
-    fn signal_broker(&self, signal: &str) {
-        let status =
-            Command::new("kill").args([format!("-{signal}"), self.cluster.broker_id().to_string()]).status();
-        assert!(status.is_ok_and(|status| status.success()), "no {signal} for the broker");
     }
 }
 
@@ -393,6 +376,13 @@ struct Seen {
     tasks: Vec<usize>,
     flooded: Option<(u64, u64, u64)>,
     happenings: Vec<(u64, Happening)>,
+}
+
+impl Seen {
+    /// Whether all that was acknowledged has arrived.
+    fn has_all(&self) -> bool {
+        self.bodies.len() >= self.sent.len() && self.sent.keys().all(|body| self.bodies.contains(body))
+    }
 }
 
 impl Board {
@@ -443,7 +433,8 @@ impl Board {
         }
     }
 
-    /// Waits until `done`; the test fails if that takes longer than anything sensible.
+    /// Waits until `done`; the test fails if that takes longer than anything sensible. Looks now and then, since a
+    /// look may go through all that was delivered: one for each line would be most of the load.
     fn wait(&self, what: &str, done: impl Fn(&Seen) -> bool) {
         self.wait_for(what, LIMIT, done);
     }

@@ -16,6 +16,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{Client, ConsumeFromWhere, ConsumeOrderlyResult, Message, MessageExt, PushConsumer};
+use ferrocket_interop_tests::process::status_kib;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -179,8 +180,7 @@ async fn flood(namesrv: &str, topic: &str, count: u64, window: usize, timeout: D
     }
     drop(receipts);
     let (acknowledged, failed) = counted.await?;
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
-    say("FLOODED", &[&acknowledged, &(failed + refused), &peak.trim().trim_end_matches(" kB")]);
+    let peak_kib = status_kib(std::process::id(), "VmHWM")?;
+    say("FLOODED", &[&acknowledged, &(failed + refused), &peak_kib]);
     Ok(client.shutdown().await?)
 }

@@ -62,6 +62,7 @@ struct Sample {
     body: Bytes,
     from_client: bool,
     keep: Option<&'static str>,
+    settled: bool,
     derive: bool,
     left_out: &'static [&'static str],
 }
@@ -74,6 +75,7 @@ fn ask(request: RequestCode) -> Sample {
         body: Bytes::new(),
         from_client: false,
         keep: None,
+        settled: false,
         derive: true,
         left_out: &[],
     }
@@ -107,6 +109,12 @@ impl Sample {
         self
     }
 
+    /// Asks once what was sent before has reached its queues.
+    fn settled(mut self) -> Self {
+        self.settled = true;
+        self
+    }
+
     /// Leaves out variants after which what follows would say nothing.
     fn leaving_out(mut self, variants: &'static [&'static str]) -> Self {
         self.left_out = variants;
@@ -132,7 +140,7 @@ impl Sample {
                 request: self.request,
                 from_client: self.from_client,
                 keep: self.keep.filter(|_| change.is_none() && body.is_none()),
-                settled: false,
+                settled: self.settled,
                 loose: self.derive,
                 fields,
                 body: body.unwrap_or_else(|| self.body.clone()),
@@ -207,17 +215,6 @@ pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     let samples = [state(), questions(), namesrv(), sends(), forbidden(), changes()];
     samples.into_iter().flatten().for_each(|sample| sample.cases(&mut cases));
-    let after_sends = cases.iter().position(|case| case.name.ends_with("after the sends"));
-    let first_question = cases.iter().position(|case| case.request == Code::PullMessage);
-    for at in after_sends.into_iter().chain(first_question) {
-        cases[at].settled = true;
-    }
-    // Some of what is forbidden is a send that Java stores.
-    let forbidden = ["no permission to write", "no permission to read", "a Broker that is not written"];
-    let is_pull = |case: &&mut Case| {
-        case.request == Code::PullMessage && forbidden.iter().any(|variant| case.name.ends_with(variant))
-    };
-    cases.iter_mut().filter(is_pull).for_each(|case| case.settled = true);
     cases
 }
 
@@ -298,7 +295,7 @@ fn state() -> Vec<Sample> {
 fn questions() -> Vec<Sample> {
     let queue = [("topic", TOPIC), ("queueId", "0")];
     let pull = |offset: &str| {
-        ask(Code::PullMessage).with([
+        ask(Code::PullMessage).settled().with([
             ("consumerGroup", LIVE_GROUP),
             ("topic", TOPIC),
             ("queueId", "0"),
@@ -517,6 +514,23 @@ fn send_batch(topic: &str) -> Sample {
     Sample { fields, body: batch::encode(&units), ..ask(Code::SendBatchMessage) }
 }
 
+/// Waits for what was sent before: Java puts it into its queue behind the answer.
+fn pull(group: &str, topic: &str, queue: &str) -> Sample {
+    let fields = [
+        ("consumerGroup", group),
+        ("topic", topic),
+        ("queueId", queue),
+        ("queueOffset", "0"),
+        ("maxMsgNums", "32"),
+        ("sysFlag", "4"),
+        ("commitOffset", "0"),
+        ("suspendTimeoutMillis", "0"),
+        ("subscription", "*"),
+        ("subVersion", "0"),
+    ];
+    ask(Code::PullMessage).with(fields).settled()
+}
+
 fn send_back(group: &str, level: &str, offset: &str) -> Sample {
     ask(Code::ConsumerSendMsgBack).with([
         ("offset", offset),
@@ -531,20 +545,6 @@ fn send_back(group: &str, level: &str, offset: &str) -> Sample {
 
 /// What topics, groups and the Broker as a whole do not permit.
 fn forbidden() -> Vec<Sample> {
-    let pull = |code: RequestCode, group: &str, topic: &str| {
-        ask(code).with([
-            ("consumerGroup", group),
-            ("topic", topic),
-            ("queueId", "0"),
-            ("queueOffset", "0"),
-            ("maxMsgNums", "32"),
-            ("sysFlag", "4"),
-            ("commitOffset", "0"),
-            ("suspendTimeoutMillis", "0"),
-            ("subscription", "*"),
-            ("subVersion", "0"),
-        ])
-    };
     let attempts = |topic: &str| {
         let mut reply = send(topic, "0", 12);
         reply.request = Code::SendReplyMessageV2;
@@ -553,7 +553,7 @@ fn forbidden() -> Vec<Sample> {
             send(topic, "0", 12),
             send_batch(topic),
             reply,
-            pull(Code::PullMessage, "audit", topic),
+            pull("audit", topic, "0"),
         ]
     };
     let closed = r#"{"brokerId":0,"consumeBroadcastEnable":true,"consumeEnable":false,"consumeFromMinEnable":true,"groupName":"closed","notifyConsumerIdsChangedEnable":true,"retryMaxTimes":16,"retryQueueNums":1,"whichBrokerWhenConsumeSlowly":1}"#;
@@ -561,7 +561,7 @@ fn forbidden() -> Vec<Sample> {
         with(topic("ReadOnly"), "perm", "4").only("create topic"),
         with(topic("WriteOnly"), "perm", "2").only("create topic"),
         ask(Code::UpdateAndCreateSubscriptiongroup).body(closed).only("create group"),
-        pull(Code::PullMessage, "closed", TOPIC).only("no permission of the group"),
+        pull("closed", TOPIC, "0").only("no permission of the group"),
         send_back("closed", "3", "{m1+}").only("no permission of the group"),
     ];
     samples.extend(attempts("ReadOnly").map(|sample| sample.only("no permission to write")));
@@ -606,20 +606,8 @@ fn sends() -> Vec<Sample> {
     ];
     for queue in ["0", "1", "2", "3"] {
         let fields = [("topic", "Sends"), ("queueId", queue)];
-        samples.push(ask(Code::GetMaxOffset).with(fields).only("after the sends"));
-        let pull = [
-            ("consumerGroup", "audit"),
-            ("topic", "Sends"),
-            ("queueId", queue),
-            ("queueOffset", "0"),
-            ("maxMsgNums", "32"),
-            ("sysFlag", "4"),
-            ("commitOffset", "0"),
-            ("suspendTimeoutMillis", "0"),
-            ("subscription", "*"),
-            ("subVersion", "0"),
-        ];
-        samples.push(ask(Code::PullMessage).with(pull).only("after the sends"));
+        samples.push(ask(Code::GetMaxOffset).with(fields).settled().only("after the sends"));
+        samples.push(pull("audit", "Sends", queue).only("after the sends"));
     }
     let dead = [("topic", "%DLQ%billing")];
     samples.push(ask(Code::GetTopicStatsInfo).with(dead).only("dead letters"));

@@ -2,7 +2,7 @@
 
 use super::{Names, Scenario, verdict};
 use crate::peer::Client;
-use crate::play::{Play, Stage};
+use crate::play::Play;
 
 const ADMIN: [(&str, &str); 2] = [("access-key", "administrator"), ("secret-key", "12345678")];
 const USER: [(&str, &str); 2] = [("access-key", "somebody"), ("secret-key", "87654321")];
@@ -26,11 +26,6 @@ pub fn accounts() -> String {
          - accessKey: somebody\n  secretKey: \"87654321\"\n  admin: false\n  defaultTopicPerm: DENY\n  \
          defaultGroupPerm: DENY\n  topicPerms:\n{topics}  groupPerms:\n{groups}"
     )
-}
-
-/// Plays it, once the Broker knows the accounts.
-pub fn play(stage: Stage<'_>) -> Result<(), String> {
-    Scenario::Acl.play(stage)
 }
 
 pub(super) fn play_rights(mut play: Play<'_>, names: &Names) -> Result<(), String> {

@@ -18,7 +18,7 @@ pub(super) fn ordered_turns(mut play: Play<'_>, names: &Names) -> Result<(), Str
     let after = play.ledger.sent_count();
     play.pump("sends go on", |play| play.ledger.sent_count() >= after + 32)?;
     play.stop(sender)?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(stays)?;
     let mut faults = play.ledger.at_least_once();
     faults.extend(play.ledger.first_order_faults());
@@ -31,10 +31,10 @@ pub(super) fn lite_pull(mut play: Play<'_>, names: &Names) -> Result<(), String>
     play.send(topic, "sync", "first", 64)?;
     for prefix in ["second", "third"] {
         let consumer = play.start_consumer(topic, group, &lite)?;
-        play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+        play.pump_all("all received")?;
         // While it polls.
         play.send(topic, "sync", prefix, 16)?;
-        play.pump("all new received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+        play.pump_all("all new received")?;
         play.stop(consumer)?;
     }
     verdict(play.ledger.exactly_once())
@@ -46,11 +46,11 @@ pub(super) fn reset_offset(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     play.send(topic, "sync", "m-a", 16)?;
     // A Broker resets what it has stored of a group: the first leaves its offsets there.
     let first = play.start_consumer(topic, group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(first)?;
     let consumer = play.start_consumer(topic, group, &[])?;
     play.send(topic, "sync", "m-b", 16)?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     let mut options = vec![("topic", topic.as_str()), ("group", group), ("time", "0")];
     if play.stage.peer.client == Client::Cpp {
         options.push(("c-form", "true"));
@@ -58,15 +58,10 @@ pub(super) fn reset_offset(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     play.admin("reset-offset", &options)?;
     play.pump("all received again", |play| play.ledger.counts(None).values().all(|times| *times >= 2))?;
     play.send(topic, "sync", "new", 16)?;
-    play.pump("new ones received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("new ones received")?;
     play.stop(consumer)?;
     let mut faults = play.ledger.at_least_once();
-    for (body, times) in play.ledger.counts(None) {
-        let due = if body.starts_with("m-") { 2 } else { 1 };
-        if times != due {
-            faults.push(format!("{body} arrived {times} times, not {due}"));
-        }
-    }
+    faults.extend(play.ledger.count_faults(|body| if body.starts_with("m-") { 2 } else { 1 }));
     verdict(faults)
 }
 
@@ -76,13 +71,13 @@ pub(super) fn clone_offset(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     play.prepare_topic(topic)?;
     play.send(topic, "sync", "old", 32)?;
     let first = play.start_consumer(topic, group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(first)?;
     play.wait_route(&format!("%RETRY%{group}"))?;
     play.admin("clone-offset", &[("group", group), ("to", &copy), ("topic", topic)])?;
     play.send(topic, "sync", "new", 16)?;
     let second = play.start_consumer(topic, &copy, &[])?;
-    play.pump("new ones received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("new ones received")?;
     play.stop(second)?;
     // Once at either: what the second gets of the old ones is a repetition.
     let mut faults = play.ledger.exactly_once();
@@ -93,13 +88,19 @@ pub(super) fn clone_offset(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     verdict(faults)
 }
 
-pub(super) fn consume_directly(mut play: Play<'_>, names: &Names) -> Result<(), String> {
-    let Names { topic, group } = names;
+/// Starts a consumer of which the Broker knows: it gets 16 messages `m-…`, and its retry topic is there.
+fn start_known(play: &mut Play<'_>, Names { topic, group }: &Names) -> Result<u64, String> {
     play.prepare_topic(topic)?;
     play.send(topic, "sync", "m", 16)?;
     let consumer = play.start_consumer(topic, group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.wait_route(&format!("%RETRY%{group}"))?;
+    Ok(consumer)
+}
+
+pub(super) fn consume_directly(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    let Names { topic, group } = names;
+    let consumer = start_known(&mut play, names)?;
     let chosen = ["m-0", "m-7", "m-15"];
     let mut faults = Vec::new();
     for body in chosen {
@@ -116,22 +117,13 @@ pub(super) fn consume_directly(mut play: Play<'_>, names: &Names) -> Result<(), 
     })?;
     play.stop(consumer)?;
     faults.extend(play.ledger.at_least_once());
-    for (body, times) in play.ledger.counts(None) {
-        let due = if chosen.contains(&body) { 2 } else { 1 };
-        if times != due {
-            faults.push(format!("{body} arrived {times} times, not {due}"));
-        }
-    }
+    faults.extend(play.ledger.count_faults(|body| if chosen.contains(&body) { 2 } else { 1 }));
     verdict(faults)
 }
 
 pub(super) fn running_info(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     let Names { topic, group } = names;
-    play.prepare_topic(topic)?;
-    play.send(topic, "sync", "m", 16)?;
-    let consumer = play.start_consumer(topic, group, &[])?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
-    play.wait_route(&format!("%RETRY%{group}"))?;
+    let consumer = start_known(&mut play, names)?;
     let told = play.ask("running-info", &[("group", group)])?;
     play.stop(consumer)?;
     let mut faults = play.ledger.exactly_once();

@@ -41,7 +41,7 @@ pub(super) fn batch_limits(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     }
     play.send_with(topic, "batch", "last", 16, &fits)?;
     let consumer = play.start_consumer(topic, &names.group, &fits)?;
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(consumer)?;
     verdict(play.ledger.exactly_once())
 }
@@ -51,12 +51,12 @@ pub(super) fn delay(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     play.prepare_topic(topic)?;
     play.send(topic, "sync", "first", 16)?;
     let consumer = play.start_consumer(topic, group, &[])?;
-    play.pump("consumer works", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("consumer works")?;
     let prefix = |level: &str| format!("level{level}");
     for (level, _) in DELAYS {
         play.send_with(topic, "sync", &prefix(level), 16, &[("delay-level", level)])?;
     }
-    play.pump("all received", |play| play.ledger.missing(None, |_| true).is_empty())?;
+    play.pump_all("all received")?;
     play.stop(consumer)?;
     // The receipt tells the place in the topic in which they wait.
     play.ledger.forget_places(|body| body.starts_with("level"));
