@@ -303,7 +303,6 @@ impl ConsumeQueue {
         files.used = true;
         let Some((start, file)) = files.segments.file_of(number * UNIT)? else { return Ok(Vec::new()) };
         let file_end = (start + files.segments.file_len()) / UNIT;
-        files.segments.close_if_crowded();
         drop(files);
         let count = (count as i64).min(file_end.min(written) - number);
         let mut bytes = vec![0; count as usize * UNIT_LEN];
@@ -357,7 +356,6 @@ impl ConsumeQueue {
         let mut state = self.state();
         state.written = at / UNIT;
         state.writing = Bytes::new();
-        files.segments.close_if_crowded();
         Ok(())
     }
 
@@ -390,7 +388,6 @@ impl ConsumeQueue {
                 file.sync()?;
             }
         }
-        self.files().segments.close_if_crowded();
         Ok(())
     }
 

@@ -121,8 +121,6 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
-            // There may be more queues than files that a process may have open.
-            queue.close();
         }
         // Before the next crash: Java, which may be the one that opens then, makes up for less.
         match parts.index.write_out(true) {
