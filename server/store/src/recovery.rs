@@ -122,15 +122,16 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
         }
-        // Before the next crash: Java, which may be the one that opens then, makes up for less.
-        match parts.index.write_out(true) {
-            Err(error) if disk::is_full(&error) => tracing::warn!(%error, "the index waits in memory"),
-            written => drop(
-                written.map_err(OpenError::io("writing", &parts.config.store_path_root_dir.join("index")))?,
-            ),
+    }
+    let newest = finish(parts, from, &end)?;
+    // What was made again, before the next crash: Java, which may be the one that opens then, makes up for less.
+    match parts.index.write_out(true) {
+        Err(error) if disk::is_full(&error) => tracing::warn!(%error, "the index waits in memory"),
+        written => {
+            written.map_err(OpenError::io("writing", &parts.config.store_path_root_dir.join("index")))?;
         }
     }
-    finish(parts, from, &end)
+    Ok(newest)
 }
 
 fn segment_of(parts: &Parts<'_>, offset: i64) -> i64 {

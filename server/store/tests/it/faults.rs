@@ -289,7 +289,8 @@ fn an_index_that_stopped_is_completed_at_the_next_start() {
     }
 }
 
-/// Queues and index are made again from the log alone, both or one of them, however the store ended.
+/// Queues and index are made again from the log alone, both or one of them, however the store ended. The index,
+/// of which Java makes less again, is on the disk as soon as the store is open.
 #[test]
 fn removed_queues_and_index_are_made_again() {
     let (queue, index) = ("consumequeue/A/0", "index");
@@ -317,6 +318,10 @@ fn removed_queues_and_index_are_made_again() {
         }
         let store = world.open();
         assert_eq!((bodies(&store, "A", 0).len(), indexed(&store)), (60, 60), "{closes} {folders:?}");
+        let files = || world.names(index).iter().map(|name| world.bytes(&format!("index/{name}"))).collect();
+        let opened: Vec<Vec<u8>> = files();
+        store.close().unwrap();
+        assert!(opened == files(), "{closes} {folders:?}");
     }
 }
 
