@@ -121,6 +121,8 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
+            // Leaves its place to the next one's, which are then opened once, too.
+            queue.close();
         }
     }
     let newest = finish(parts, from, &end)?;
