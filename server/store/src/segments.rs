@@ -340,8 +340,11 @@ fn write_raw(
 ) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
     let raw = building.join(BUILT.fetch_add(1, Ordering::Relaxed).to_string());
     let file = disk.create(&raw, len as u64)?;
-    write_full(&*file, content, 0)?;
-    Ok((raw, file))
+    match write_full(&*file, content, 0) {
+        Ok(()) => Ok((raw, file)),
+        // On a full disk it is tried again and again.
+        Err(error) => disk.remove_file(&raw).and(Err(error)),
+    }
 }
 
 #[cfg(test)]

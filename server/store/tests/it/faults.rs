@@ -207,6 +207,7 @@ fn queues_wait_for_room() {
         world.disk.inject(Call::Write, nth, Fault::Fail(ErrorKind::StorageFull));
         store.keep_house(true).unwrap();
         assert!(!store.is_writable(), "write {nth}");
+        assert!(world.names("building").len() <= 1, "nothing but the next segment is left");
         store.delete_expired_segments();
         (0..5).for_each(|number| drop(send(&store, "A", number, "second")));
         let check = |store: &ferrocket_store::Store| {
