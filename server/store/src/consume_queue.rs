@@ -131,7 +131,11 @@ impl Files {
                 sync_for_good(&*file)?;
             }
         }
-        if std::mem::take(&mut self.unsynced_names) { self.segments.sync_names() } else { Ok(()) }
+        if self.unsynced_names {
+            self.segments.sync_names()?;
+            self.unsynced_names = false;
+        }
+        Ok(())
     }
 
     /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before

@@ -224,6 +224,25 @@ fn queues_wait_for_room() {
     }
 }
 
+/// Where the names of a queue's files found no room, they are synced when there is: before a second file is made.
+#[test]
+fn names_wait_for_room() {
+    let world = World::new();
+    let store = world.open();
+    (0..5).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    store.keep_house(false).unwrap();
+    // Queue files have ten entries.
+    (5..15).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    world.disk.inject(Call::SyncDir, 1, Fault::Fail(ErrorKind::StorageFull));
+    store.keep_house(false).unwrap();
+    assert!(!store.is_writable());
+    let before = world.disk.calls(Call::SyncDir);
+    store.keep_house(false).unwrap();
+    assert_eq!(world.names("consumequeue/A/0").len(), 2);
+    // Those of the queue, its topic and all topics, and the second file's.
+    assert_eq!(world.disk.calls(Call::SyncDir) - before, 4);
+}
+
 /// Whatever single call fails while the store works, closing either succeeds or leaves a folder that
 /// recovers with everything that was durable.
 #[test]
