@@ -204,18 +204,18 @@ fn own_record(
     let size = usize::try_from(entry.size).ok()?;
     let bytes = parts.log.read(entry.physical_offset, size)?;
     let Place::Record(found) = record::read(&bytes, false) else { return None };
+    let properties = StoreProperties::read(&found.properties);
     let in_place =
         found.queue_id == queue.queue_id && found.queue_offset == number && *found.topic == *queue.topic;
     let listed = || {
-        let places = StoreProperties::read(&found.properties).places;
+        let places = properties.places;
         places.has(found.queue_id, found.physical_offset, &queue.topic, queue.queue_id, number)
     };
     let own = found.size == size && found.physical_offset == entry.physical_offset && (in_place || listed());
-    own.then(|| (found.store_timestamp, entry_of(parts, &found)))
+    own.then(|| (found.store_timestamp, entry_of(parts, &found, &properties)))
 }
 
-fn entry_of(parts: &Parts<'_>, found: &Found<'_>) -> QueueEntry {
-    let properties = StoreProperties::read(&found.properties);
+fn entry_of(parts: &Parts<'_>, found: &Found<'_>, properties: &StoreProperties<'_>) -> QueueEntry {
     let tags_code = properties.tags_code(&found.topic, found.store_timestamp, parts.delay_levels);
     QueueEntry { physical_offset: found.physical_offset, size: found.size as i32, tags_code }
 }
@@ -327,7 +327,7 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
     let properties = StoreProperties::read(&found.properties);
     let queue = parts.queues.get_or_create(&found.topic, found.queue_id);
     if record::has_queue_offset(found.sys_flag) {
-        let entry = entry_of(parts, found);
+        let entry = entry_of(parts, found, &properties);
         if let Some(earlier) = restore(parts, &queue, found.queue_offset, entry, from)? {
             return Ok(Some(earlier));
         }
