@@ -190,7 +190,7 @@ impl CommitLog {
         }
         let file = match tail.next.take() {
             Some((raw, file)) => {
-                self.with_segments(|segments| segments.adopt(start, &raw, file.clone()))?;
+                self.with_segments(|segments| segments.adopt(start, &raw, &file))?;
                 // After the renaming: a flush under way meanwhile may have synced the folder without the name.
                 self.named.store(true, Ordering::Release);
                 file
@@ -342,7 +342,7 @@ mod tests {
             let (dir, building) = (PathBuf::from("/log"), Path::new("/building"));
             disk.create_dir_all(building).unwrap();
             let segments =
-                Segments::new(disk.clone(), dir.clone(), building.into(), 64, OpenFiles::default());
+                Segments::new(disk.clone(), dir.clone(), building.into(), 64, OpenFiles::up_to(usize::MAX));
             let log = Arc::new(CommitLog::new(disk.clone(), dir.clone(), building.into(), segments, 0));
             flushing.1.set(Arc::downgrade(&log)).unwrap();
             let write = |bytes| log.write(&mut log.tail(), &Bytes::from_static(bytes)).unwrap();

@@ -131,7 +131,11 @@ impl Files {
                 sync_for_good(&*file)?;
             }
         }
-        if std::mem::take(&mut self.unsynced_names) { self.segments.sync_names() } else { Ok(()) }
+        if self.unsynced_names {
+            self.segments.sync_names()?;
+            self.unsynced_names = false;
+        }
+        Ok(())
     }
 
     /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
@@ -303,7 +307,6 @@ impl ConsumeQueue {
         files.used = true;
         let Some((start, file)) = files.segments.file_of(number * UNIT)? else { return Ok(Vec::new()) };
         let file_end = (start + files.segments.file_len()) / UNIT;
-        files.segments.close_if_crowded();
         drop(files);
         let count = (count as i64).min(file_end.min(written) - number);
         let mut bytes = vec![0; count as usize * UNIT_LEN];
@@ -357,7 +360,6 @@ impl ConsumeQueue {
         let mut state = self.state();
         state.written = at / UNIT;
         state.writing = Bytes::new();
-        files.segments.close_if_crowded();
         Ok(())
     }
 
@@ -390,7 +392,6 @@ impl ConsumeQueue {
                 file.sync()?;
             }
         }
-        self.files().segments.close_if_crowded();
         Ok(())
     }
 

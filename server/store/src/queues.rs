@@ -14,6 +14,9 @@ use crate::error::OpenError;
 use crate::multi_dispatch::is_lmq;
 use crate::segments::{OpenFiles, Segments};
 
+/// Files of all queues that stay open. Opening one again takes microseconds.
+const OPEN_FILES_MAX: usize = 256;
+
 /// The table, and which queues have something to write out.
 pub(crate) struct Queues {
     disk: Arc<dyn Disk>,
@@ -47,7 +50,7 @@ impl Queues {
             dir,
             building,
             file_len,
-            open: OpenFiles::default(),
+            open: OpenFiles::up_to(OPEN_FILES_MAX),
             lmq_count: AtomicUsize::new(0),
             table: RwLock::new(HashMap::new()),
             dirty: Mutex::new(Vec::new()),

@@ -121,18 +121,19 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     if !clean {
         for queue in parts.queues.all() {
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
-            // There may be more queues than files that a process may have open.
+            // Leaves its place to the next one's, which are then opened once, too.
             queue.close();
         }
-        // Before the next crash: Java, which may be the one that opens then, makes up for less.
-        match parts.index.write_out(true) {
-            Err(error) if disk::is_full(&error) => tracing::warn!(%error, "the index waits in memory"),
-            written => drop(
-                written.map_err(OpenError::io("writing", &parts.config.store_path_root_dir.join("index")))?,
-            ),
+    }
+    let newest = finish(parts, from, &end)?;
+    // What was made again, before the next crash: Java, which may be the one that opens then, makes up for less.
+    match parts.index.write_out(true) {
+        Err(error) if disk::is_full(&error) => tracing::warn!(%error, "the index waits in memory"),
+        written => {
+            written.map_err(OpenError::io("writing", &parts.config.store_path_root_dir.join("index")))?;
         }
     }
-    finish(parts, from, &end)
+    Ok(newest)
 }
 
 fn segment_of(parts: &Parts<'_>, offset: i64) -> i64 {
@@ -203,18 +204,18 @@ fn own_record(
     let size = usize::try_from(entry.size).ok()?;
     let bytes = parts.log.read(entry.physical_offset, size)?;
     let Place::Record(found) = record::read(&bytes, false) else { return None };
+    let properties = StoreProperties::read(&found.properties);
     let in_place =
         found.queue_id == queue.queue_id && found.queue_offset == number && *found.topic == *queue.topic;
     let listed = || {
-        let places = StoreProperties::read(&found.properties).places;
+        let places = properties.places;
         places.has(found.queue_id, found.physical_offset, &queue.topic, queue.queue_id, number)
     };
     let own = found.size == size && found.physical_offset == entry.physical_offset && (in_place || listed());
-    own.then(|| (found.store_timestamp, entry_of(parts, &found)))
+    own.then(|| (found.store_timestamp, entry_of(parts, &found, &properties)))
 }
 
-fn entry_of(parts: &Parts<'_>, found: &Found<'_>) -> QueueEntry {
-    let properties = StoreProperties::read(&found.properties);
+fn entry_of(parts: &Parts<'_>, found: &Found<'_>, properties: &StoreProperties<'_>) -> QueueEntry {
     let tags_code = properties.tags_code(&found.topic, found.store_timestamp, parts.delay_levels);
     QueueEntry { physical_offset: found.physical_offset, size: found.size as i32, tags_code }
 }
@@ -326,7 +327,7 @@ fn dispatch(parts: &Parts<'_>, found: &Found<'_>, from: i64) -> std::io::Result<
     let properties = StoreProperties::read(&found.properties);
     let queue = parts.queues.get_or_create(&found.topic, found.queue_id);
     if record::has_queue_offset(found.sys_flag) {
-        let entry = entry_of(parts, found);
+        let entry = entry_of(parts, found, &properties);
         if let Some(earlier) = restore(parts, &queue, found.queue_offset, entry, from)? {
             return Ok(Some(earlier));
         }

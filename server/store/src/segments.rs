@@ -26,17 +26,31 @@ pub(crate) struct Segments {
 
 struct Segment {
     start: i64,
-    /// Opened at first use.
+    /// Opened at first use; stays if [`OpenFiles`] has a place for it.
     file: Option<Arc<dyn DiskFile>>,
 }
 
-/// How many files the runs that share it keep open.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OpenFiles(Arc<AtomicUsize>);
+/// How many files the runs that share it keep open, and may. One that finds no place closes with its last use.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenFiles {
+    open: Arc<AtomicUsize>,
+    max: usize,
+}
 
 impl OpenFiles {
-    /// Open files beyond which a run closes its own after use. Opening one again takes microseconds.
-    const MAX: usize = 256;
+    pub(crate) fn up_to(max: usize) -> Self {
+        Self { open: Arc::default(), max }
+    }
+
+    /// Counts one more, if it may stay open.
+    fn take_place(&self) -> bool {
+        let more = |open: usize| (open < self.max).then_some(open + 1);
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, places: usize) {
+        self.open.fetch_sub(places, Ordering::Relaxed);
+    }
 }
 
 /// A run's folder, that of its topic, and the one in which all topics are.
@@ -141,17 +155,25 @@ impl Segments {
     /// The file that holds `offset`, with where it starts, opened if need be. `None` if no file does.
     pub(crate) fn file_of(&mut self, offset: i64) -> io::Result<Option<(i64, Arc<dyn DiskFile>)>> {
         let Some(position) = self.position(offset) else { return Ok(None) };
-        let segment = &mut self.files[position];
-        let file = match &segment.file {
-            Some(file) => file.clone(),
-            None => {
-                let path = self.dir.join(file_name(segment.start));
-                let file = segment.file.insert(self.disk.open(&path)?).clone();
-                self.open.0.fetch_add(1, Ordering::Relaxed);
-                file
+        let Segment { start, file } = &self.files[position];
+        let start = *start;
+        if let Some(file) = file {
+            return Ok(Some((start, file.clone())));
+        }
+        let file = self.disk.open(&self.path(start))?;
+        self.files[position].file = self.keep(&file);
+        Ok(Some((start, file)))
+    }
+
+    /// The file, if it may stay open. The run's older ones make room for it.
+    fn keep(&mut self, file: &Arc<dyn DiskFile>) -> Option<Arc<dyn DiskFile>> {
+        if !self.open.take_place() {
+            self.close_files();
+            if !self.open.take_place() {
+                return None;
             }
-        };
-        Ok(Some((segment.start, file)))
+        }
+        Some(file.clone())
     }
 
     /// The file that holds `offset` if it has been opened before.
@@ -168,19 +190,12 @@ impl Segments {
     /// Closes what [`Segments::file_of`] opened.
     pub(crate) fn close_files(&mut self) {
         let closed = self.files.iter_mut().filter_map(|segment| segment.file.take()).count();
-        self.open.0.fetch_sub(closed, Ordering::Relaxed);
+        self.open.give_back(closed);
     }
 
-    /// Closes the files if many are open elsewhere.
-    pub(crate) fn close_if_crowded(&mut self) {
-        if self.open.0.load(Ordering::Relaxed) > OpenFiles::MAX {
-            self.close_files();
-        }
-    }
-
-    fn push(&mut self, start: i64, file: Arc<dyn DiskFile>) {
-        self.open.0.fetch_add(1, Ordering::Relaxed);
-        self.push_segment(Segment { start, file: Some(file) });
+    fn push(&mut self, start: i64, file: &Arc<dyn DiskFile>) {
+        let file = self.keep(file);
+        self.push_segment(Segment { start, file });
     }
 
     fn push_segment(&mut self, segment: Segment) {
@@ -193,7 +208,7 @@ impl Segments {
 
     fn forget(&mut self, segment: Option<Segment>) {
         if segment.is_some_and(|segment| segment.file.is_some()) {
-            self.open.0.fetch_sub(1, Ordering::Relaxed);
+            self.open.give_back(1);
         }
     }
 
@@ -202,7 +217,7 @@ impl Segments {
     pub(crate) fn add(&mut self, start: i64, content: &[u8]) -> io::Result<Arc<dyn DiskFile>> {
         assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
         let file = build(&*self.disk, &self.building, &self.path(start), self.len, content)?;
-        self.push(start, file.clone());
+        self.push(start, &file);
         Ok(file)
     }
 
@@ -214,7 +229,7 @@ impl Segments {
         let path = self.path(start);
         let (raw, file) = write_raw(&*self.disk, &self.building, self.len, content)?;
         self.disk.rename(&raw, &path)?;
-        self.push(start, file);
+        self.push(start, &file);
         Ok(())
     }
 
@@ -224,7 +239,7 @@ impl Segments {
     }
 
     /// Adds a file made with [`build_raw`]. Its name is on the disk only when the folder is synced.
-    pub(crate) fn adopt(&mut self, start: i64, raw: &Path, file: Arc<dyn DiskFile>) -> io::Result<()> {
+    pub(crate) fn adopt(&mut self, start: i64, raw: &Path, file: &Arc<dyn DiskFile>) -> io::Result<()> {
         assert!(self.end().is_none_or(|end| end == start), "segments follow one another");
         self.disk.rename(raw, &self.path(start))?;
         self.push(start, file);
@@ -325,8 +340,11 @@ fn write_raw(
 ) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
     let raw = building.join(BUILT.fetch_add(1, Ordering::Relaxed).to_string());
     let file = disk.create(&raw, len as u64)?;
-    write_full(&*file, content, 0)?;
-    Ok((raw, file))
+    match write_full(&*file, content, 0) {
+        Ok(()) => Ok((raw, file)),
+        // On a full disk it is tried again and again.
+        Err(error) => disk.remove_file(&raw).and(Err(error)),
+    }
 }
 
 #[cfg(test)]
@@ -340,8 +358,9 @@ mod tests {
         let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
         let building: Arc<Path> = Path::new("/building").into();
         disk.create_dir_all(&building).unwrap();
-        let open = OpenFiles::default();
-        let mut runs: Vec<Segments> = (0..2 * OpenFiles::MAX)
+        const MAX: usize = 8;
+        let open = OpenFiles::up_to(MAX);
+        let mut runs: Vec<Segments> = (0..2 * MAX)
             .map(|number| {
                 let dir = PathBuf::from(format!("/run/{number}"));
                 Segments::new(disk.clone(), dir, building.clone(), 100, open.clone())
@@ -349,17 +368,19 @@ mod tests {
             .collect();
         for run in &mut runs {
             run.add(0, b"0").unwrap();
-            run.close_if_crowded();
+            assert!(open.open.load(Ordering::Relaxed) <= MAX);
         }
-        assert_eq!(open.0.load(Ordering::Relaxed), OpenFiles::MAX);
+        assert_eq!(open.open.load(Ordering::Relaxed), MAX);
         for run in &mut runs {
             let (start, file) = run.file_of(99).unwrap().unwrap();
             let mut byte = [0];
             assert_eq!((start, file.read_at(&mut byte, 0).unwrap(), byte), (0, 1, *b"0"));
-            run.close_if_crowded();
+            assert!(open.open.load(Ordering::Relaxed) <= MAX);
         }
-        assert!(open.0.load(Ordering::Relaxed) <= OpenFiles::MAX);
+        // A run's newer file takes the place of its older one.
+        runs[0].add(100, b"1").unwrap();
+        assert!(runs[0].opened(0).is_none() && runs[0].opened(100).is_some());
         runs.clear();
-        assert_eq!(open.0.load(Ordering::Relaxed), 0);
+        assert_eq!(open.open.load(Ordering::Relaxed), 0);
     }
 }

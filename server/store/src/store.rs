@@ -137,7 +137,8 @@ impl Store {
             log_dir.clone(),
             building.clone(),
             segment_len,
-            OpenFiles::default(),
+            // All are open, so that a get that misses memory changes nothing.
+            OpenFiles::up_to(usize::MAX),
         )?;
         segments.open_all().map_err(OpenError::io("opening segments in", &log_dir))?;
         let queue_len = config.consume_queue_file_len();

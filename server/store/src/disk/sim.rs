@@ -68,6 +68,9 @@ struct State {
     off: bool,
     /// Grows with every reboot: handles from before it are dead.
     boot: u64,
+    /// Shared by all open files.
+    handles: Arc<()>,
+    open_max: usize,
     now_ms: i64,
     /// How full the disks below these folders are; the first one is the rest's.
     space: Vec<(PathBuf, DiskSpace)>,
@@ -128,6 +131,8 @@ impl Default for State {
             calls: HashMap::new(),
             off: false,
             boot: 0,
+            handles: Arc::default(),
+            open_max: usize::MAX,
             now_ms: 0,
             space: vec![(PathBuf::new(), DiskSpace { used: 0, available: 1 << 40 })],
             rng: 0x9E37_79B9_7F4A_7C15,
@@ -173,11 +178,12 @@ impl SimDisk {
     /// Ends the program without harm to the disk, as `kill -9` does: locks are free, files that are open now
     /// fail from here on.
     pub fn kill(&self) {
-        let mut state = self.state();
-        state.boot += 1;
-        state.locks.clear();
-        state.faults.clear();
-        state.off = false;
+        self.state().restart();
+    }
+
+    /// Sets how many files may be open at once: opening one more fails. Those from before a restart are closed.
+    pub fn set_open_max(&self, open_max: usize) {
+        self.state().open_max = open_max;
     }
 
     /// Sets the time that changed files get.
@@ -291,8 +297,13 @@ impl State {
             content.sectors = content.durable.clone();
             self.files.insert(file, content);
         }
+        self.restart();
+    }
+
+    fn restart(&mut self) {
         self.off = false;
         self.boot += 1;
+        self.handles = Arc::default();
         self.locks.clear();
         self.faults.clear();
     }
@@ -366,11 +377,17 @@ struct SimFile {
     disk: SimDisk,
     file: u64,
     boot: u64,
+    _handle: Arc<()>,
 }
 
 impl SimDisk {
-    fn handle(&self, file: u64, boot: u64) -> Arc<dyn DiskFile> {
-        Arc::new(SimFile { disk: self.clone(), file, boot })
+    fn handle(&self, state: &State, file: u64) -> io::Result<Arc<dyn DiskFile>> {
+        // One is the disk's own.
+        if Arc::strong_count(&state.handles) > state.open_max {
+            return Err(io::Error::other("too many open files"));
+        }
+        let (boot, handle) = (state.boot, state.handles.clone());
+        Ok(Arc::new(SimFile { disk: self.clone(), file, boot, _handle: handle }))
     }
 }
 
@@ -382,7 +399,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state();
         let file = state.names.get(path).copied().ok_or_else(|| missing(path))?;
-        Ok(self.handle(file, state.boot))
+        self.handle(&state, file)
     }
 
     fn create(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>> {
@@ -392,12 +409,13 @@ impl Disk for SimDisk {
             return Err(missing(path));
         }
         let file = state.next_file;
+        let handle = self.handle(&state, file)?;
         state.next_file += 1;
         let content = Content { len, modified_ms: state.now_ms, ..Content::default() };
         state.files.insert(file, content);
         state.names.insert(path.to_path_buf(), file);
         state.unsynced.push(Change::Put(path.to_path_buf(), file));
-        Ok(self.handle(file, state.boot))
+        Ok(handle)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

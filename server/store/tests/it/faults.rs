@@ -207,6 +207,7 @@ fn queues_wait_for_room() {
         world.disk.inject(Call::Write, nth, Fault::Fail(ErrorKind::StorageFull));
         store.keep_house(true).unwrap();
         assert!(!store.is_writable(), "write {nth}");
+        assert!(world.names("building").len() <= 1, "nothing but the next segment is left");
         store.delete_expired_segments();
         (0..5).for_each(|number| drop(send(&store, "A", number, "second")));
         let check = |store: &ferrocket_store::Store| {
@@ -221,6 +222,25 @@ fn queues_wait_for_room() {
         store.close().unwrap();
         check(&world.open());
     }
+}
+
+/// Where the names of a queue's files found no room, they are synced when there is: before a second file is made.
+#[test]
+fn names_wait_for_room() {
+    let world = World::new();
+    let store = world.open();
+    (0..5).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    store.keep_house(false).unwrap();
+    // Queue files have ten entries.
+    (5..15).for_each(|number| drop(send(&store, "A", 0, &number.to_string())));
+    world.disk.inject(Call::SyncDir, 1, Fault::Fail(ErrorKind::StorageFull));
+    store.keep_house(false).unwrap();
+    assert!(!store.is_writable());
+    let before = world.disk.calls(Call::SyncDir);
+    store.keep_house(false).unwrap();
+    assert_eq!(world.names("consumequeue/A/0").len(), 2);
+    // Those of the queue, its topic and all topics, and the second file's.
+    assert_eq!(world.disk.calls(Call::SyncDir) - before, 4);
 }
 
 /// Whatever single call fails while the store works, closing either succeeds or leaves a folder that
@@ -289,7 +309,8 @@ fn an_index_that_stopped_is_completed_at_the_next_start() {
     }
 }
 
-/// Queues and index are made again from the log alone, both or one of them, however the store ended.
+/// Queues and index are made again from the log alone, both or one of them, however the store ended. The index,
+/// of which Java makes less again, is on the disk as soon as the store is open.
 #[test]
 fn removed_queues_and_index_are_made_again() {
     let (queue, index) = ("consumequeue/A/0", "index");
@@ -317,6 +338,10 @@ fn removed_queues_and_index_are_made_again() {
         }
         let store = world.open();
         assert_eq!((bodies(&store, "A", 0).len(), indexed(&store)), (60, 60), "{closes} {folders:?}");
+        let files = || world.names(index).iter().map(|name| world.bytes(&format!("index/{name}"))).collect();
+        let opened: Vec<Vec<u8>> = files();
+        store.close().unwrap();
+        assert!(opened == files(), "{closes} {folders:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What surrounds the log: lock, retention, a full disk, config files, the real disk and the threads.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,54 @@ fn one_store_at_a_time() {
     store.close().unwrap();
     assert_eq!(world.bytes("lock"), b"lock");
     world.open();
+}
+
+/// However many queues there are, few of their files are open at once: while they are written and read, when the
+/// disk has no room for them, at a start after a kill, at one that has to cut them all, and at the end.
+#[test]
+fn many_queues_open_few_files() {
+    const QUEUES: i32 = 600;
+    // The documented limit, and some for log, index, checkpoint and what is in use just now.
+    const OPEN_MAX: usize = 256 + 12;
+    let mut world = World::new();
+    world.config.mapped_file_size_commit_log = 1 << 20;
+    world.config.max_index_num = 20_000;
+    world.disk.set_open_max(OPEN_MAX);
+    let expect = |store: &Store, expected: &[&str]| {
+        (0..QUEUES).for_each(|queue| assert_eq!(bodies(store, "A", queue), expected, "queue {queue}"));
+    };
+    let send_all = |store: &Store, body: &str| {
+        (0..QUEUES).for_each(|queue| drop(send(store, "A", queue, body)));
+    };
+    let mut store = world.open();
+    send_all(&store, "1");
+    (1..QUEUES as u64 / 2).for_each(|nth| {
+        world.disk.inject(Call::Write, nth, Fault::Fail(ErrorKind::StorageFull));
+    });
+    store.keep_house(true).unwrap();
+    store.delete_expired_segments();
+    store.keep_house(true).unwrap();
+    assert!(store.is_writable());
+    expect(&store, &["1"]);
+    send_all(&store, "2");
+    store.keep_house(false).unwrap();
+    store.abandon();
+    world.disk.kill();
+    store = world.open();
+    expect(&store, &["1", "2"]);
+    store.flush().unwrap();
+    send_all(&store, "3");
+    store.keep_house(false).unwrap();
+    let log = world.file("commitlog/00000000000000000000");
+    log.zero_from(store.flushed_offset() as u64).unwrap();
+    world.disk.sync_all(&world.path("")).unwrap();
+    store.abandon();
+    world.disk.reboot(1);
+    store = world.open();
+    expect(&store, &["1", "2"]);
+    store.close().unwrap();
+    drop(store);
+    expect(&world.open(), &["1", "2"]);
 }
 
 fn on_os_disk(root: &Path, mode: FlushDiskType) -> StoreConfig {
