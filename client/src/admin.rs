@@ -341,13 +341,12 @@ impl Admin {
         timestamp: i64,
     ) -> Result<Vec<(MessageQueue, i64)>> {
         let calls = Calls::new(self.client.clone(), group.into());
-        let mut queues = self.client.fetch_subscribe_queues(topic).await?;
-        queues.retain(|queue| *queue.broker_name == *broker_name);
-        let mut reset = Vec::with_capacity(queues.len());
-        for queue in queues {
-            let offset = calls.search_offset(&queue, timestamp).await?;
-            calls.update_offset(&queue, offset, true).await?;
-            reset.push((queue, offset));
+        let route = self.client.fetch_route(&topic.into(), None).await?;
+        let mut reset = Vec::new();
+        for queue in route.subscribe_queues().iter().filter(|queue| *queue.broker_name == *broker_name) {
+            let offset = calls.search_offset(queue, timestamp).await?;
+            calls.update_offset(queue, offset, true).await?;
+            reset.push((queue.clone(), offset));
         }
         Ok(reset)
     }

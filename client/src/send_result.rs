@@ -92,11 +92,11 @@ impl SendResult {
         if count == 1 {
             return vec![self];
         }
-        let part =
-            |ids: &Text, at| ids.split(',').nth(at).map_or_else(|| ids.clone(), |id| ids.slice_ref(id));
+        let (mut own, mut offsets) = (self.msg_id.split(','), self.offset_msg_id.split(','));
+        let part = |ids: &Text, id: Option<&str>| id.map_or_else(|| ids.clone(), |id| ids.slice_ref(id));
         let one = |at: usize| Self {
-            msg_id: part(&self.msg_id, at),
-            offset_msg_id: part(&self.offset_msg_id, at),
+            msg_id: part(&self.msg_id, own.next()),
+            offset_msg_id: part(&self.offset_msg_id, offsets.next()),
             queue_offset: self.queue_offset + at as i64,
             ..self.clone()
         };

@@ -141,3 +141,24 @@ async fn groups_are_watched_and_set_back() {
     assert_eq!(progress(admin.consume_stats("billing", "Orders").await.unwrap()), (0, 3));
     end(cluster, &client).await;
 }
+
+/// A client's namespace is not put before names that its administration is given.
+#[tokio::test]
+async fn a_namespace_stays_out_of_it() {
+    let (cluster, bare) = cluster().await;
+    let client = cluster.client().namespace("ns").build().unwrap();
+    let admin = client.admin();
+    admin.create_group(&SubscriptionGroupConfig::new("billing")).await.unwrap();
+    for topic in ["Orders", "ns%Orders"] {
+        admin.create_topic(&TopicConfig::new(topic, 1, 1, 6)).await.unwrap();
+        let queue = bare.fetch_subscribe_queues(topic).await.unwrap().remove(0);
+        let consumer = bare.pull_consumer("billing").start().await.unwrap();
+        consumer.update_consume_offset(&queue, 0).await.unwrap();
+        // Without anyone connected the stored offsets are set.
+        consumer.shutdown().await;
+        let reset = admin.reset_offset("billing", topic, SystemTime::UNIX_EPOCH).await.unwrap();
+        assert_eq!(reset.into_iter().collect::<Vec<_>>(), [(queue, 0)]);
+    }
+    client.shutdown().await.unwrap();
+    end(cluster, &bare).await;
+}

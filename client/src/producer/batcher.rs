@@ -45,16 +45,15 @@ pub(super) struct Batcher {
     /// Held to add a message or to take a batch.
     lanes: Mutex<HashMap<Lane, VecDeque<Waiting>>>,
     room: Arc<Semaphore>,
+    room_max: u32,
     batch_max_bytes: usize,
 }
 
 impl Batcher {
     pub(super) fn new(batch_max_bytes: usize, total_max_bytes: usize) -> Self {
-        Self {
-            lanes: Mutex::default(),
-            room: Arc::new(Semaphore::new(total_max_bytes.min(u32::MAX as usize >> 4))),
-            batch_max_bytes,
-        }
+        let room_max = u32::try_from(total_max_bytes).unwrap_or(u32::MAX).min(u32::MAX >> 4);
+        let room = Arc::new(Semaphore::new(room_max as usize));
+        Self { lanes: Mutex::default(), room, room_max, batch_max_bytes }
     }
 
     fn lanes(&self) -> MutexGuard<'_, HashMap<Lane, VecDeque<Waiting>>> {
@@ -109,7 +108,8 @@ impl Shared {
         }
         let weight = message.weight();
         let timeout = self.settings.send_msg_timeout;
-        let room = u32::try_from(weight.min(TOTAL_BATCH_MAX_BYTES)).unwrap_or(u32::MAX);
+        // One that exceeds the whole room takes all of it.
+        let room = u32::try_from(weight).unwrap_or(u32::MAX).min(batcher.room_max);
         let room = Arc::clone(&batcher.room).acquire_many_owned(room);
         let Ok(Ok(room)) = tokio::time::timeout(timeout, room).await else {
             let text = format!("no room for another message to be batched within {timeout:?}");

@@ -132,6 +132,16 @@ async fn each_sender_gets_its_own_message_back() {
     assert_eq!(empty.unwrap_err().kind(), ErrorKind::InvalidMessage);
 }
 
+/// A message that is larger than all that may wait goes all the same, when nothing else waits.
+#[tokio::test]
+async fn large_messages_find_room() {
+    let broker = Server::broker().await;
+    let (producer, _names) = producer(&broker, |set| set.auto_batch(true).total_batch_max_bytes(10)).await;
+    for _ in 0..2 {
+        assert!(producer.send(Message::new("T", vec![7; 1_000])).await.unwrap().is_ok());
+    }
+}
+
 /// A hook that panics takes the sends of its batch along, and none that come later.
 #[tokio::test]
 async fn panics_end_no_lane() {
