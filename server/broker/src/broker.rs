@@ -554,6 +554,19 @@ mod tests {
         call(connection, request).await
     }
 
+    async fn create(connection: &Connection, topic: &str) -> RemotingCommand {
+        let header = CreateTopicHeader {
+            topic: topic.into(),
+            default_topic: "TBW102".into(),
+            read_queue_nums: 3,
+            write_queue_nums: 3,
+            perm: 6,
+            topic_filter_type: "SINGLE_TAG".into(),
+            ..CreateTopicHeader::default()
+        };
+        call(connection, RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await
+    }
+
     async fn pull(
         connection: &Connection,
         queue_offset: i64,
@@ -674,18 +687,6 @@ mod tests {
     /// for each of them, and half a line at the end of the changes costs nothing. A clean stop leaves the whole.
     #[tokio::test]
     async fn changed_topics_are_written_one_by_one() {
-        let create = |name: &str| {
-            let header = CreateTopicHeader {
-                topic: name.into(),
-                default_topic: "TBW102".into(),
-                read_queue_nums: 3,
-                write_queue_nums: 3,
-                perm: 6,
-                topic_filter_type: "SINGLE_TAG".into(),
-                ..CreateTopicHeader::default()
-            };
-            RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)
-        };
         let read = |disk: &SimDisk, name: &str| {
             let file = disk.open(Path::new("/sim/config").join(name).as_path()).ok()?;
             let mut bytes = vec![0; file.len().unwrap() as usize];
@@ -698,7 +699,7 @@ mod tests {
             let settings = [("flushConsumerOffsetInterval", "3600000")];
             let (broker, connection) = start(&disk, &settings).await;
             for number in 0..12 {
-                let reply = call(&connection, create(&format!("T{number}"))).await;
+                let reply = create(&connection, &format!("T{number}")).await;
                 assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
             }
             let delete = DeleteTopicHeader { topic: "T3".into() };
@@ -719,12 +720,33 @@ mod tests {
             assert_eq!(topics.version(), version);
             let queues = |name| topics.get(name).map(|topic| topic.write_queue_nums);
             assert_eq!((queues("T0"), queues("T3"), queues("T11")), (Some(3), None, Some(3)));
-            assert_eq!(call(&connection, create("T12")).await.response_code(), ResponseCode::SUCCESS);
+            assert_eq!(create(&connection, "T12").await.response_code(), ResponseCode::SUCCESS);
             again.shutdown().await.unwrap();
             assert!(read(&disk, "topics.json").unwrap().contains("T12"));
             assert_eq!(read(&disk, "topics.json.changes"), None);
             let (last, _connection) = start(&disk, &settings).await;
             assert!(last.shared.topics.get("T12").is_some() && last.shared.topics.get("T3").is_none());
+        }
+    }
+
+    /// A change that was written in part, at the very beginning, takes none of those after it along.
+    #[tokio::test]
+    async fn a_failed_change_spoils_no_other() {
+        let disk = SimDisk::new();
+        let settings = [("flushConsumerOffsetInterval", "3600000")];
+        let (_broker, connection) = start(&disk, &settings).await;
+        assert_eq!(create(&connection, "T0").await.response_code(), ResponseCode::SUCCESS);
+        disk.inject(Call::Write, 1, Fault::Short(5));
+        disk.inject(Call::Write, 2, Fault::Fail(io::ErrorKind::StorageFull));
+        // Whether this is answered by the attempt that fails or by the next is left open.
+        create(&connection, "T1").await;
+        for name in ["T2", "T3"] {
+            assert_eq!(create(&connection, name).await.response_code(), ResponseCode::SUCCESS);
+        }
+        disk.kill();
+        let (again, _connection) = start(&disk, &settings).await;
+        for name in ["T0", "T1", "T2", "T3"] {
+            assert!(again.shared.topics.get(name).is_some(), "{name}");
         }
     }
 

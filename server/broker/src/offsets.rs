@@ -28,7 +28,7 @@ const QUEUES_MAX: usize = 65_536;
 pub(crate) struct ConsumerOffsets {
     /// By `topic@group`, then queue id. Held for one look-up, and while the whole is copied for the file.
     table: Mutex<HashMap<String, BTreeMap<i32, i64>>>,
-    /// With `enableLmq`: the offsets of light groups, by `topic@group`. Locked after `table`.
+    /// With `enableLmq`: the offsets of light groups, by `topic@group`. Never locked together with `table`.
     light: Option<Mutex<HashMap<String, i64>>>,
     unsaved: Unsaved,
 }
@@ -141,20 +141,17 @@ impl ConsumerOffsets {
             .collect()
     }
 
-    /// Gives `to` the offsets that `from` has of `topic`; nothing happens if it has none.
-    pub(crate) fn clone_group(&self, from: &str, to: &str, topic: &str) {
-        if self.light(from).is_some() || self.light(to).is_some() {
-            for (queue_id, offset) in self.queues(from, topic) {
-                self.commit(to, topic, queue_id, offset);
-            }
-            return;
-        }
-        let mut table = self.lock();
-        if let Some(queues) = table.get(&pair(topic, from)).cloned() {
-            table.insert(pair(topic, to), queues);
-            drop(table);
+    /// Gives `to` the offsets that `from` has of `topic`, and no others; nothing happens if it has none. False as
+    /// with [`Self::commit`].
+    pub(crate) fn clone_group(&self, from: &str, to: &str, topic: &str) -> bool {
+        let queues = self.queues(from, topic);
+        if !queues.is_empty()
+            && let Some(known) = self.lock().get_mut(&pair(topic, to))
+        {
+            known.retain(|queue_id, _| queues.contains_key(queue_id));
             self.unsaved.set();
         }
+        queues.into_iter().all(|(queue_id, offset)| self.commit(to, topic, queue_id, offset))
     }
 
     /// Forgets all offsets of a group.
@@ -306,8 +303,10 @@ mod tests {
         assert_eq!(offsets.min_of_all_groups("t", &[], |_| 0), BTreeMap::from([(0, 4), (1, 8)]));
         assert_eq!(offsets.min_of_all_groups("t", &["g2"], |_| 0), BTreeMap::from([(0, 10)]));
         assert_eq!(offsets.min_of_all_groups("t", &[], |_| 5), BTreeMap::from([(0, 10), (1, 8)]));
-        offsets.clone_group("g2", "g3", "t");
-        assert_eq!(offsets.query("g3", "t", 1), 8);
+        offsets.commit("g3", "t", 2, 1);
+        assert!(offsets.clone_group("g2", "g3", "t") && offsets.clone_group("g2", "g3", "unknown"));
+        assert_eq!(offsets.queues("g3", "t"), BTreeMap::from([(0, 4), (1, 8)]));
+        assert!(!offsets.clone_group("g2", &"g".repeat(GROUP_LEN_MAX + 1), "t"));
         offsets.remove_group("g2");
         assert_eq!(offsets.query("g2", "t", 0), NO_OFFSET);
         assert_eq!(offsets.query("g3", "t", 0), 4);

@@ -87,7 +87,7 @@ struct Written {
     whole: Option<DataVersion>,
     /// The counter of the last change beside it.
     last: i64,
-    /// Bytes of the changes.
+    /// Bytes of the changes; [`CHANGES_LEN_MAX`] if nothing is to be added to them.
     changes_len: usize,
 }
 
@@ -216,20 +216,21 @@ fn redo(files: &ConfigFiles, table: &dyn Kept, changes: &dyn Changes) -> io::Res
     let text = files.read_appended(&name)?;
     let mut lines = text.lines().filter(|line| !line.is_empty());
     let after = lines.next().and_then(|line| fastjson::from_slice::<DataVersion>(line.as_bytes()).ok());
-    let mut written = Written { whole: Some(version), last: version.counter, changes_len: text.len() };
+    let mut changes_len = text.len();
     if after == Some(version) {
         for line in lines {
-            // Half a line is what a failed write leaves; what it says follows again, or nobody relies on it.
+            // Half a line is what a failed write leaves: nobody relies on what it says.
             if let Err(error) = changes.redo(line) {
                 tracing::warn!(name, %error, "a change that was not written to its end");
             }
         }
-        written.last = changes.version().counter;
-        tracing::info!(name, from = version.counter, to = written.last, "changes done again");
-    } else if !text.is_empty() {
-        written.changes_len = CHANGES_LEN_MAX;
+        tracing::info!(name, from = version.counter, to = changes.version().counter, "changes done again");
     }
-    *table.unsaved().writer() = written;
+    if !text.is_empty() && (after != Some(version) || !text.ends_with('\n')) {
+        changes_len = CHANGES_LEN_MAX;
+    }
+    *table.unsaved().writer() =
+        Written { whole: Some(version), last: changes.version().counter, changes_len };
     Ok(())
 }
 
@@ -261,16 +262,14 @@ fn write(broker: &Shared, file: File, whole: bool) -> io::Result<()> {
 fn add(files: &ConfigFiles, table: &dyn Kept, written: &mut Written) -> Option<io::Result<()>> {
     let whole = written.whole.filter(|_| written.changes_len < CHANGES_LEN_MAX)?;
     let (version, line) = table.changes()?.since(written.last)?;
-    let mut text = String::new();
+    let mut text = line + "\n";
     if written.changes_len == 0 {
-        text = String::from_utf8(fastjson::to_vec(&whole)).ok()?;
+        text = String::from_utf8(fastjson::to_vec(&whole)).ok()? + "\n" + &text;
     }
-    // In front, too: the line before may be one that failed.
-    text.push('\n');
-    text.push_str(&line);
-    text.push('\n');
+    // If it fails, a part of it may be there, and nothing is to come behind that.
+    let changes_len = std::mem::replace(&mut written.changes_len, CHANGES_LEN_MAX);
     Some(files.append(&changes_file(table.file()), &text).map(|()| {
-        written.changes_len += text.len();
+        written.changes_len = changes_len + text.len();
         written.last = version.counter;
     }))
 }

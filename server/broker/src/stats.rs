@@ -318,12 +318,6 @@ impl Stats {
         }
     }
 
-    /// A look into a queue took this long, whatever it found.
-    pub(crate) fn get_took(&self, took_ms: u64) {
-        let mut state = self.lock();
-        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
-    }
-
     /// A pull of `group` got `messages` of a queue with `bytes` in all, which took this long.
     pub(crate) fn got(
         &self,
@@ -335,6 +329,7 @@ impl Stats {
     ) {
         let (group, topic) = (self.counted(group), self.counted(topic));
         let mut state = self.lock();
+        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
         state.totals.get_found_times += 1;
         state.totals.transferred += messages;
         state.add_topic_group(Statistic::GroupGetNums, topic, group, messages as i64);
@@ -344,9 +339,11 @@ impl Stats {
         state.add(Statistic::BrokerGetNums, &self.cluster, messages as i64, 0);
     }
 
-    /// A pull found nothing.
-    pub(crate) fn get_missed(&self) {
-        self.lock().totals.get_miss_times += 1;
+    /// A pull found nothing, which took this long.
+    pub(crate) fn get_missed(&self, took_ms: u64) {
+        let mut state = self.lock();
+        state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
+        state.totals.get_miss_times += 1;
     }
 
     /// A message of `topic` was sent back by `group`.
@@ -493,7 +490,7 @@ mod tests {
         }
         assert!(stats.rates(Rate::Put).starts_with("0.0 6.66"));
         stats.got("g", ("t", 0), 5, 50, 1);
-        stats.get_missed();
+        stats.get_missed(1);
         stats.tick(31_000, 0);
         assert!(stats.rates(Rate::GetTotal).starts_with("0.2 "));
         assert!(stats.rates(Rate::Transferred).starts_with("0.5 "));

@@ -122,8 +122,8 @@ pub(super) fn admit_reading(
     Ok(())
 }
 
-/// Whether the sender of a request may let a half message be stored in this topic, or drop it.
-pub(super) fn admit_ending(
+/// Whether the sender of a request may send to this topic, which the request itself does not say.
+pub(super) fn admit_sending(
     broker: &Shared,
     request: &RemotingCommand,
     peer: IpAddr,

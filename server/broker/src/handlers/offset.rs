@@ -66,10 +66,7 @@ pub(crate) fn update_consumer_offset(
 ) -> Answer {
     let header = UpdateConsumerOffsetHeader::decode(&request.ext_fields)?;
     if !broker.offsets.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset) {
-        return Err(Refusal::new(
-            ResponseCode::SYSTEM_BUSY,
-            "the broker stores too many consumer offsets, or the name of group or topic is too long",
-        ));
+        return Err(no_room());
     }
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }
@@ -297,6 +294,11 @@ pub(crate) fn query_correction_offset(
     Ok(Some(request.reply(ResponseCode::SUCCESS).with_body(body)))
 }
 
+fn no_room() -> Refusal {
+    let remark = "the broker stores too many consumer offsets, or the name of group or topic is too long";
+    Refusal::new(ResponseCode::SYSTEM_BUSY, remark)
+}
+
 /// 314: gives one group the offsets of another, of one topic or of all.
 pub(crate) fn clone_group_offset(broker: &Arc<Shared>, _: &Connection, request: &RemotingCommand) -> Answer {
     let header = CloneGroupOffsetHeader::decode(&request.ext_fields)?;
@@ -316,7 +318,9 @@ pub(crate) fn clone_group_offset(broker: &Arc<Shared>, _: &Connection, request: 
             tracing::warn!(topic, group = %header.src_group, "no offsets cloned of a topic that the group does not subscribe to");
             continue;
         }
-        broker.offsets.clone_group(&header.src_group, &header.dest_group, &topic);
+        if !broker.offsets.clone_group(&header.src_group, &header.dest_group, &topic) {
+            return Err(no_room());
+        }
     }
     Ok(Some(request.reply(ResponseCode::SUCCESS)))
 }

@@ -287,7 +287,6 @@ fn look(
         _ => broker.store.get(topic, queue_id, offset, &limits, &|tags_code| filter.wants_tags(tags_code)),
     };
     let took_ms = started.elapsed().as_millis() as u64;
-    broker.stats.get_took(took_ms);
     let code = code_of(found.status, header.queue_offset);
     let mut reply = request.reply_with(&PullMessageReply {
         suggest_which_broker_id: suggested(broker, header, found.suggest_pulling_from_slave),
@@ -305,7 +304,7 @@ fn look(
             broker.stats.got(&header.consumer_group, (topic, queue_id), count, bytes, took_ms);
         }
         ResponseCode::PULL_OFFSET_MOVED => {
-            broker.stats.get_missed();
+            broker.stats.get_missed(took_ms);
             tracing::info!(
                 group = &*header.consumer_group,
                 topic = &*header.topic,
@@ -316,7 +315,7 @@ fn look(
             );
             note_offset_moved(broker, header, found.next_begin_offset);
         }
-        _ => broker.stats.get_missed(),
+        _ => broker.stats.get_missed(took_ms),
     }
     reply
 }

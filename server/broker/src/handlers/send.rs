@@ -173,7 +173,7 @@ fn admit_listed(
         topics::validate(topic)?;
         topics::refuse_sending(topic)?;
         broker.topics.get(topic).ok_or_else(|| no_topic(topic))?;
-        acl::admit_ending(broker, request, connection.peer_addr().ip(), topic)?;
+        acl::admit_sending(broker, request, connection.peer_addr().ip(), topic)?;
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(crate) fn end_transaction(
         return Err(not_found());
     }
     let message = transactions::committed(&half).ok_or_else(not_found)?;
-    acl::admit_ending(broker, request, connection.peer_addr().ip(), &message.topic)?;
+    acl::admit_sending(broker, request, connection.peer_addr().ip(), &message.topic)?;
     if commit {
         let level = properties::get(&half.properties, names::DELAY_TIME_LEVEL);
         let level = level.and_then(|level| level.parse().ok()).unwrap_or(0);

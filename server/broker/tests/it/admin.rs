@@ -16,40 +16,13 @@ use ferrocket_protocol::requests::group::{
     GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QuerySubscriptionByConsumerHeader,
     QueryTopicConsumeByWhoHeader, QueryTopicsByConsumerHeader,
 };
-use ferrocket_protocol::requests::offset::{GetMaxOffsetHeader, UpdateConsumerOffsetHeader};
+
 use ferrocket_protocol::requests::query::{QueryConsumeQueueHeader, QueryMessageHeader, ViewMessageHeader};
 use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
-use ferrocket_protocol::requests::topic::{
-    CreateTopicHeader, DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader,
-};
-use ferrocket_protocol::{Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use ferrocket_protocol::requests::topic::{DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader};
+use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
 
-use crate::support::{Peer, Rig, field};
-
-async fn ask(peer: &Peer, code: RequestCode, header: &impl Header) -> RemotingCommand {
-    peer.call(RemotingCommand::request(code, header)).await
-}
-
-async fn commit(peer: &Peer, group: &str, topic: &str, queue_id: i32, commit_offset: i64) {
-    let header = UpdateConsumerOffsetHeader {
-        consumer_group: group.into(),
-        topic: topic.into(),
-        queue_id,
-        commit_offset,
-    };
-    assert_eq!(ask(peer, RequestCode::UpdateConsumerOffset, &header).await.code, 0);
-}
-
-fn new_topic(topic: &str, read: i32, write: i32) -> CreateTopicHeader {
-    CreateTopicHeader {
-        topic: topic.into(),
-        read_queue_nums: read,
-        write_queue_nums: write,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".into(),
-        ..CreateTopicHeader::default()
-    }
-}
+use crate::support::{Rig, field, new_topic};
 
 /// A created topic is answered as Java answers, shows all its write queues at once, and survives a restart.
 #[tokio::test]
@@ -57,12 +30,12 @@ async fn topics_are_created_and_kept() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     let stats = |topic: &'static str| GetTopicStatsInfoHeader { topic: topic.into() };
-    let reply = ask(&peer, RequestCode::GetTopicStatsInfo, &stats("T")).await;
+    let reply = peer.ask(RequestCode::GetTopicStatsInfo, &stats("T")).await;
     assert_eq!(reply.response_code(), ResponseCode::TOPIC_NOT_EXIST);
     assert_eq!(reply.remark.as_deref(), Some("topic[T] not exist"));
-    let reply = ask(&peer, RequestCode::UpdateAndCreateTopic, &new_topic("T", 3, 5)).await;
+    let reply = peer.ask(RequestCode::UpdateAndCreateTopic, &new_topic("T", 3, 5)).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (0, Some("not set any response code")));
-    let reply = ask(&peer, RequestCode::GetTopicStatsInfo, &stats("T")).await;
+    let reply = peer.ask(RequestCode::GetTopicStatsInfo, &stats("T")).await;
     let table: TopicStatsTable = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!(table.offset_table.len(), 5);
     assert!(
@@ -70,7 +43,7 @@ async fn topics_are_created_and_kept() {
             .starts_with(r#"{"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:{"#)
     );
     peer.store("T", 4, "", "x").await;
-    let reply = ask(&peer, RequestCode::GetTopicStatsInfo, &stats("T")).await;
+    let reply = peer.ask(RequestCode::GetTopicStatsInfo, &stats("T")).await;
     let table: TopicStatsTable = fastjson::from_slice(&reply.body).unwrap();
     let queue = table.offset_table[&MessageQueue::new("T", "broker-a", 4)];
     assert_eq!((queue.min_offset, queue.max_offset), (0, 1));
@@ -79,7 +52,7 @@ async fn topics_are_created_and_kept() {
     let rig = rig.restart().await;
     let peer = rig.peer().await;
     let all: TopicConfigSerializeWrapper =
-        fastjson::from_slice(&ask(&peer, RequestCode::GetAllTopicConfig, &Empty).await.body).unwrap();
+        fastjson::from_slice(&peer.ask(RequestCode::GetAllTopicConfig, &Empty).await.body).unwrap();
     let topic = &all.topic_config_table["T"];
     assert_eq!((topic.read_queue_nums, topic.write_queue_nums, topic.perm), (3, 5, 6));
     assert_eq!(all.topic_config_table["DefaultCluster"].perm, 7);
@@ -98,13 +71,13 @@ async fn bad_topics_are_refused() {
         ("broker-a", "The topic[broker-a] is conflict with system topic."),
     ] {
         for reply in [
-            ask(&peer, RequestCode::UpdateAndCreateTopic, &new_topic(topic, 1, 1)).await,
-            ask(&peer, RequestCode::DeleteTopicInBroker, &DeleteTopicHeader { topic: topic.into() }).await,
+            peer.ask(RequestCode::UpdateAndCreateTopic, &new_topic(topic, 1, 1)).await,
+            peer.ask(RequestCode::DeleteTopicInBroker, &DeleteTopicHeader { topic: topic.into() }).await,
         ] {
             assert_eq!((reply.code, reply.remark.as_deref()), (1, Some(words)));
         }
     }
-    let reply = ask(&peer, RequestCode::GetSystemTopicListFromBroker, &Empty).await;
+    let reply = peer.ask(RequestCode::GetSystemTopicListFromBroker, &Empty).await;
     let list: TopicList = fastjson::from_slice(&reply.body).unwrap();
     assert!(
         list.topic_list.contains("SCHEDULE_TOPIC_XXXX")
@@ -120,15 +93,14 @@ async fn topics_are_deleted() {
     peer.store("T", 0, "", "x").await;
     let delete = DeleteTopicHeader { topic: "T".into() };
     for _ in 0..2 {
-        assert_eq!(ask(&peer, RequestCode::DeleteTopicInBroker, &delete).await.code, 0);
+        assert_eq!(peer.ask(RequestCode::DeleteTopicInBroker, &delete).await.code, 0);
     }
     let stats = GetTopicStatsInfoHeader { topic: "T".into() };
     assert_eq!(
-        ask(&peer, RequestCode::GetTopicStatsInfo, &stats).await.response_code(),
+        peer.ask(RequestCode::GetTopicStatsInfo, &stats).await.response_code(),
         ResponseCode::TOPIC_NOT_EXIST
     );
-    let max = GetMaxOffsetHeader { topic: "T".into(), queue_id: 0, committed: None };
-    assert_eq!(field(&ask(&peer, RequestCode::GetMaxOffset, &max).await, "offset"), "0");
+    assert_eq!(peer.max_offset("T", 0).await, 0);
 }
 
 /// Groups are created, listed with Java's defaults, deleted with or without their offsets, and kept.
@@ -143,11 +115,11 @@ async fn groups_are_created_and_deleted() {
     let request =
         RemotingCommand::request(RequestCode::UpdateAndCreateSubscriptiongroup, &Empty).with_body(body);
     assert_eq!(peer.call(request).await.code, 0);
-    commit(&peer, "g", "T", 0, 5).await;
+    peer.commit("g", "T", 0, 5).await;
     let rig = rig.restart().await;
     let peer = rig.peer().await;
     let groups = async || -> SubscriptionGroupWrapper {
-        let reply = ask(&peer, RequestCode::GetAllSubscriptiongroupConfig, &Empty).await;
+        let reply = peer.ask(RequestCode::GetAllSubscriptiongroupConfig, &Empty).await;
         fastjson::from_slice(&reply.body).unwrap()
     };
     let all = groups().await;
@@ -155,7 +127,7 @@ async fn groups_are_created_and_deleted() {
     assert_eq!(all.subscription_group_table["TOOLS_CONSUMER"].retry_max_times, 16);
     let who = QueryTopicConsumeByWhoHeader { topic: "T".into() };
     let who = async || -> GroupList {
-        fastjson::from_slice(&ask(&peer, RequestCode::QueryTopicConsumeByWho, &who).await.body).unwrap()
+        fastjson::from_slice(&peer.ask(RequestCode::QueryTopicConsumeByWho, &who).await.body).unwrap()
     };
     assert!(who().await.group_list.contains("g"));
     let delete = DeleteSubscriptionGroupHeader {
@@ -164,7 +136,7 @@ async fn groups_are_created_and_deleted() {
         remove_offset: Some(true),
     };
     for _ in 0..2 {
-        assert_eq!(ask(&peer, RequestCode::DeleteSubscriptiongroup, &delete).await.code, 0);
+        assert_eq!(peer.ask(RequestCode::DeleteSubscriptiongroup, &delete).await.code, 0);
     }
     assert!(!groups().await.subscription_group_table.contains_key("g"));
     assert!(who().await.group_list.is_empty());
@@ -179,24 +151,24 @@ async fn progress_of_groups() {
     for _ in 0..3 {
         peer.store("T", 0, "", "x").await;
     }
-    commit(&peer, "g", "T", 0, 1).await;
+    peer.commit("g", "T", 0, 1).await;
     let header = GetConsumeStatsHeader { consumer_group: "g".into(), topic: None, topic_list: None };
-    let reply = ask(&peer, RequestCode::GetConsumeStats, &header).await;
+    let reply = peer.ask(RequestCode::GetConsumeStats, &header).await;
     let stats: ConsumeStats = fastjson::from_slice(&reply.body).unwrap();
     let queue = stats.offset_table[&MessageQueue::new("T", "broker-a", 0)];
     assert_eq!((queue.broker_offset, queue.consumer_offset), (3, 1));
     assert!(queue.last_timestamp > 0);
     assert_eq!((stats.offset_table.len(), stats.total_diff()), (2, 2));
     peer.heartbeat("c@1", "g", 1, &[("other", "*")]).await;
-    let reply = ask(&peer, RequestCode::GetConsumeStats, &header).await;
+    let reply = peer.ask(RequestCode::GetConsumeStats, &header).await;
     let stats: ConsumeStats = fastjson::from_slice(&reply.body).unwrap();
     assert!(stats.offset_table.is_empty(), "a connected group no longer subscribes to the topic");
     let header = GetConsumeStatsInBrokerHeader { is_order: false };
-    let reply = ask(&peer, RequestCode::GetBrokerConsumeStats, &header).await;
+    let reply = peer.ask(RequestCode::GetBrokerConsumeStats, &header).await;
     let list: ConsumeStatsList = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!(list.broker_addr, rig.broker.advertised_addr());
     let header = QueryConsumeTimeSpanHeader { topic: "T".into(), group: "g".into() };
-    let reply = ask(&peer, RequestCode::QueryConsumeTimeSpan, &header).await;
+    let reply = peer.ask(RequestCode::QueryConsumeTimeSpan, &header).await;
     assert_eq!(String::from_utf8_lossy(&reply.body).matches("minTimeStamp\"").count(), 2);
 }
 
@@ -209,7 +181,7 @@ async fn settings_at_runtime() {
         peer.call(RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text)).await
     };
     let shown = async || {
-        let reply = ask(&peer, RequestCode::GetBrokerConfig, &Empty).await;
+        let reply = peer.ask(RequestCode::GetBrokerConfig, &Empty).await;
         (field(&reply, "version").to_owned(), String::from_utf8_lossy(&reply.body).into_owned())
     };
     let (version, text) = shown().await;
@@ -281,9 +253,9 @@ async fn requests_of_5() {
 
     let code = RequestCode::GetTopicConfig;
     let topic = |topic: &'static str| GetTopicConfigHeader { topic: topic.into() };
-    let config: TopicConfig = fastjson::from_slice(&ask(&peer, code, &topic("T1")).await.body).unwrap();
+    let config: TopicConfig = fastjson::from_slice(&peer.ask(code, &topic("T1")).await.body).unwrap();
     assert_eq!((config.read_queue_nums, config.write_queue_nums, config.perm), (2, 3, 4));
-    let reply = ask(&peer, code, &topic("T3")).await;
+    let reply = peer.ask(code, &topic("T3")).await;
     assert_eq!(reply.response_code(), ResponseCode::TOPIC_NOT_EXIST);
     assert_eq!(reply.remark.as_deref(), Some("No topic in this broker. topic: T3"));
 
@@ -294,16 +266,16 @@ async fn requests_of_5() {
     let code = RequestCode::GetSubscriptiongroupConfig;
     let group = |group: &'static str| GetSubscriptionGroupConfigHeader { group: group.into() };
     let config: SubscriptionGroupConfig =
-        fastjson::from_slice(&ask(&peer, code, &group("g1")).await.body).unwrap();
+        fastjson::from_slice(&peer.ask(code, &group("g1")).await.body).unwrap();
     assert_eq!((&*config.group_name, config.retry_max_times), ("g1", 3));
-    let reply = ask(&peer, code, &group("g3")).await;
+    let reply = peer.ask(code, &group("g3")).await;
     assert_eq!(reply.response_code(), ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST);
     assert_eq!(reply.remark.as_deref(), Some("No group in this broker"));
 
-    commit(&peer, "g1", "T1", 0, 0).await;
+    peer.commit("g1", "T1", 0, 0).await;
     peer.heartbeat("c@1", "g1", 7, &[("T2", "A")]).await;
     let header = QueryTopicsByConsumerHeader { group: "g1".into() };
-    let reply = ask(&peer, RequestCode::QueryTopicsByConsumer, &header).await;
+    let reply = peer.ask(RequestCode::QueryTopicsByConsumer, &header).await;
     let topics: TopicList = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!(topics.broker_addr, Some(rig.broker.advertised_addr()));
     assert_eq!(topics.topic_list, ["T1".to_owned()].into());
@@ -312,10 +284,10 @@ async fn requests_of_5() {
         topic: Some(topic.to_owned().into()),
     };
     let code = RequestCode::QuerySubscriptionByConsumer;
-    let reply = ask(&peer, code, &subscription("T2")).await;
+    let reply = peer.ask(code, &subscription("T2")).await;
     let body: QuerySubscriptionBody = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!(body.subscription_data.unwrap().sub_string, "A");
-    let reply = ask(&peer, code, &subscription("T1")).await;
+    let reply = peer.ask(code, &subscription("T1")).await;
     let body: QuerySubscriptionBody = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!((body.subscription_data, body.topic.as_deref()), (None, Some("T1")));
 }
@@ -326,7 +298,7 @@ async fn runtime_table() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     peer.store("T", 0, "", "x").await;
-    let reply = ask(&peer, RequestCode::GetBrokerRuntimeInfo, &Empty).await;
+    let reply = peer.ask(RequestCode::GetBrokerRuntimeInfo, &Empty).await;
     let table = fastjson::from_slice::<KVTable>(&reply.body).unwrap().table;
     for key in [
         "bootTimestamp",
@@ -394,10 +366,10 @@ async fn named_statistics() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     let header = ViewBrokerStatsDataHeader { stats_name: "TOPIC_PUT_NUMS".into(), stats_key: "T".into() };
-    let reply = ask(&peer, RequestCode::ViewBrokerStatsData, &header).await;
+    let reply = peer.ask(RequestCode::ViewBrokerStatsData, &header).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (1, Some("The stats <TOPIC_PUT_NUMS> <T> not exist")));
     peer.store("T", 0, "", "x").await;
-    let reply = ask(&peer, RequestCode::ViewBrokerStatsData, &header).await;
+    let reply = peer.ask(RequestCode::ViewBrokerStatsData, &header).await;
     assert_eq!(reply.code, 0);
     fastjson::from_slice::<BrokerStatsData>(&reply.body).unwrap();
     assert!(String::from_utf8_lossy(&reply.body).contains("\"statsMinute\":{"));
@@ -416,7 +388,7 @@ async fn messages_by_key() {
         begin_timestamp: 0,
         end_timestamp: i64::MAX,
     };
-    let reply = ask(&peer, RequestCode::QueryMessage, &query("order1")).await;
+    let reply = peer.ask(RequestCode::QueryMessage, &query("order1")).await;
     assert_eq!(reply.response_code(), ResponseCode::QUERY_NOT_FOUND);
     assert_eq!(reply.remark.as_deref(), Some("can not find message, maybe time range not correct"));
     assert_eq!(
@@ -427,7 +399,7 @@ async fn messages_by_key() {
         peer.store("T", 0, "KEYS\u{1}order1 order2\u{2}UNIQ_KEY\u{1}id1", body).await;
     }
     for key in ["order1", "order2", "id1"] {
-        let reply = ask(&peer, RequestCode::QueryMessage, &query(key)).await;
+        let reply = peer.ask(RequestCode::QueryMessage, &query(key)).await;
         let found = MessageRecord::decode_all(reply.body.clone()).unwrap();
         assert_eq!(
             found.iter().map(|message| &message.body[..]).collect::<Vec<_>>(),
@@ -451,10 +423,10 @@ async fn messages_by_id() {
     let reply = peer.store("T", 0, "TAGS\u{1}A", "x").await;
     let id = OffsetMessageId::parse(field(&reply, "msgId")).unwrap();
     let view = |offset| ViewMessageHeader { topic: None, offset };
-    let reply = ask(&peer, RequestCode::ViewMessageById, &view(id.physical_offset)).await;
+    let reply = peer.ask(RequestCode::ViewMessageById, &view(id.physical_offset)).await;
     assert_eq!(&MessageRecord::decode_all(reply.body).unwrap()[0].body[..], b"x");
     for offset in [7, 1 << 40, -1] {
-        let reply = ask(&peer, RequestCode::ViewMessageById, &view(offset)).await;
+        let reply = peer.ask(RequestCode::ViewMessageById, &view(offset)).await;
         let words = format!("can not find message by the offset, {offset}");
         assert_eq!((reply.code, reply.remark.as_deref()), (1, Some(&*words)));
     }
@@ -465,13 +437,13 @@ async fn messages_by_id() {
         count: Some(10),
         consumer_group: Some("g".into()),
     };
-    let reply = ask(&peer, RequestCode::QueryConsumeQueue, &header).await;
+    let reply = peer.ask(RequestCode::QueryConsumeQueue, &header).await;
     let queue: QueryConsumeQueueResponseBody = fastjson::from_slice(&reply.body).unwrap();
     assert_eq!((queue.max_queue_index, queue.queue_data[0].tags_code), (1, 65));
     // Java sets no remark, and its tools see that.
     assert_eq!(reply.remark.as_deref(), Some("not set any response code"));
     assert_eq!(queue.filter_data.as_deref(), Some("g@T is not online!"));
     let unknown = QueryConsumeQueueHeader { queue_id: Some(9), ..header };
-    let reply = ask(&peer, RequestCode::QueryConsumeQueue, &unknown).await;
+    let reply = peer.ask(RequestCode::QueryConsumeQueue, &unknown).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (1, Some("9@T is not exist!")));
 }

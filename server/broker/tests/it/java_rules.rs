@@ -12,18 +12,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ferrocket_broker::{Broker, BrokerSettings, StartError};
+use ferrocket_broker::{Broker, StartError};
 use ferrocket_protocol::requests::Empty;
-use ferrocket_protocol::requests::offset::{
-    GetMaxOffsetHeader, QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader,
-};
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::transaction::EndTransactionHeader;
-use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, message_id::OffsetMessageId};
+use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode};
 use ferrocket_store::{GetLimits, OsDisk, Store, StoreConfig, SystemClock};
 use tempfile::TempDir;
 
-use crate::support::{PATIENCE, Peer, field, message};
+use crate::support::{PATIENCE, Peer, end_of, message, settings_in};
 
 const SCHEDULE: &str = "SCHEDULE_TOPIC_XXXX";
 const HALF: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
@@ -38,22 +35,7 @@ impl Folder {
     }
 
     async fn try_start(&self, settings: &[(&str, &str)]) -> Result<Broker, StartError> {
-        let mut all = BrokerSettings::default();
-        for (key, value) in [
-            ("storePathRootDir", self.0.path().to_str().unwrap()),
-            ("listenPort", "0"),
-            ("bindAddress", "127.0.0.1"),
-            ("brokerIP1", "127.0.0.1"),
-            ("mappedFileSizeCommitLog", "1048576"),
-            ("maxHashSlotNum", "100"),
-            ("maxIndexNum", "400"),
-        ]
-        .iter()
-        .chain(settings)
-        {
-            all.set(key, value).unwrap();
-        }
-        Broker::start(all).await
+        Broker::start(settings_in(self.0.path(), settings.iter().copied())).await
     }
 
     async fn start(&self, settings: &[(&str, &str)]) -> (Broker, Peer) {
@@ -84,9 +66,9 @@ impl Folder {
     fn stored(&self, topic: &str) -> Vec<MessageRecord> {
         let config = StoreConfig {
             store_path_root_dir: self.0.path().to_owned(),
-            mapped_file_size_commit_log: 1_048_576,
-            max_hash_slot_num: 100,
-            max_index_num: 400,
+            mapped_file_size_commit_log: 16_777_216,
+            max_hash_slot_num: 1000,
+            max_index_num: 4000,
             ..StoreConfig::default()
         };
         let store = Store::open(config, Arc::new(OsDisk), Arc::new(SystemClock)).unwrap();
@@ -100,40 +82,13 @@ impl Folder {
         for topic in ["First", "Second"] {
             let (broker, peer) = self.start(&[]).await;
             peer.topic(topic, 3, 6).await;
-            commit(&peer, topic, 0, 7).await;
+            peer.commit("cg", topic, 0, 7).await;
             broker.shutdown().await.unwrap();
         }
         for name in ["topics.json.bak", "consumerOffset.json.bak"] {
             assert!(self.exists(name), "{name}");
         }
     }
-}
-
-async fn commit(peer: &Peer, topic: &str, queue_id: i32, offset: i64) {
-    let header = UpdateConsumerOffsetHeader {
-        consumer_group: "cg".into(),
-        topic: topic.to_owned().into(),
-        queue_id,
-        commit_offset: offset,
-    };
-    assert_eq!(peer.call(RemotingCommand::request(RequestCode::UpdateConsumerOffset, &header)).await.code, 0);
-}
-
-async fn committed(peer: &Peer, topic: &str, queue_id: i32) -> String {
-    let header = QueryConsumerOffsetHeader {
-        consumer_group: "cg".into(),
-        topic: topic.to_owned().into(),
-        queue_id,
-        ..QueryConsumerOffsetHeader::default()
-    };
-    let request = RemotingCommand::request(RequestCode::QueryConsumerOffset, &header);
-    field(&peer.call(request).await, "offset").to_owned()
-}
-
-async fn max_offset(peer: &Peer, topic: &str, queue_id: i32) -> i64 {
-    let header = GetMaxOffsetHeader { topic: topic.to_owned().into(), queue_id, committed: None };
-    let reply = peer.call(RemotingCommand::request(RequestCode::GetMaxOffset, &header)).await;
-    field(&reply, "offset").parse().unwrap()
 }
 
 /// Whether the Broker knows the topic.
@@ -169,7 +124,7 @@ async fn a_damaged_file_is_replaced_by_its_copy() {
         for _ in 0..2 {
             let (broker, peer) = folder.start(&[]).await;
             assert_eq!((knows(&peer, "First").await, knows(&peer, "Second").await), (true, false));
-            assert_eq!(committed(&peer, "First", 0).await, "7");
+            assert_eq!(peer.committed("cg", "First", 0).await, "7");
             broker.shutdown().await.unwrap();
             assert_eq!(folder.read("topics.json.bak"), copy, "{damage:?}");
         }
@@ -261,7 +216,7 @@ async fn levels_go_on_where_java_stopped() {
     let levels = [("messageDelayLevel", "1s 1s")];
     let (broker, peer) = folder.start(&levels).await;
     assert_eq!(&peer.first_message("T", 0).await.body[..], b"open");
-    assert_eq!(max_offset(&peer, SCHEDULE, 1).await, 1);
+    assert_eq!(peer.max_offset(SCHEDULE, 1).await, 1);
     peer.store("T", 0, "DELAY\u{1}2", "next").await;
     assert_eq!(&peer.messages("T", 0, 1).await[0].body[..], b"next");
     broker.shutdown().await.unwrap();
@@ -271,7 +226,7 @@ async fn levels_go_on_where_java_stopped() {
 
 async fn message_count(folder: &Folder, settings: &[(&str, &str)]) -> i64 {
     let (broker, peer) = folder.start(settings).await;
-    let count = max_offset(&peer, "T", 0).await;
+    let count = peer.max_offset("T", 0).await;
     broker.shutdown().await.unwrap();
     count
 }
@@ -282,13 +237,7 @@ async fn send_half(peer: &Peer, born_timestamp: i64) -> EndTransactionHeader {
     let header = SendMessageHeader { sys_flag: 4, born_timestamp, ..message("T", 2, properties) };
     let reply = peer.send(&header, "half").await;
     assert_eq!(reply.code, 0, "{reply:?}");
-    EndTransactionHeader {
-        producer_group: "pg".into(),
-        tran_state_table_offset: field(&reply, "queueOffset").parse().unwrap(),
-        commit_log_offset: OffsetMessageId::parse(field(&reply, "msgId")).unwrap().physical_offset,
-        msg_id: "k".into(),
-        ..EndTransactionHeader::default()
-    }
+    EndTransactionHeader { msg_id: "k".into(), ..end_of(&reply) }
 }
 
 async fn end(peer: &Peer, half: &EndTransactionHeader, commit_or_rollback: i32) {
@@ -314,7 +263,7 @@ async fn op_messages_are_javas() {
     }
     end(&peer, &halves[11], 12).await;
     end(&peer, &halves[3], 8).await;
-    assert_eq!((max_offset(&peer, HALF, 0).await, max_offset(&peer, "T", 2).await), (12, 1));
+    assert_eq!((peer.max_offset(HALF, 0).await, peer.max_offset("T", 2).await), (12, 1));
     broker.shutdown().await.unwrap();
     let ops = folder.stored(OP);
     let bodies: Vec<&[u8]> = ops.iter().map(|op| &op.body[..]).collect();
@@ -330,9 +279,9 @@ async fn op_messages_are_javas() {
     let (broker, peer) = folder.start(&eager).await;
     send_half(&peer, now_ms()).await;
     let given_up = "TRANS_CHECK_MAX_TIME_TOPIC";
-    let parking = async { while max_offset(&peer, given_up, 0).await == 0 {} };
+    let parking = async { while peer.max_offset(given_up, 0).await == 0 {} };
     tokio::time::timeout(PATIENCE, parking).await.unwrap();
-    assert_eq!(max_offset(&peer, OP, 0).await, 2);
+    assert_eq!(peer.max_offset(OP, 0).await, 2);
     broker.shutdown().await.unwrap();
 }
 
@@ -360,13 +309,7 @@ async fn transactions_have_javas_offset_keys() {
     let (broker, peer) = folder.start(&eager).await;
     let half = send_half(&peer, now_ms()).await;
     end(&peer, &half, 12).await;
-    let header = QueryConsumerOffsetHeader {
-        consumer_group: "CID_RMQ_SYS_TRANS".into(),
-        topic: OP.into(),
-        ..QueryConsumerOffsetHeader::default()
-    };
-    let request = || RemotingCommand::request(RequestCode::QueryConsumerOffset, &header);
-    let checked = async { while field(&peer.call(request()).await, "offset") != "1" {} };
+    let checked = async { while peer.committed("CID_RMQ_SYS_TRANS", OP, 0).await != "1" {} };
     tokio::time::timeout(PATIENCE, checked).await.unwrap();
     broker.shutdown().await.unwrap();
     let text: String =
@@ -402,16 +345,16 @@ async fn files_of_both_releases_are_read() {
         folder.write("consumerOffset.json", offsets);
         let (broker, peer) = folder.start(&[]).await;
         assert_eq!(
-            (committed(&peer, "T", 0).await, committed(&peer, "T", 1).await),
+            (peer.committed("cg", "T", 0).await, peer.committed("cg", "T", 1).await),
             ("5".into(), "6".into())
         );
         peer.topic("U", 1, 6).await;
-        commit(&peer, "T", 0, 7).await;
+        peer.commit("cg", "T", 0, 7).await;
         broker.shutdown().await.unwrap();
         assert_eq!(folder.read("topics.json").contains("FIFO"), keeps);
         let (_broker, peer) = folder.start(&[]).await;
         assert_eq!(
-            (committed(&peer, "T", 0).await, committed(&peer, "T", 1).await),
+            (peer.committed("cg", "T", 0).await, peer.committed("cg", "T", 1).await),
             ("7".into(), "6".into())
         );
         assert!(knows(&peer, "T").await);

@@ -1,8 +1,6 @@
 //! Starting and stopping.
 
 use ferrocket_broker::{Broker, BrokerSettings, StartError};
-use ferrocket_protocol::requests::offset::QueryConsumerOffsetHeader;
-use ferrocket_protocol::requests::offset::UpdateConsumerOffsetHeader;
 use ferrocket_protocol::{RemotingCommand, RequestCode};
 
 use crate::support::{Rig, SUSPEND, field, outcome, pull};
@@ -14,24 +12,11 @@ async fn a_restart_forgets_nothing() {
     let peer = rig.peer().await;
     peer.topic("T", 7, 6).await;
     peer.store("T", 6, "", "kept").await;
-    let commit = UpdateConsumerOffsetHeader {
-        consumer_group: "cg".into(),
-        topic: "T".into(),
-        queue_id: 6,
-        commit_offset: 1,
-    };
-    assert_eq!(peer.call(RemotingCommand::request(RequestCode::UpdateConsumerOffset, &commit)).await.code, 0);
+    peer.commit("cg", "T", 6, 1).await;
     let rig = rig.restart().await;
     let peer = rig.peer().await;
     assert_eq!(&peer.first_message("T", 6).await.body[..], b"kept");
-    let query = QueryConsumerOffsetHeader {
-        consumer_group: "cg".into(),
-        topic: "T".into(),
-        queue_id: 6,
-        ..QueryConsumerOffsetHeader::default()
-    };
-    let reply = peer.call(RemotingCommand::request(RequestCode::QueryConsumerOffset, &query)).await;
-    assert_eq!(field(&reply, "offset"), "1");
+    assert_eq!(peer.committed("cg", "T", 6).await, "1");
     assert_eq!(field(&peer.store("T", 6, "", "next").await, "queueOffset"), "1");
 }
 

@@ -1,29 +1,19 @@
 //! Light queues (LMQ) and messages that are listed in several queues.
 
 use ferrocket_protocol::body::offset::ConsumerOffsetTable;
-use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
-use ferrocket_protocol::requests::offset::{
-    GetMaxOffsetHeader, QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader,
-};
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::topic::DeleteTopicHeader;
 use ferrocket_protocol::requests::transaction::EndTransactionHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson, properties};
 
-use crate::support::{Peer, Rig, SUSPEND, field, message, outcome, pull};
+use crate::support::{Rig, SUSPEND, end_of, message, outcome, pull};
 
 const ON: [(&str, &str); 2] = [("enableLmq", "true"), ("enableMultiDispatch", "true")];
 
 fn listed(queues: &str) -> String {
     format!("TAGS\u{1}t\u{2}INNER_MULTI_DISPATCH\u{1}{queues}")
-}
-
-async fn max_offset(peer: &Peer, topic: &str) -> String {
-    let header = GetMaxOffsetHeader { topic: topic.into(), queue_id: 0, ..GetMaxOffsetHeader::default() };
-    let reply = peer.call(RemotingCommand::request(RequestCode::GetMaxOffset, &header)).await;
-    field(&reply, "offset").to_owned()
 }
 
 /// A message is pulled from its topic and from each light queue; a pull that waits there is woken by it; nothing
@@ -53,10 +43,7 @@ async fn messages_are_read_from_light_queues() {
     let places = properties::get(&both[1].properties, "INNER_MULTI_QUEUE_OFFSET");
     assert_eq!((&*both[1].topic, both[1].queue_offset, places), ("T", 1, Some("1")));
     assert_eq!(bodies(both), ["one", "two"]);
-    assert_eq!(
-        (max_offset(&peer, "%LMQ%a").await, max_offset(&peer, "%LMQ%b").await),
-        ("1".into(), "2".into())
-    );
+    assert_eq!((peer.max_offset("%LMQ%a", 0).await, peer.max_offset("%LMQ%b", 0).await), (1, 2));
     let reply = peer.pull(&pull("%LMQ%b", 1, 0)).await;
     assert_eq!(reply.response_code(), ResponseCode::SYSTEM_ERROR, "a light topic has one queue");
     let topics = peer.call(RemotingCommand::request(RequestCode::GetAllTopicConfig, &Empty)).await;
@@ -71,14 +58,11 @@ async fn light_queues_go_one_by_one() {
     peer.store("T", 0, &listed("%LMQ%a,%LMQ%b"), "one").await;
     let clean = RemotingCommand::request(RequestCode::CleanUnusedTopic, &Empty);
     assert_eq!(peer.call(clean).await.response_code(), ResponseCode::SUCCESS);
-    assert_eq!(max_offset(&peer, "%LMQ%a").await, "1");
+    assert_eq!(peer.max_offset("%LMQ%a", 0).await, 1);
     let delete = DeleteTopicHeader { topic: "%LMQ%a".into() };
     let reply = peer.call(RemotingCommand::request(RequestCode::DeleteTopicInBroker, &delete)).await;
     assert_eq!(reply.response_code(), ResponseCode::SUCCESS);
-    assert_eq!(
-        (max_offset(&peer, "%LMQ%a").await, max_offset(&peer, "%LMQ%b").await),
-        ("0".into(), "1".into())
-    );
+    assert_eq!((peer.max_offset("%LMQ%a", 0).await, peer.max_offset("%LMQ%b", 0).await), (0, 1));
     peer.store("T", 0, &listed("%LMQ%a"), "two").await;
     let again = peer.messages("%LMQ%a", 0, 0).await;
     assert_eq!((again.len(), &again[0].body[..]), (1, &b"two"[..]));
@@ -89,34 +73,15 @@ async fn light_queues_go_one_by_one() {
 #[tokio::test]
 async fn light_groups_commit() {
     let rig = Rig::start(&[("enableLmq", "false")]).await;
-    let commit = async |peer: &Peer, group: &str, topic: &str, queue_id, commit_offset| {
-        let header = UpdateConsumerOffsetHeader {
-            consumer_group: group.into(),
-            topic: topic.into(),
-            queue_id,
-            commit_offset,
-        };
-        peer.call(RemotingCommand::request(RequestCode::UpdateConsumerOffset, &header)).await;
-    };
-    let query = async |peer: &Peer, group: &str, topic: &str, queue_id| {
-        let header = QueryConsumerOffsetHeader {
-            consumer_group: group.into(),
-            topic: topic.into(),
-            queue_id,
-            set_zero_if_not_found: None,
-        };
-        let reply = peer.call(RemotingCommand::request(RequestCode::QueryConsumerOffset, &header)).await;
-        field(&reply, "offset").to_owned()
-    };
-    commit(&rig.peer().await, "g", "T", 3, 5).await;
+    rig.peer().await.commit("g", "T", 3, 5).await;
     let rig = rig.restart_with(&ON).await;
     let peer = rig.peer().await;
-    commit(&peer, "%LMQ%g", "%LMQ%a", 0, 7).await;
+    peer.commit("%LMQ%g", "%LMQ%a", 0, 7).await;
     let rig = rig.restart().await;
     let peer = rig.peer().await;
-    assert_eq!(query(&peer, "g", "T", 3).await, "5");
+    assert_eq!(peer.committed("g", "T", 3).await, "5");
     assert_eq!(
-        (query(&peer, "%LMQ%g", "%LMQ%a", 0).await, query(&peer, "%LMQ%g", "%LMQ%a", 9).await),
+        (peer.committed("%LMQ%g", "%LMQ%a", 0).await, peer.committed("%LMQ%g", "%LMQ%a", 9).await),
         ("7".into(), "7".into())
     );
     let reply = peer.call(RemotingCommand::request(RequestCode::GetAllConsumerOffset, &Empty)).await;
@@ -148,9 +113,9 @@ async fn what_cannot_be_listed_is_refused() {
         assert_eq!(reply.response_code(), code, "{queues}: {reply:?}");
         assert!(reply.remark.as_deref().unwrap().starts_with(words), "{queues}: {reply:?}");
     }
-    assert_eq!(max_offset(&peer, "T").await, "0");
+    assert_eq!(peer.max_offset("T", 0).await, 0);
     peer.store("T", 0, &listed("%LMQ%a,U"), "x").await;
-    assert_eq!((max_offset(&peer, "%LMQ%a").await, max_offset(&peer, "U").await), ("1".into(), "1".into()));
+    assert_eq!((peer.max_offset("%LMQ%a", 0).await, peer.max_offset("U", 0).await), (1, 1));
 }
 
 /// A half message is listed when it is committed, one that is rolled back never.
@@ -159,20 +124,14 @@ async fn transactions_are_listed_when_they_end() {
     let rig = Rig::start(&ON).await;
     let peer = rig.peer().await;
     let properties = format!("TRAN_MSG\u{1}true\u{2}PGROUP\u{1}pg\u{2}{}", listed("%LMQ%a"));
-    for (commit_or_rollback, there) in [(12, "0"), (8, "1")] {
+    for (commit_or_rollback, there) in [(12, 0), (8, 1)] {
         let half = SendMessageHeader { sys_flag: 4, ..message("T", 0, &properties) };
         let sent = peer.send(&half, "x").await;
-        assert_eq!(max_offset(&peer, "%LMQ%a").await, "0");
-        let end = EndTransactionHeader {
-            producer_group: "pg".into(),
-            tran_state_table_offset: field(&sent, "queueOffset").parse().unwrap(),
-            commit_log_offset: OffsetMessageId::parse(field(&sent, "msgId")).unwrap().physical_offset,
-            commit_or_rollback,
-            ..EndTransactionHeader::default()
-        };
+        assert_eq!(peer.max_offset("%LMQ%a", 0).await, 0);
+        let end = EndTransactionHeader { commit_or_rollback, ..end_of(&sent) };
         let reply = peer.call(RemotingCommand::request(RequestCode::EndTransaction, &end)).await;
         assert_eq!(reply.code, 0, "{reply:?}");
-        assert_eq!(max_offset(&peer, "%LMQ%a").await, there);
+        assert_eq!(peer.max_offset("%LMQ%a", 0).await, there);
     }
     assert_eq!(&*peer.first_message("%LMQ%a", 0).await.topic, "T");
 }
@@ -185,7 +144,7 @@ async fn delayed_messages_are_listed_when_they_are_due() {
     peer.store("T", 0, &format!("{}\u{2}DELAY\u{1}1", listed("%LMQ%a")), "later").await;
     let due = peer.first_message("%LMQ%a", 0).await;
     assert_eq!((&*due.topic, &due.body[..]), ("T", &b"later"[..]));
-    assert_eq!(max_offset(&peer, "%LMQ%a").await, "1");
+    assert_eq!(peer.max_offset("%LMQ%a", 0).await, 1);
 }
 
 /// Without the settings the names mean nothing.
@@ -194,7 +153,7 @@ async fn off_by_default() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     peer.store("T", 0, &listed("%LMQ%a"), "x").await;
-    assert_eq!(max_offset(&peer, "%LMQ%a").await, "0");
+    assert_eq!(peer.max_offset("%LMQ%a", 0).await, 0);
     assert_eq!(peer.pull(&pull("%LMQ%a", 0, 0)).await.response_code(), ResponseCode::TOPIC_NOT_EXIST);
     assert_eq!(
         properties::get(&peer.first_message("T", 0).await.properties, "INNER_MULTI_QUEUE_OFFSET"),

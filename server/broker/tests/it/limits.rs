@@ -6,7 +6,7 @@ use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
 use tokio::task::JoinSet;
 
-use crate::support::{PATIENCE, Peer, Rig, SUBSCRIPTION, SUSPEND, field, message, outcome, pull};
+use crate::support::{PATIENCE, Peer, Rig, SUBSCRIPTION, SUSPEND, field, message, new_topic, outcome, pull};
 
 /// Pulls these queues of `T` and waits; the number is the pull's, in the order of asking.
 fn wait_for(peer: &Peer, queues: impl IntoIterator<Item = i32>) -> JoinSet<(usize, RemotingCommand)> {
@@ -100,16 +100,7 @@ async fn topics() {
         assert_eq!(reply.response_code(), expected, "{reply:?}");
     }
     peer.topic("T", 65_536, 6).await;
-    let header = ferrocket_protocol::requests::topic::CreateTopicHeader {
-        topic: "T".into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: 65_537,
-        write_queue_nums: 1,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".into(),
-        ..Default::default()
-    };
-    let reply = peer.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await;
+    let reply = peer.ask(RequestCode::UpdateAndCreateTopic, &new_topic("T", 65_537, 1)).await;
     assert_eq!(reply.response_code(), ResponseCode::SYSTEM_ERROR);
     assert!(reply.remark.unwrap().contains("65537, allowed are 0 to 65536"));
 }

@@ -6,25 +6,11 @@ use ferrocket_protocol::body::offset::{ConsumerOffsetTable, ResetOffsetBody, Res
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::offset::{
     CloneGroupOffsetHeader, GetEarliestMsgStoretimeHeader, GetMaxOffsetHeader, GetMinOffsetHeader,
-    QueryConsumerOffsetHeader, ResetOffsetHeader, SearchOffsetHeader, UpdateConsumerOffsetHeader,
+    QueryConsumerOffsetHeader, ResetOffsetHeader, SearchOffsetHeader,
 };
-use ferrocket_protocol::{Header, LanguageCode, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use ferrocket_protocol::{LanguageCode, RemotingCommand, RequestCode, ResponseCode, fastjson};
 
 use crate::support::{Peer, Rig, field};
-
-async fn ask(peer: &Peer, code: RequestCode, header: &impl Header) -> RemotingCommand {
-    peer.call(RemotingCommand::request(code, header)).await
-}
-
-async fn commit(peer: &Peer, group: &str, topic: &str, queue_id: i32, commit_offset: i64) {
-    let header = UpdateConsumerOffsetHeader {
-        consumer_group: group.into(),
-        topic: topic.into(),
-        queue_id,
-        commit_offset,
-    };
-    assert_eq!(ask(peer, RequestCode::UpdateConsumerOffset, &header).await.code, 0);
-}
 
 async fn committed(peer: &Peer, group: &str, topic: &str, queue_id: i32) -> RemotingCommand {
     let header = QueryConsumerOffsetHeader {
@@ -33,7 +19,7 @@ async fn committed(peer: &Peer, group: &str, topic: &str, queue_id: i32) -> Remo
         queue_id,
         set_zero_if_not_found: Some(false),
     };
-    ask(peer, RequestCode::QueryConsumerOffset, &header).await
+    peer.ask(RequestCode::QueryConsumerOffset, &header).await
 }
 
 /// A group without a stored offset starts at 0, also of queues and topics that do not exist: its client would
@@ -55,11 +41,11 @@ async fn commits_overwrite_and_survive() {
     let rig = Rig::start(&[]).await;
     let peer = rig.peer().await;
     for offset in [7, 3] {
-        commit(&peer, "g", "unknown", 2, offset).await;
+        peer.commit("g", "unknown", 2, offset).await;
         assert_eq!(field(&committed(&peer, "g", "unknown", 2).await, "offset"), offset.to_string());
     }
-    commit(&peer, "old", "unknown", 2, 9).await;
-    commit(&peer, "old", "unknown", 2, -1).await;
+    peer.commit("old", "unknown", 2, 9).await;
+    peer.commit("old", "unknown", 2, -1).await;
     assert_eq!(
         field(&committed(&peer, "old", "unknown", 2).await, "offset"),
         "0",
@@ -81,21 +67,17 @@ async fn empty_queues_have_offsets() {
     peer.topic("T", 1, 6).await;
     for (topic, queue_id) in [("T", 0), ("T", 9), ("unknown", 0)] {
         let topic = || topic.into();
-        let max = ask(
-            &peer,
-            RequestCode::GetMaxOffset,
-            &GetMaxOffsetHeader { topic: topic(), queue_id, committed: None },
-        )
-        .await;
-        let min =
-            ask(&peer, RequestCode::GetMinOffset, &GetMinOffsetHeader { topic: topic(), queue_id }).await;
+        let max = peer
+            .ask(RequestCode::GetMaxOffset, &GetMaxOffsetHeader { topic: topic(), queue_id, committed: None })
+            .await;
+        let min = peer.ask(RequestCode::GetMinOffset, &GetMinOffsetHeader { topic: topic(), queue_id }).await;
         let at = SearchOffsetHeader { topic: topic(), queue_id, timestamp: 5, boundary_type: None };
-        let at = ask(&peer, RequestCode::SearchOffsetByTimestamp, &at).await;
+        let at = peer.ask(RequestCode::SearchOffsetByTimestamp, &at).await;
         for reply in [max, min, at] {
             assert_eq!((reply.code, field(&reply, "offset")), (0, "0"));
         }
         let time = GetEarliestMsgStoretimeHeader { topic: topic(), queue_id };
-        let time = ask(&peer, RequestCode::GetEarliestMsgStoretime, &time).await;
+        let time = peer.ask(RequestCode::GetEarliestMsgStoretime, &time).await;
         assert_eq!((time.code, field(&time, "timestamp")), (0, "-1"));
     }
 }
@@ -108,15 +90,14 @@ async fn filled_queues_have_offsets() {
     for _ in 0..3 {
         peer.store("T", 0, "", "x").await;
     }
-    let header = GetMaxOffsetHeader { topic: "T".into(), queue_id: 0, committed: None };
-    assert_eq!(field(&ask(&peer, RequestCode::GetMaxOffset, &header).await, "offset"), "3");
+    assert_eq!(peer.max_offset("T", 0).await, 3);
     let header = GetEarliestMsgStoretimeHeader { topic: "T".into(), queue_id: 0 };
     let first: i64 =
-        field(&ask(&peer, RequestCode::GetEarliestMsgStoretime, &header).await, "timestamp").parse().unwrap();
+        field(&peer.ask(RequestCode::GetEarliestMsgStoretime, &header).await, "timestamp").parse().unwrap();
     assert!(first > 1_700_000_000_000);
     for (timestamp, offset) in [(first - 10_000, "0"), (first, "0"), (first + 86_400_000, "3")] {
         let header = SearchOffsetHeader { topic: "T".into(), queue_id: 0, timestamp, boundary_type: None };
-        assert_eq!(field(&ask(&peer, RequestCode::SearchOffsetByTimestamp, &header).await, "offset"), offset);
+        assert_eq!(field(&peer.ask(RequestCode::SearchOffsetByTimestamp, &header).await, "offset"), offset);
     }
 }
 
@@ -139,7 +120,7 @@ async fn resets_reach_the_consumers() {
     let request = RemotingCommand::request(RequestCode::InvokeBrokerToResetOffset, &reset);
     let reply = admin.call(request.clone()).await;
     assert_eq!((reply.code, reply.remark.as_deref()), (1, Some("THe consumer group <g> not exist")));
-    commit(&admin, "g", "T", 0, 4).await;
+    admin.commit("g", "T", 0, 4).await;
     let reply = admin.call(request.clone()).await;
     assert_eq!(reply.response_code(), ResponseCode::CONSUMER_NOT_ONLINE);
     assert_eq!(
@@ -158,7 +139,7 @@ async fn resets_reach_the_consumers() {
     let order = consumer.push().await;
     assert_eq!(fastjson::from_slice::<ResetOffsetBodyForC>(&order.body).unwrap().offset_table[0].offset, 0);
     let unknown = ResetOffsetHeader { topic: "unknown".into(), ..reset };
-    let reply = ask(&admin, RequestCode::InvokeBrokerToResetOffset, &unknown).await;
+    let reply = admin.ask(RequestCode::InvokeBrokerToResetOffset, &unknown).await;
     assert_eq!(
         reply.remark.as_deref(),
         Some("[reset-offset] reset offset failed, no topic in this broker. topic=unknown")
@@ -172,16 +153,16 @@ async fn offsets_are_cloned() {
     let peer = rig.peer().await;
     peer.topic("T", 1, 6).await;
     peer.topic("U", 1, 6).await;
-    commit(&peer, "from", "T", 0, 4).await;
-    commit(&peer, "from", "U", 0, 5).await;
-    commit(&peer, "from", "deleted", 0, 6).await;
+    peer.commit("from", "T", 0, 4).await;
+    peer.commit("from", "U", 0, 5).await;
+    peer.commit("from", "deleted", 0, 6).await;
     let header = CloneGroupOffsetHeader {
         src_group: "from".into(),
         dest_group: "to".into(),
         topic: None,
         offline: None,
     };
-    assert_eq!(ask(&peer, RequestCode::CloneGroupOffset, &header).await.code, 0);
+    assert_eq!(peer.ask(RequestCode::CloneGroupOffset, &header).await.code, 0);
     for (topic, offset) in [("T", "4"), ("U", "5"), ("deleted", "0")] {
         assert_eq!(field(&committed(&peer, "to", topic, 0).await, "offset"), offset);
     }

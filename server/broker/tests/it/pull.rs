@@ -235,14 +235,7 @@ async fn a_pull_commits_the_offset_it_brings() {
     let header = pull("T", 0, 1);
     let header = PullMessageHeader { sys_flag: header.sys_flag | COMMIT, commit_offset: 1, ..header };
     assert_eq!(outcome(&peer.pull(&header).await), (19, "1"));
-    let query = ferrocket_protocol::requests::offset::QueryConsumerOffsetHeader {
-        consumer_group: "cg".into(),
-        topic: "T".into(),
-        queue_id: 0,
-        set_zero_if_not_found: None,
-    };
-    let reply = peer.call(RemotingCommand::request(RequestCode::QueryConsumerOffset, &query)).await;
-    assert_eq!(field(&reply, "offset"), "1");
+    assert_eq!(peer.committed("cg", "T", 0).await, "1");
 }
 
 /// A consumer that asks for more than it reads is told to ask again, with the offset it stands at; nothing is

@@ -1,6 +1,7 @@
 //! A Broker on a free port with a folder of its own, and a peer that speaks raw requests.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,18 @@ use ferrocket_protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, ConsumerData, HeartbeatData, MessageModel, SubscriptionData,
 };
 use ferrocket_protocol::message::java_hash;
+use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::offset::{
+    GetMaxOffsetHeader, QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader,
+};
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::topic::CreateTopicHeader;
-use ferrocket_protocol::{ExtFields, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson};
+use ferrocket_protocol::requests::transaction::EndTransactionHeader;
+use ferrocket_protocol::{
+    ExtFields, Header, MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson,
+};
 use ferrocket_remoting::{Connection, Handler, RemotingConfig, dial};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -26,6 +34,28 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const COMMIT: i32 = 1;
 pub(crate) const SUSPEND: i32 = 2;
 pub(crate) const SUBSCRIPTION: i32 = 4;
+
+/// The settings of a Broker on a free port, with small files in `dir`, and whatever else is given.
+pub(crate) fn settings_in<'a>(
+    dir: &'a Path,
+    more: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> BrokerSettings {
+    let mut all = BrokerSettings::default();
+    let fixed = [
+        ("storePathRootDir", dir.to_str().unwrap()),
+        ("listenPort", "0"),
+        ("bindAddress", "127.0.0.1"),
+        ("brokerIP1", "127.0.0.1"),
+        ("brokerName", "broker-a"),
+        ("mappedFileSizeCommitLog", "16777216"),
+        ("maxHashSlotNum", "1000"),
+        ("maxIndexNum", "4000"),
+    ];
+    for (key, value) in fixed.into_iter().chain(more) {
+        all.set(key, value).unwrap();
+    }
+    all
+}
 
 /// A running Broker.
 pub(crate) struct Rig {
@@ -41,23 +71,7 @@ impl Rig {
     }
 
     async fn start_in(dir: TempDir, settings: Vec<(String, String)>) -> Self {
-        let mut all = BrokerSettings::default();
-        let root = dir.path().to_str().unwrap();
-        for (key, value) in [
-            ("storePathRootDir", root),
-            ("listenPort", "0"),
-            ("bindAddress", "127.0.0.1"),
-            ("brokerIP1", "127.0.0.1"),
-            ("brokerName", "broker-a"),
-            ("mappedFileSizeCommitLog", "16777216"),
-            ("maxHashSlotNum", "1000"),
-            ("maxIndexNum", "4000"),
-        ] {
-            all.set(key, value).unwrap();
-        }
-        for (key, value) in &settings {
-            all.set(key, value).unwrap();
-        }
+        let all = settings_in(dir.path(), settings.iter().map(|(key, value)| (&**key, &**value)));
         Self { broker: Broker::start(all).await.unwrap(), settings, dir }
     }
 
@@ -112,6 +126,10 @@ impl Peer {
         tokio::time::timeout(PATIENCE, self.pushed.recv()).await.unwrap().unwrap()
     }
 
+    pub(crate) async fn ask(&self, code: RequestCode, header: &impl Header) -> RemotingCommand {
+        self.call(RemotingCommand::request(code, header)).await
+    }
+
     pub(crate) async fn send(&self, header: &SendMessageHeader, body: impl Into<Bytes>) -> RemotingCommand {
         self.call(send_request(header, body)).await
     }
@@ -130,7 +148,7 @@ impl Peer {
     }
 
     pub(crate) async fn pull(&self, header: &PullMessageHeader) -> RemotingCommand {
-        self.call(RemotingCommand::request(RequestCode::PullMessage, header)).await
+        self.ask(RequestCode::PullMessage, header).await
     }
 
     /// The messages of a queue from this offset on, once there is at least one.
@@ -150,17 +168,37 @@ impl Peer {
 
     /// Creates or changes a topic.
     pub(crate) async fn topic(&self, topic: &str, queues: i32, perm: i32) {
-        let header = CreateTopicHeader {
-            topic: topic.into(),
-            default_topic: "TBW102".into(),
-            read_queue_nums: queues,
-            write_queue_nums: queues,
-            perm,
-            topic_filter_type: "SINGLE_TAG".into(),
-            ..CreateTopicHeader::default()
-        };
-        let reply = self.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await;
+        let header = CreateTopicHeader { perm, ..new_topic(topic, queues, queues) };
+        let reply = self.ask(RequestCode::UpdateAndCreateTopic, &header).await;
         assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
+    }
+
+    /// Stores how far a group has come in a queue.
+    pub(crate) async fn commit(&self, group: &str, topic: &str, queue_id: i32, commit_offset: i64) {
+        let header = UpdateConsumerOffsetHeader {
+            consumer_group: group.into(),
+            topic: topic.into(),
+            queue_id,
+            commit_offset,
+        };
+        assert_eq!(self.ask(RequestCode::UpdateConsumerOffset, &header).await.code, 0);
+    }
+
+    /// How far a group has come in a queue.
+    pub(crate) async fn committed(&self, group: &str, topic: &str, queue_id: i32) -> String {
+        let header = QueryConsumerOffsetHeader {
+            consumer_group: group.into(),
+            topic: topic.into(),
+            queue_id,
+            set_zero_if_not_found: None,
+        };
+        field(&self.ask(RequestCode::QueryConsumerOffset, &header).await, "offset").to_owned()
+    }
+
+    /// Where a queue ends.
+    pub(crate) async fn max_offset(&self, topic: &str, queue_id: i32) -> i64 {
+        let header = GetMaxOffsetHeader { topic: topic.into(), queue_id, committed: None };
+        field(&self.ask(RequestCode::GetMaxOffset, &header).await, "offset").parse().unwrap()
     }
 
     /// A heartbeat of one consumer group with these topics and expressions.
@@ -215,6 +253,29 @@ pub(crate) fn field<'a>(reply: &'a RemotingCommand, name: &str) -> &'a str {
 /// Code and offset to go on at of a pull's reply.
 pub(crate) fn outcome(reply: &RemotingCommand) -> (i32, &str) {
     (reply.code, field(reply, "nextBeginOffset"))
+}
+
+/// A topic to be created or changed.
+pub(crate) fn new_topic(topic: &str, read: i32, write: i32) -> CreateTopicHeader {
+    CreateTopicHeader {
+        topic: topic.into(),
+        default_topic: "TBW102".into(),
+        read_queue_nums: read,
+        write_queue_nums: write,
+        perm: 6,
+        topic_filter_type: "SINGLE_TAG".into(),
+        ..CreateTopicHeader::default()
+    }
+}
+
+/// The end of a half message, of which this is the answer.
+pub(crate) fn end_of(half: &RemotingCommand) -> EndTransactionHeader {
+    EndTransactionHeader {
+        producer_group: "pg".into(),
+        tran_state_table_offset: field(half, "queueOffset").parse().unwrap(),
+        commit_log_offset: OffsetMessageId::parse(field(half, "msgId")).unwrap().physical_offset,
+        ..EndTransactionHeader::default()
+    }
 }
 
 pub(crate) fn message(topic: &str, queue_id: i32, properties: &str) -> SendMessageHeader {

@@ -13,7 +13,7 @@ use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageH
 use ferrocket_protocol::requests::topic::CreateTopicHeader;
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson, properties};
 
-use crate::support::{Peer, Rig, SUSPEND, field, message, outcome, pull};
+use crate::support::{Peer, Rig, SUSPEND, field, message, new_topic, outcome, pull};
 
 async fn topics(peer: &Peer) -> TopicConfigSerializeWrapper {
     let reply = peer.call(RemotingCommand::request(RequestCode::GetAllTopicConfig, &Empty)).await;
@@ -21,16 +21,7 @@ async fn topics(peer: &Peer) -> TopicConfigSerializeWrapper {
 }
 
 async fn create(peer: &Peer, topic: &str) -> RemotingCommand {
-    let header = CreateTopicHeader {
-        topic: topic.into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: 8,
-        write_queue_nums: 8,
-        perm: 6,
-        topic_filter_type: "SINGLE_TAG".into(),
-        ..CreateTopicHeader::default()
-    };
-    peer.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await
+    peer.ask(RequestCode::UpdateAndCreateTopic, &new_topic(topic, 8, 8)).await
 }
 
 /// A topic that is there at start.
@@ -272,15 +263,7 @@ async fn flags_of_messages() {
         assert_eq!(stored("T", flags).await, flags, "{flags:#x}");
     }
     assert_eq!(stored("T", sys_flag::TRANSACTION_COMMIT).await, sys_flag::TRANSACTION_COMMIT);
-    let header = CreateTopicHeader {
-        topic: "M".into(),
-        default_topic: "TBW102".into(),
-        read_queue_nums: 1,
-        write_queue_nums: 1,
-        perm: 6,
-        topic_filter_type: "MULTI_TAG".into(),
-        ..CreateTopicHeader::default()
-    };
+    let header = CreateTopicHeader { topic_filter_type: "MULTI_TAG".into(), ..new_topic("M", 1, 1) };
     peer.call(RemotingCommand::request(RequestCode::UpdateAndCreateTopic, &header)).await;
     assert_eq!(stored("M", 0).await, sys_flag::MULTI_TAGS);
     peer.store("H", 0, "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}pg", "x").await;

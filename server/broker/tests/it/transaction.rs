@@ -5,12 +5,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
 use ferrocket_protocol::message_id::OffsetMessageId;
 use ferrocket_protocol::requests::Empty;
-use ferrocket_protocol::requests::offset::GetMaxOffsetHeader;
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::transaction::{EndTransactionHeader, ResumeCheckHalfMessageHeader};
 use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, ResponseCode, fastjson, properties};
 
-use crate::support::{PATIENCE, Peer, Rig, field, message, send_request};
+use crate::support::{PATIENCE, Peer, Rig, end_of, field, message, send_request};
 
 const HALF: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 const OP: &str = "RMQ_SYS_TRANS_OP_HALF_TOPIC";
@@ -31,13 +30,7 @@ async fn send_half(peer: &Peer, more: &str, body: &'static str) -> EndTransactio
     let reply = peer.send(&half(more), body).await;
     assert_eq!(reply.response_code(), ResponseCode::SUCCESS, "{reply:?}");
     assert_eq!(field(&reply, "queueId"), "2");
-    EndTransactionHeader {
-        producer_group: "pg".into(),
-        tran_state_table_offset: field(&reply, "queueOffset").parse().unwrap(),
-        commit_log_offset: OffsetMessageId::parse(field(&reply, "msgId")).unwrap().physical_offset,
-        msg_id: "k1".into(),
-        ..EndTransactionHeader::default()
-    }
+    EndTransactionHeader { msg_id: "k1".into(), ..end_of(&reply) }
 }
 
 async fn end(peer: &Peer, half: &EndTransactionHeader, commit_or_rollback: i32) -> RemotingCommand {
@@ -70,12 +63,6 @@ fn asked(request: RemotingCommand) -> (EndTransactionHeader, MessageRecord) {
     (header, MessageRecord::decode(&mut request.body.clone()).unwrap())
 }
 
-async fn max_offset(peer: &Peer, topic: &'static str) -> i64 {
-    let header = GetMaxOffsetHeader { topic: topic.into(), queue_id: 0, committed: None };
-    let reply = peer.call(RemotingCommand::request(RequestCode::GetMaxOffset, &header)).await;
-    field(&reply, "offset").parse().unwrap()
-}
-
 /// Nobody sees a half message before it is committed, and nobody at all one that is rolled back.
 #[tokio::test]
 async fn commit_and_rollback() {
@@ -93,7 +80,7 @@ async fn commit_and_rollback() {
     }
     let waiting = peer.messages(HALF, 0, 0).await;
     assert_eq!(waiting.iter().map(|half| half.sys_flag).collect::<Vec<_>>(), [0, 0]);
-    assert_eq!(max_offset(&peer, OP).await, 2);
+    assert_eq!(peer.max_offset(OP, 0).await, 2);
 }
 
 /// A delayed half message is delayed from its commit on.
@@ -173,7 +160,7 @@ async fn who_never_answers_is_given_up() {
     send_half(&peer, "", "x").await;
     asked(peer.push().await);
     // Its topic is made for the first one, so there is no pull to wait with.
-    let parking = async { while max_offset(&peer, GIVEN_UP).await == 0 {} };
+    let parking = async { while peer.max_offset(GIVEN_UP, 0).await == 0 {} };
     tokio::time::timeout(PATIENCE, parking).await.unwrap();
     let parked = peer.first_message(GIVEN_UP, 0).await;
     assert_eq!(properties::get(&parked.properties, "REAL_TOPIC"), Some("T"));
