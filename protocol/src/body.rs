@@ -6,13 +6,11 @@
 //! Java counterparts: `protocol/body`, `protocol/heartbeat`, `protocol/route` and a few classes beside them.
 
 pub mod acl;
-pub mod auth;
 pub mod group;
 pub mod heartbeat;
 pub mod lock;
 pub mod message_queue;
 pub mod offset;
-pub mod pop;
 pub mod query;
 pub mod register;
 pub mod route;

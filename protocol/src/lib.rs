@@ -15,7 +15,6 @@ mod json_header;
 mod json_text;
 pub mod message;
 pub mod message_id;
-pub mod pop;
 pub mod properties;
 pub mod requests;
 pub mod response_code;

@@ -7,7 +7,6 @@
 //!
 //! Java counterparts: `MessageDecoder.createMessageId`, `MessageClientIDSetter`.
 
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -77,10 +76,8 @@ impl UniqueKeys {
     pub fn next(&self, now_ms: i64) -> Text {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let since = now_ms.wrapping_sub(self.month_start_ms) as u32;
-        text_block::text(self.prefix.len() + 12, |id| {
-            // Writing to a buffer that grows cannot fail.
-            let _ = write!(id, "{}{since:08X}{:04X}", self.prefix, count as u16);
-        })
+        let prefix = &self.prefix;
+        text_block::text(prefix.len() + 12, format_args!("{prefix}{since:08X}{:04X}", count as u16))
     }
 }
 

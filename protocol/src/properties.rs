@@ -3,7 +3,7 @@
 //! 4.9 leaves the last 0x02 out and 5.3 writes it; readers accept both. Entries without name or value are
 //! dropped, and of entries with the same name the last one counts, as in Java's `string2messageProperties`.
 
-use bytes::BufMut;
+use std::fmt::{self, Write};
 
 use crate::command::Text;
 use crate::text_block;
@@ -210,16 +210,21 @@ impl Properties {
     /// The text as 4.9 writes it: without a separator behind the last property.
     pub fn to_text(&self) -> Text {
         let len = self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-        text_block::text(len, |text| {
-            for (n, (name, value)) in self.iter().enumerate() {
-                if n > 0 {
-                    text.put_u8(PROPERTY_SEPARATOR as u8);
-                }
-                text.put_slice(name.as_bytes());
-                text.put_u8(NAME_VALUE_SEPARATOR as u8);
-                text.put_slice(value.as_bytes());
+        text_block::text(len, self)
+    }
+}
+
+impl fmt::Display for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, (name, value)) in self.iter().enumerate() {
+            if n > 0 {
+                f.write_char(PROPERTY_SEPARATOR)?;
             }
-        })
+            f.write_str(name)?;
+            f.write_char(NAME_VALUE_SEPARATOR)?;
+            f.write_str(value)?;
+        }
+        Ok(())
     }
 }
 

@@ -112,11 +112,7 @@ impl FieldValue for i64 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        use fmt::Write;
-        text_block::text(20, |text| {
-            // Writing to a buffer that grows cannot fail.
-            let _ = write!(text, "{self}");
-        })
+        text_block::text(20, self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Short texts that live about as long as one request, many in one block of memory.
 
 use std::cell::RefCell;
+use std::fmt::{Display, Write};
 
 use bytes::BytesMut;
 
@@ -16,18 +17,16 @@ thread_local! {
     static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(BLOCK_LEN));
 }
 
-/// The text of at most `len_max` bytes that `write` writes.
-pub(crate) fn text(len_max: usize, write: impl FnOnce(&mut BytesMut)) -> Text {
-    let cut = |block: &mut BytesMut| {
+/// `value` as a text. `len_max` says how many bytes that may have.
+pub(crate) fn text(len_max: usize, value: impl Display) -> Text {
+    if len_max > SHORT_MAX {
+        return value.to_string().into();
+    }
+    let bytes = BLOCK.with_borrow_mut(|block| {
         // Takes a new block when this one is used up and still has readers.
         block.reserve(len_max);
-        write(block);
+        write!(block, "{value}").expect("a buffer that grows takes every character");
         block.split().freeze()
-    };
-    let bytes = match len_max {
-        0..=SHORT_MAX => BLOCK.with_borrow_mut(cut),
-        _ => cut(&mut BytesMut::new()),
-    };
-    // Callers write characters, never bytes.
-    Text::try_from(bytes).unwrap_or_default()
+    });
+    Text::try_from(bytes).expect("characters are UTF-8")
 }

@@ -48,46 +48,47 @@ impl SocksProxy {
         self
     }
 
-    /// A connection to `target` (`host:port`).
+    /// A connection to `target` (`host:port`). Whatever is wrong with the proxy names it.
     pub(crate) async fn connect(&self, target: &str) -> io::Result<TcpStream> {
         let request = request(target)?;
         let login = self.account.as_ref().map(login).transpose()?;
+        let through = self.negotiate(&request, login.as_deref()).await;
+        through.map_err(|error| io::Error::new(error.kind(), format!("SOCKS proxy {}: {error}", self.addr)))
+    }
+
+    async fn negotiate(&self, request: &[u8], login: Option<&[u8]>) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.addr).await?;
         let method = if login.is_some() { USERNAME_PASSWORD } else { NO_AUTHENTICATION };
         stream.write_all(&[VERSION, 1, method]).await?;
         let mut chosen = [0; 2];
         stream.read_exact(&mut chosen).await?;
         if chosen != [VERSION, method] {
-            return Err(self.refused("it wants another way to log in"));
+            return Err(refused("it wants another way to log in"));
         }
         if let Some(login) = login {
-            stream.write_all(&login).await?;
+            stream.write_all(login).await?;
             let mut answer = [0; 2];
             stream.read_exact(&mut answer).await?;
             if answer[1] != 0 {
-                return Err(self.refused("it does not accept the account"));
+                return Err(refused("it does not accept the account"));
             }
         }
-        stream.write_all(&request).await?;
+        stream.write_all(request).await?;
         let mut head = [0; 4];
         stream.read_exact(&mut head).await?;
         let [_, code, _, kind] = head;
         if code != 0 {
-            return Err(self.refused(REASONS.get(usize::from(code)).copied().unwrap_or("unknown reason")));
+            return Err(refused(REASONS.get(usize::from(code)).copied().unwrap_or("unknown reason")));
         }
         // The address that the proxy uses towards the target, and its port: nobody needs it.
         let len = match kind {
             IPV4 => 4,
             IPV6 => 16,
             DOMAIN => usize::from(stream.read_u8().await?),
-            _ => return Err(self.refused("its answer cannot be read")),
+            _ => return Err(refused("its answer cannot be read")),
         };
         stream.read_exact(&mut [0; 257][..len + 2]).await?;
         Ok(stream)
-    }
-
-    fn refused(&self, reason: &str) -> io::Error {
-        io::Error::new(io::ErrorKind::ConnectionRefused, format!("SOCKS proxy {}: {reason}", self.addr))
     }
 }
 
@@ -99,6 +100,10 @@ impl fmt::Debug for SocksProxy {
             .field("username", &name)
             .finish_non_exhaustive()
     }
+}
+
+fn refused(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionRefused, reason)
 }
 
 fn invalid(text: &str) -> io::Error {

@@ -134,12 +134,6 @@ impl TopicConfig {
         format!("{topic_name} {read_queue_nums} {write_queue_nums} {perm} {topic_filter_type}")
     }
 
-    /// The line as 5.x writes it, with the attributes as sixth word.
-    pub fn to_line_of_5(&self) -> String {
-        let attributes = self.attributes.as_ref().map(crate::fastjson::to_vec).unwrap_or_default();
-        format!("{} {}", self.to_line(), String::from_utf8_lossy(&attributes))
-    }
-
     /// Reads such a line, of 4.9 or of 5.x, whose sixth word holds the attributes.
     pub fn from_line(line: &str) -> Option<Self> {
         let mut words = line.splitn(6, ' ');
@@ -216,7 +210,6 @@ mod tests {
         let config = TopicConfig::from_line(line).unwrap();
         assert_eq!(config.attributes.as_ref().unwrap()["+message.type"], "FIFO");
         assert_eq!(config.to_line(), "T 16 8 6 SINGLE_TAG");
-        assert_eq!(config.to_line_of_5(), line);
         for line in ["T 16 8 6 SINGLE_TAG", "T 16 8 6 SINGLE_TAG "] {
             let config = TopicConfig::from_line(line).unwrap();
             assert_eq!((config.write_queue_nums, config.attributes), (8, None), "{line:?}");

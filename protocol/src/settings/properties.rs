@@ -43,20 +43,15 @@ pub fn replace_values(text: &str, values: &[(&str, &str)]) -> Result<String, Set
             }
         }
     }
-    if !missing.is_empty() && is_open(&replaced) {
+    let last = replaced.lines().next_back().unwrap_or_default();
+    if !missing.is_empty() && continues(last.strip_suffix('\r').unwrap_or(last)) {
+        // It would go on in what is put behind it.
         replaced.push_str(if replaced.ends_with('\n') { "\n" } else { "\n\n" });
     }
     for (name, value) in missing {
         put(&mut replaced, name, value);
     }
     Ok(replaced)
-}
-
-/// Whether the last line would go on in one behind it.
-fn is_open(text: &str) -> bool {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    (text.len() - text.trim_end_matches('\\').len()) % 2 == 1
 }
 
 struct Line<'a> {

@@ -3,7 +3,6 @@
 use bytes::{Bytes, BytesMut};
 use ferrocket_protocol::acl::{Credentials, SIGNATURE, is_signed};
 use ferrocket_protocol::batch::{self, BatchMessage};
-use ferrocket_protocol::body::auth::{AclInfo, PolicyEntryInfo, PolicyInfo};
 use ferrocket_protocol::body::group::SubscriptionGroupConfig;
 use ferrocket_protocol::body::heartbeat::{
     ConsumeFromWhere, ConsumeType, HeartbeatData, MessageModel, SubscriptionData,
@@ -11,16 +10,11 @@ use ferrocket_protocol::body::heartbeat::{
 use ferrocket_protocol::body::lock::LockBatchRequestBody;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::body::offset::{DelayOffsetTable, ResetOffsetBody};
-use ferrocket_protocol::body::pop::{
-    AckMsg, BatchAck, BatchAckMessageRequestBody, MessageRequestMode, PopCheckPoint,
-    QueryAssignmentResponseBody, TopicKind,
-};
 use ferrocket_protocol::body::register::{KVConfig, RegisterBrokerBody};
 use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::body::topic::{TopicConfig, TopicStatsTable};
 use ferrocket_protocol::message::{body_crc, java_hash, sys_flag, tags_code};
 use ferrocket_protocol::message_id::OffsetMessageId;
-use ferrocket_protocol::pop::{ExtraInfo, PopEntries, PopKey};
 use ferrocket_protocol::properties::Properties;
 use ferrocket_protocol::requests::Empty;
 use ferrocket_protocol::requests::offset::GetMaxOffsetReply;
@@ -101,7 +95,8 @@ fn every_row() {
             "TopicConfig line in compressed registration" => {
                 let config = TopicConfig::from_line(expected).unwrap();
                 assert_eq!(config.attributes.as_ref().unwrap()["+message.type"], "FIFO");
-                assert_eq!(config.to_line_of_5(), *expected);
+                let attributes = String::from_utf8(fastjson::to_vec(&config.attributes)).unwrap();
+                assert_eq!(format!("{} {attributes}", config.to_line()), *expected);
             }
             "SubscriptionGroupConfig JSON" => {
                 let config: SubscriptionGroupConfig = json(expected, false);
@@ -115,37 +110,12 @@ fn every_row() {
                 let config: KVConfig = json(expected, false);
                 assert_eq!(config.config_table["ORDER_TOPIC_CONFIG"]["TopicA"], "broker-a:4");
             }
-            "BatchAckMessageRequestBody JSON" => batch_ack(expected),
-            "AckMsg JSON (revive topic body, tag ack)" => {
-                let expected_ack = AckMsg {
-                    ack_offset: 5,
-                    broker_name: "b".to_owned(),
-                    consumer_group: "G".to_owned(),
-                    pop_time: 7,
-                    queue_id: 1,
-                    start_offset: 3,
-                    topic: "T".to_owned(),
-                };
-                assert_eq!(json::<AckMsg>(expected, false), expected_ack);
-            }
-            "PopCheckPoint JSON (revive topic body, tag ck)" => checkpoint(expected),
-            "QueryAssignmentResponseBody JSON" => {
-                let body: QueryAssignmentResponseBody = json(expected, false);
-                let [assignment] = &body.message_queue_assignments[..] else { panic!("{body:?}") };
-                assert_eq!(assignment.message_queue, MessageQueue::new("T", "b", 0));
-                assert_eq!((assignment.mode, &assignment.attachments), (MessageRequestMode::Pop, &None));
-            }
-            "AclInfo JSON" => acl_info(&json(expected, false)),
-            "pop extra info" => extra_info(expected, "%RETRY%G+T", None),
-            "pop receipt handle" => extra_info(expected, "T", Some(4096)),
-            "pop startOffsetInfo" => pop_entries(
-                expected,
-                &[("T", PopKey::Queue(1), &[100]), ("%RETRY%G_T", PopKey::Queue(0), &[9])],
-            ),
-            "pop msgOffsetInfo" => pop_entries(expected, &[("T", PopKey::Queue(1), &[100, 101])]),
-            "pop orderCountInfo" => {
-                pop_entries(expected, &[("T", PopKey::Message(1, 100), &[2]), ("T", PopKey::Queue(1), &[2])])
-            }
+            // Of 5.x, and nothing here speaks them: at least the dialect holds.
+            "BatchAckMessageRequestBody JSON"
+            | "AckMsg JSON (revive topic body, tag ack)"
+            | "PopCheckPoint JSON (revive topic body, tag ck)"
+            | "QueryAssignmentResponseBody JSON"
+            | "AclInfo JSON" => assert!(json::<serde_json::Value>(expected, false).is_object()),
             "remoting frame, JSON header, pull request: first 8 bytes" => pull.extend_from_slice(bytes),
             id if id.starts_with("offsetMsgId ") => message_id(id, expected),
             other => panic!("no test for {other}"),
@@ -295,77 +265,4 @@ fn compressed_registration(bytes: &[u8]) {
     let body = RegisterBrokerBody::decode(bytes, true).unwrap();
     registration(&body);
     assert_eq!(body.encode(true), bytes);
-}
-
-fn batch_ack(text: &str) {
-    let body: BatchAckMessageRequestBody = json(text, false);
-    assert_eq!(body.broker_name, "b");
-    let expected = BatchAck {
-        bit_set: BatchAck::bits(&[0, 2]),
-        consumer_group: "G".to_owned(),
-        invisible_time: 60_000,
-        pop_time: 7,
-        queue_id: 0,
-        retry: TopicKind::Normal,
-        revive_queue_id: 3,
-        start_offset: 1,
-        topic: "T".to_owned(),
-    };
-    assert_eq!(body.acks, [expected]);
-    assert_eq!(body.acks[0].offsets().collect::<Vec<_>>(), [1, 3]);
-}
-
-fn checkpoint(text: &str) {
-    let expected = PopCheckPoint {
-        bit_map: 0,
-        broker_name: "b".to_owned(),
-        cid: "G".to_owned(),
-        queue_offset_diff: Some(vec![0, 1]),
-        invisible_time: 60_000,
-        num: 2,
-        pop_time: 7,
-        queue_id: 1,
-        revive_time: 60_007,
-        revive_offset: 0,
-        re_put_times: None,
-        start_offset: 3,
-        topic: "T".to_owned(),
-    };
-    assert_eq!(json::<PopCheckPoint>(text, false), expected);
-}
-
-fn acl_info(info: &AclInfo) {
-    let texts = |text: &str| Some(vec![text.to_owned()]);
-    let entry = PolicyEntryInfo {
-        actions: texts("Pub"),
-        decision: Some("Allow".to_owned()),
-        resource: Some("Topic:*".to_owned()),
-        source_ips: texts("1.1.1.1"),
-    };
-    let policy = PolicyInfo { entries: Some(vec![entry]), policy_type: None };
-    assert_eq!(*info, AclInfo { policies: Some(vec![policy]), subject: Some("User:u".to_owned()) });
-}
-
-fn extra_info(text: &str, topic: &str, physical_offset: Option<i64>) {
-    let info = ExtraInfo {
-        ck_queue_offset: 100,
-        pop_time: 1_700_000_000_000,
-        invisible_time: 60_000,
-        revive_queue_id: 3,
-        kind: TopicKind::of(topic),
-        broker_name: "b".into(),
-        queue_id: 1,
-        queue_offset: 105,
-        physical_offset,
-    };
-    assert_eq!(ExtraInfo::parse(text).as_ref(), Some(&info));
-    assert_eq!(info.to_string(), text);
-}
-
-fn pop_entries(text: &str, entries: &[(&str, PopKey, &[i64])]) {
-    let entries =
-        entries.iter().map(|(topic, key, numbers)| ((TopicKind::of(topic), *key), numbers.to_vec()));
-    let entries = PopEntries(entries.collect());
-    assert_eq!(PopEntries::parse(text).as_ref(), Some(&entries));
-    assert_eq!(entries.to_string(), text);
 }

@@ -3,15 +3,12 @@
 
 use bytes::{Bytes, BytesMut};
 use ferrocket_protocol::batch::{self, BatchMessage};
-use ferrocket_protocol::body::auth::AclInfo;
 use ferrocket_protocol::body::group::{ConsumerRunningInfo, SubscriptionGroupWrapper};
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
 use ferrocket_protocol::body::offset::{ConsumerOffsetTable, ResetOffsetBody};
-use ferrocket_protocol::body::pop::{BatchAckMessageRequestBody, PopCheckPoint, QueryAssignmentResponseBody};
 use ferrocket_protocol::body::register::RegisterBrokerBody;
 use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::body::topic::TopicStatsTable;
-use ferrocket_protocol::pop::{ExtraInfo, PopEntries};
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::settings::{Setting, Settings, parse_properties};
 use ferrocket_protocol::{
@@ -206,28 +203,8 @@ fn json_bodies() {
             check::<RegisterBrokerBody>(text);
             check::<SubscriptionGroupWrapper>(text);
             check::<ConsumerOffsetTable>(text);
-            check::<BatchAckMessageRequestBody>(text);
-            check::<PopCheckPoint>(text);
-            check::<QueryAssignmentResponseBody>(text);
-            check::<AclInfo>(text);
             check::<serde_json::Value>(text);
             let _ = fastjson::from_slice::<ConsumerRunningInfo>(text);
-        });
-    }
-}
-
-/// The texts of pop: what reads is written again, and reads as the same.
-#[test]
-fn pop_texts() {
-    for row in vectors::of(Owner::Protocol).iter().filter(|row| row.name.starts_with("pop ")) {
-        mutations(&row.bytes, |text| {
-            let text = String::from_utf8_lossy(text);
-            if let Some(info) = ExtraInfo::parse(&text) {
-                assert_eq!(ExtraInfo::parse(&info.to_string()), Some(info));
-            }
-            if let Some(entries) = PopEntries::parse(&text) {
-                assert_eq!(PopEntries::parse(&entries.to_string()), Some(entries));
-            }
         });
     }
 }

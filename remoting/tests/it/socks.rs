@@ -69,4 +69,11 @@ async fn proxies_refuse() {
     let wrong = SocksProxy::new(guarded.to_string()).login("me", "secreT");
     let CallError::Connect { source, .. } = through(wrong, "10.0.0.1:1").await.unwrap_err() else { panic!() };
     assert!(source.to_string().ends_with("it does not accept the account"), "{source}");
+    // It has served its one connection, and nobody is there any more.
+    let CallError::Connect { source, .. } =
+        through(SocksProxy::new(closed.to_string()), "10.0.0.1:1").await.unwrap_err()
+    else {
+        panic!()
+    };
+    assert!(source.to_string().starts_with(&format!("SOCKS proxy {closed}: ")), "{source}");
 }
