@@ -281,7 +281,7 @@ fn comparable(command: &str, ours: &[String], java: &[String]) -> [Vec<String>; 
         both.iter_mut().for_each(|lines| lines.sort());
     }
     match name {
-        // A Java broker makes it in its second minute.
+        // A Java broker makes it when it first looks for open transactions.
         "topicList" => {
             both.iter_mut().for_each(|lines| lines.retain(|line| !line.ends_with("RMQ_SYS_TRANS_HALF_TOPIC")))
         }

@@ -140,7 +140,7 @@ impl Sample {
                 request: self.request,
                 from_client: self.from_client,
                 keep: self.keep.filter(|_| change.is_none() && body.is_none()),
-                settled: self.settled,
+                settled: self.settled && change.is_none(),
                 loose: self.derive,
                 fields,
                 body: body.unwrap_or_else(|| self.body.clone()),
