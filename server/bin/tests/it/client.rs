@@ -2,43 +2,10 @@
 
 use std::time::Duration;
 
-use ferrocket::{Client, ConsumeFromWhere, LocalTransactionState, Message, MessageExt, PushConsumer};
+use ferrocket::{Client, ConsumeFromWhere, LocalTransactionState, Message};
 use tokio::sync::mpsc;
 
-use crate::support::{Home, PATIENCE, Process, Signal};
-
-/// A NameServer and a Broker with these settings, and the NameServer's address.
-pub(crate) fn servers(home: &Home, settings: &str) -> (Process, Process, String) {
-    let conf = home.file("namesrv.properties", "listenPort=0\nbindAddress=127.0.0.1\n");
-    let mut namesrv = Process::start(&mut home.command(&["namesrv", "-c", &conf]));
-    let line = namesrv.err_line("the NameServer listens");
-    let addr = line.split("local_addr=").nth(1).unwrap().trim().to_owned();
-    let conf = home.broker_conf(settings);
-    let mut broker = Process::start(&mut home.command(&["broker", "-n", &addr, "-c", &conf]));
-    broker.err_line("registered");
-    (namesrv, broker, addr)
-}
-
-/// A consumer of `topic` from its start, and what arrives there.
-async fn consumer(client: &Client, topic: &str) -> (PushConsumer, mpsc::UnboundedReceiver<MessageExt>) {
-    let (sender, arrivals) = mpsc::unbounded_channel();
-    let consumer = client
-        .push_consumer("consumers")
-        .subscribe(topic, "*")
-        .consume_from(ConsumeFromWhere::FirstOffset)
-        .on_message(move |message| {
-            let _ = sender.send(message);
-            async {}
-        })
-        .start()
-        .await
-        .unwrap();
-    (consumer, arrivals)
-}
-
-async fn arrival(arrivals: &mut mpsc::UnboundedReceiver<MessageExt>) -> MessageExt {
-    tokio::time::timeout(PATIENCE, arrivals.recv()).await.expect("nothing arrived").unwrap()
-}
+use crate::support::{Home, PATIENCE, Signal, arrival, arrivals, text};
 
 /// Committed messages arrive and rolled back ones do not; what nobody ended is decided by a check, which goes
 /// to another producer of the group when the first one is gone.
@@ -46,7 +13,7 @@ async fn arrival(arrivals: &mut mpsc::UnboundedReceiver<MessageExt>) -> MessageE
 async fn transactions() {
     let home = Home::new();
     let settings = "transactionCheckInterval=200\ntransactionTimeOut=100";
-    let (namesrv, broker, addr) = servers(&home, settings);
+    let (namesrv, broker, addr) = home.servers(settings);
 
     let dying = Client::builder(&addr).instance_name("dying").build().unwrap();
     let unknown = |_| async { LocalTransactionState::Unknown };
@@ -74,7 +41,8 @@ async fn transactions() {
         .await
         .unwrap();
     assert!(second.producer().send(Message::new("T", "plain")).await.unwrap().is_ok());
-    let (_consumer, mut arrivals) = consumer(&client, "T").await;
+    let builder = client.push_consumer("consumers").subscribe("T", "*");
+    let (_consumer, mut received) = arrivals(builder.consume_from(ConsumeFromWhere::FirstOffset)).await;
     let checked = arrival(&mut asked).await;
     assert_eq!(
         (&*checked.topic, &*checked.body, checked.transaction_id()),
@@ -83,8 +51,7 @@ async fn transactions() {
 
     let mut bodies = Vec::new();
     while bodies.len() < 3 {
-        let message = arrival(&mut arrivals).await;
-        bodies.push(String::from_utf8(message.body.to_vec()).unwrap());
+        bodies.push(text(&arrival(&mut received).await));
     }
     bodies.sort();
     assert_eq!(bodies, ["checked", "committed", "plain"]);

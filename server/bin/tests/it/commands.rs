@@ -7,7 +7,7 @@ use ferrocket_remoting::{RefuseAll, RemotingConfig, dial};
 use crate::support::{Home, NOBODY, PATIENCE, Process, Signal, between, bodies, consume, run, send};
 
 /// A NameServer on a free port, through its link; its address.
-pub(crate) fn namesrv(home: &Home) -> (Process, String) {
+fn namesrv(home: &Home) -> (Process, String) {
     let conf = home.file("namesrv.properties", "listenPort=0\nbindAddress=127.0.0.1\n");
     let mut process = Process::start(&mut home.linked("mqnamesrv", &["-c", &conf]));
     assert_eq!(process.out_line(), "The Name Server boot success. serializeType=JSON");

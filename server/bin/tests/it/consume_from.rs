@@ -7,10 +7,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use ferrocket::{Client, ConsumeFromWhere, Message, MessageExt, Producer, PushConsumer};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::commands::namesrv;
-use crate::support::{Home, PATIENCE, Process, Signal};
+use crate::support::{Home, Process, Signal, arrival, arrivals, text};
 
 const TOPIC: &str = "Begin";
 
@@ -27,10 +26,7 @@ struct World {
 impl World {
     async fn new(broker_settings: &str) -> Self {
         let home = Home::new();
-        let (namesrv, addr) = namesrv(&home);
-        let conf = home.broker_conf(broker_settings);
-        let mut broker = Process::start(&mut home.linked("mqbroker", &["-n", &addr, "-c", &conf]));
-        broker.out_line();
+        let (namesrv, broker, addr) = home.servers(broker_settings);
         let client = Client::builder(&addr).build().unwrap();
         let producer = client.producer("p").default_topic_queue_nums(1).start().await.unwrap();
         Self { client, producer, broker, namesrv, _home: home, next: 0 }
@@ -50,22 +46,10 @@ impl World {
         from: ConsumeFromWhere,
         timestamp_ms: i64,
     ) -> (PushConsumer, UnboundedReceiver<MessageExt>) {
-        let (sender, received) = unbounded_channel();
-        let consumer = self
-            .client
-            .push_consumer(group)
-            .subscribe(TOPIC, "*")
-            .concurrency(1)
-            .consume_from(from)
-            .consume_timestamp(UNIX_EPOCH + Duration::from_millis(timestamp_ms as u64))
-            .on_message(move |message| {
-                let _ = sender.send(message);
-                async {}
-            })
-            .start()
-            .await
-            .unwrap();
-        (consumer, received)
+        let builder =
+            self.client.push_consumer(group).subscribe(TOPIC, "*").concurrency(1).consume_from(from);
+        let at = UNIX_EPOCH + Duration::from_millis(timestamp_ms as u64);
+        arrivals(builder.consume_timestamp(at)).await
     }
 
     /// Starts a new group there, sends one message more, and sees that the group gets every message from number
@@ -115,8 +99,8 @@ impl World {
 }
 
 async fn next(received: &mut UnboundedReceiver<MessageExt>) -> usize {
-    let message = tokio::time::timeout(PATIENCE, received.recv()).await.unwrap().unwrap();
-    let number = str::from_utf8(&message.body).unwrap().parse().unwrap();
+    let message = arrival(received).await;
+    let number = text(&message).parse().unwrap();
     assert_eq!(message.queue_offset, number as i64);
     number
 }
@@ -126,7 +110,7 @@ async fn store_times(world: &World) -> Vec<i64> {
     let (consumer, mut received) = world.consumer("times", ConsumeFromWhere::FirstOffset, 0).await;
     let mut times = vec![0; world.next];
     for _ in 0..world.next {
-        let message = tokio::time::timeout(PATIENCE, received.recv()).await.unwrap().unwrap();
+        let message = arrival(&mut received).await;
         times[message.queue_offset as usize] = message.store_timestamp;
     }
     consumer.shutdown().await;

@@ -3,17 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ferrocket::{Client, ConsumeFromWhere, Event, Events, MessageExt, PullStatus, PushConsumer};
+use ferrocket::{Client, ConsumeFromWhere, Event, Events, PullStatus, PushConsumer};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use crate::support::{Home, PATIENCE, Signal, bodies, send};
+use crate::support::{Home, PATIENCE, Signal, bodies, send, text};
 
 /// Longer than the test: whatever happens before is no matter of a timer.
 const NEVER: Duration = Duration::from_secs(3600);
-
-fn text(message: &MessageExt) -> String {
-    String::from_utf8(message.body.to_vec()).unwrap()
-}
 
 async fn member(
     namesrv: String,

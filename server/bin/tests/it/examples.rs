@@ -4,7 +4,6 @@ use std::path::Path;
 
 use ferrocket_interop_tests::examples::{EXAMPLES, Programs};
 
-use crate::client::servers;
 use crate::support::{Home, Signal};
 
 /// What is built for the tests may fill the disk beyond the usual limits.
@@ -19,7 +18,7 @@ fn root() -> &'static Path {
 fn run_to_their_end() {
     let home = Home::new();
     let (namesrv, broker, addr) =
-        servers(&home, &format!("enablePropertyFilter=true\ntraceTopicEnable=true\n{FULL_DISK}"));
+        home.servers(&format!("enablePropertyFilter=true\ntraceTopicEnable=true\n{FULL_DISK}"));
     let programs = Programs::build(root()).unwrap();
     programs.run_all(&addr, &home.path("")).unwrap();
     broker.stop(Signal::TERM);
@@ -33,7 +32,7 @@ fn an_account_is_looked_at() {
     let accounts =
         "accounts:\n- accessKey: example-account\n  secretKey: its-secret\n  defaultTopicPerm: PUB\n";
     let file = home.file("plain_acl.yml", accounts);
-    let (namesrv, broker, addr) = servers(&home, &format!("aclEnable=true\naclFile={file}\n{FULL_DISK}"));
+    let (namesrv, broker, addr) = home.servers(&format!("aclEnable=true\naclFile={file}\n{FULL_DISK}"));
     let programs = Programs::build(root()).unwrap();
     let account = |secret| [("ACCESS_KEY", "example-account"), ("SECRET_KEY", secret)];
     programs.run("acl", &addr, &home.path(""), &account("its-secret")).unwrap();

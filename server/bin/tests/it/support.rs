@@ -8,9 +8,12 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ferrocket::{Client, ConsumeFromWhere, Message, SendResult, SendStatus};
+use ferrocket::{
+    Client, ConsumeFromWhere, Message, MessageExt, PushConsumer, PushConsumerBuilder, SendResult, SendStatus,
+};
 pub(crate) use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Longer than anything here takes; whoever waits so long has found a bug.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,6 +80,18 @@ impl Home {
         command
     }
 
+    /// A NameServer and a Broker with these settings, each a process, and the NameServer's address.
+    pub(crate) fn servers(&self, settings: &str) -> (Process, Process, String) {
+        let conf = self.file("namesrv.properties", "listenPort=0\nbindAddress=127.0.0.1\n");
+        let mut namesrv = Process::start(&mut self.command(&["namesrv", "-c", &conf]));
+        let line = namesrv.err_line("the NameServer listens");
+        let addr = line.split("local_addr=").nth(1).unwrap().trim().to_owned();
+        let conf = self.broker_conf(settings);
+        let mut broker = Process::start(&mut self.command(&["broker", "-n", &addr, "-c", &conf]));
+        broker.err_line("registered");
+        (namesrv, broker, addr)
+    }
+
     /// Both servers on free ports, their data in `data`.
     pub(crate) fn standalone(&self) -> Standalone {
         let data = self.path("data");
@@ -100,6 +115,11 @@ impl Home {
         );
         Standalone { process, namesrv, broker }
     }
+}
+
+/// A message's body.
+pub(crate) fn text(message: &MessageExt) -> String {
+    String::from_utf8(message.body.to_vec()).unwrap()
 }
 
 /// What stands between two texts.
@@ -280,26 +300,32 @@ pub(crate) async fn send(namesrv: &str, topic: &str, bodies: &[String]) -> Vec<S
     results
 }
 
+/// Starts a consumer; what arrives there.
+pub(crate) async fn arrivals(builder: PushConsumerBuilder) -> (PushConsumer, UnboundedReceiver<MessageExt>) {
+    let (sender, received) = unbounded_channel();
+    let builder = builder.on_message(move |message| {
+        // A test that has seen enough reads no more.
+        let _ = sender.send(message);
+        async {}
+    });
+    (builder.start().await.unwrap(), received)
+}
+
+/// The next message, once it is there.
+pub(crate) async fn arrival(received: &mut UnboundedReceiver<MessageExt>) -> MessageExt {
+    tokio::time::timeout(PATIENCE, received.recv()).await.expect("nothing arrived").unwrap()
+}
+
 /// What a group gets until it has this many different messages. What it acknowledged is known to the Broker
 /// when this returns.
 pub(crate) async fn consume(namesrv: &str, topic: &str, group: &str, count: usize) -> BTreeSet<String> {
     let client = Client::builder(namesrv).build().unwrap();
-    let (sender, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
-    let consumer = client
-        .push_consumer(group)
-        .subscribe(topic, "*")
-        .consume_from(ConsumeFromWhere::FirstOffset)
-        .on_message(move |message| {
-            let _ = sender.send(String::from_utf8(message.body.to_vec()).unwrap());
-            async {}
-        })
-        .start()
-        .await
-        .unwrap();
+    let builder = client.push_consumer(group).subscribe(topic, "*");
+    let (consumer, mut received) = arrivals(builder.consume_from(ConsumeFromWhere::FirstOffset)).await;
     let mut bodies = BTreeSet::new();
     while bodies.len() < count {
-        let arrived = tokio::time::timeout(PATIENCE, arrivals.recv()).await;
-        bodies.insert(arrived.unwrap_or_else(|_| panic!("only {bodies:?}")).unwrap());
+        let arrived = tokio::time::timeout(PATIENCE, received.recv()).await;
+        bodies.insert(text(&arrived.unwrap_or_else(|_| panic!("only {bodies:?}")).unwrap()));
     }
     consumer.shutdown().await;
     client.shutdown().await.unwrap();
