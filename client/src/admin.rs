@@ -25,11 +25,11 @@ use ferrocket_protocol::requests::offset::ResetOffsetHeader;
 use ferrocket_protocol::requests::query::{QueryMessageHeader, UNIQUE_KEY_QUERY, ViewMessageHeader};
 use ferrocket_protocol::requests::topic::{CreateTopicHeader, DeleteTopicHeader, GetTopicStatsInfoHeader};
 use ferrocket_protocol::requests::topic_list::DeleteTopicFromNamesrvHeader;
-use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{Header, RequestCode, ResponseCode, Text, fastjson};
 use serde::de::DeserializeOwned;
 
-use crate::client::Client;
-use crate::consumer::calls::{CREATE_TOPIC_KEY, Calls};
+use crate::client::{CREATE_TOPIC_KEY, Client, read_body, succeeded};
+use crate::consumer::calls::Calls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
@@ -286,12 +286,10 @@ impl Admin {
         for Master { name, addr } in self.masters_of(topic).await? {
             let mut request = self.client.request(RequestCode::QueryMessage, &header);
             request.ext_fields.push(UNIQUE_KEY_QUERY, if is_unique_key { "true" } else { "false" });
-            let timeout = self.client.config().mq_client_api_timeout;
-            let reply = self.client.call(&addr, request, timeout).await?;
-            match reply.response_code() {
-                ResponseCode::SUCCESS => found.extend(MessageExt::decode_all(reply.body, &name)?),
-                ResponseCode::QUERY_NOT_FOUND => {}
-                code => return Err(Error::broker(code, reply.remark.as_deref(), &addr)),
+            match self.client.call_ok(&addr, request).await {
+                Ok(reply) => found.extend(MessageExt::decode_all(reply.body, &name)?),
+                Err(error) if error.code() == Some(ResponseCode::QUERY_NOT_FOUND.0) => {}
+                Err(error) => return Err(error),
             }
         }
         found.sort_by_key(|message| message.store_timestamp);
@@ -378,7 +376,7 @@ impl Admin {
         header: &impl Header,
     ) -> Result<B> {
         let reply = self.client.call_ok(addr, self.client.request(code, header)).await?;
-        read(&reply, addr)
+        read_body(&reply, addr)
     }
 
     async fn ask_name_server<B: DeserializeOwned>(
@@ -387,10 +385,7 @@ impl Admin {
         header: &impl Header,
     ) -> Result<B> {
         let (reply, addr) = self.client.call_name_server(self.client.request(code, header)).await?;
-        match reply.response_code() {
-            ResponseCode::SUCCESS => read(&reply, &addr),
-            code => Err(Error::broker(code, reply.remark.as_deref(), &addr)),
-        }
+        read_body(&succeeded(reply, &addr)?, &addr)
     }
 }
 
@@ -400,10 +395,6 @@ fn masters(brokers: impl IntoIterator<Item = BrokerData>) -> Vec<Master> {
         Some(Master { name: broker.broker_name.into(), addr })
     };
     brokers.into_iter().filter_map(master).collect()
-}
-
-fn read<B: DeserializeOwned>(reply: &RemotingCommand, addr: &str) -> Result<B> {
-    fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, addr))
 }
 
 impl fmt::Debug for Admin {

@@ -1,6 +1,6 @@
 //! The core that producers and consumers of one program share: NameServers, routes, connections, heartbeats.
 //!
-//! Java counterpart: `MQClientInstance`. Left out: filter servers, the VIP channel.
+//! Java counterpart: `MQClientInstance`. Left out: filter servers.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
 use ferrocket_remoting::{Connection, Dialer};
+use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -41,6 +42,9 @@ use routing::{discoverer, refresher};
 
 /// How long a shutdown waits for sends under way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The topic whose settings new topics take over, unless another is set.
+pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
 
 /// A cluster's clients in this program: producers and consumers that share connections, routes and
 /// heartbeats.
@@ -123,6 +127,12 @@ struct State {
 pub(crate) struct Template {
     pub(crate) topic: Text,
     pub(crate) queue_nums: i32,
+}
+
+impl Default for Template {
+    fn default() -> Self {
+        Self { topic: Text::from_static(CREATE_TOPIC_KEY), queue_nums: 4 }
+    }
 }
 
 impl Client {
@@ -436,10 +446,21 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand> {
-        let reply = self.call(addr, request, timeout).await?;
-        match reply.response_code() {
-            ResponseCode::SUCCESS => Ok(reply),
-            code => Err(Error::broker(code, reply.remark.as_deref(), addr)),
+        succeeded(self.call(addr, request, timeout).await?, addr)
+    }
+
+    /// Hands a request over for which no answer is expected; waits for room in the connection.
+    pub(crate) async fn oneway_within(
+        &self,
+        addr: &str,
+        request: RemotingCommand,
+        timeout: Duration,
+    ) -> Result<()> {
+        match tokio::time::timeout(timeout, self.dialer().oneway(addr, request)).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => {
+                Err(Error::new(ErrorKind::Timeout, format!("{addr} took no more bytes within {timeout:?}")))
+            }
         }
     }
 
@@ -471,6 +492,19 @@ impl Client {
         });
         Ok(())
     }
+}
+
+/// The answer, if its code is success.
+pub(crate) fn succeeded(reply: RemotingCommand, addr: &str) -> Result<RemotingCommand> {
+    match reply.response_code() {
+        ResponseCode::SUCCESS => Ok(reply),
+        code => Err(Error::broker(code, reply.remark.as_deref(), addr)),
+    }
+}
+
+/// What an answer's body says in JSON.
+pub(crate) fn read_body<B: DeserializeOwned>(reply: &RemotingCommand, addr: &str) -> Result<B> {
+    fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, addr))
 }
 
 /// Runs `task` until it ends, the client is shut down or its last handle is dropped.

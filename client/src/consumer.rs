@@ -55,7 +55,7 @@ pub(crate) use pull::read;
 pub(crate) use rebalance::Command;
 use rebalance::by_broker;
 use registered::Registered;
-pub(crate) use settings::{Settings, consumer_settings, within};
+pub(crate) use settings::{Settings, consumer_settings};
 pub(crate) use signal::Signal;
 use stats::{Event, Stats};
 

@@ -39,7 +39,7 @@ pub enum ErrorKind {
     InvalidMessage,
     /// An answer that cannot be read.
     Protocol,
-    /// A local file.
+    /// A local file, or a local port.
     Io,
 }
 
@@ -91,6 +91,11 @@ impl Error {
         let mut error = Self::new(ErrorKind::Protocol, format!("an answer of {addr} cannot be read: {what}"));
         error.0.addr = Some(addr.to_owned());
         error
+    }
+
+    /// No route names a master of this name.
+    pub(crate) fn no_broker(broker_name: &str) -> Self {
+        Self::new(ErrorKind::NoBroker, format!("The broker[{broker_name}] not exist"))
     }
 
     pub(crate) fn closed(what: &str) -> Self {

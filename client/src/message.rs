@@ -15,6 +15,7 @@ use ferrocket_protocol::requests::send::ReplyMessageHeader;
 use ferrocket_protocol::{RecordView, Text, compression, frame};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::message_ids::ms_of;
 use crate::validate::TIMERS;
 
 /// Before a consumer group's name in the topic that holds its messages for another try.
@@ -86,21 +87,20 @@ impl Message {
     /// Delivery at this time, to the millisecond. Brokers from 5.0 on (`timerWheelEnable`) wait for it, up to three
     /// days by default; older ones deliver at once. Java: `setDeliverTimeMs`.
     pub fn deliver_at(self, time: SystemTime) -> Self {
-        let ms = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        self.timed(names::TIMER_DELIVER_MS, ms)
+        self.timed(names::TIMER_DELIVER_MS, ms_of(time))
     }
 
     /// Delivery after this time, counted by the broker; otherwise as [`Message::deliver_at`].
     /// Java: `setDelayTimeSec`, or `setDelayTimeMs` where it is no whole number of seconds.
     pub fn deliver_after(self, delay: Duration) -> Self {
         match delay.subsec_nanos() {
-            0 => self.timed(names::TIMER_DELAY_SEC, delay.as_secs().into()),
+            0 => self.timed(names::TIMER_DELAY_SEC, delay.as_secs()),
             _ => self.timed(names::TIMER_DELAY_MS, delay.as_millis()),
         }
     }
 
     /// The same message with this delay in place of any other.
-    fn timed(mut self, name: &'static str, value: u128) -> Self {
+    fn timed(mut self, name: &'static str, value: impl ToString) -> Self {
         for other in TIMERS {
             self.properties.remove(other);
         }

@@ -4,27 +4,23 @@
 
 use std::borrow::Cow;
 
+use crate::client::CREATE_TOPIC_KEY;
+use crate::message::RETRY_TOPIC_PREFIX;
+use crate::trace::TRACE_TOPIC;
+use crate::validate::NOT_ALLOWED_SEND_TOPICS;
+
 /// Between a namespace and a name.
 const SEPARATOR: char = '%';
 /// What may stand before a namespace: the prefixes of a group's own topics.
-const PREFIXES: [&str; 2] = ["%RETRY%", "%DLQ%"];
-/// Topics that all namespaces share (`TopicValidator.SYSTEM_TOPIC_SET`).
-const SYSTEM_TOPICS: [&str; 9] = [
-    "TBW102",
-    "SCHEDULE_TOPIC_XXXX",
-    "BenchmarkTest",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRACE_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
+const PREFIXES: [&str; 2] = [RETRY_TOPIC_PREFIX, "%DLQ%"];
+/// Topics that all namespaces share, besides those that only brokers write to (`TopicValidator.SYSTEM_TOPIC_SET`).
+const SYSTEM_TOPICS: [&str; 3] = [CREATE_TOPIC_KEY, "BenchmarkTest", TRACE_TOPIC];
 const SYSTEM_TOPIC_PREFIX: &str = "rmq_sys_";
 const SYSTEM_GROUP_PREFIX: &str = "CID_RMQ_SYS_";
 
 fn is_system(name: &str) -> bool {
     SYSTEM_TOPICS.contains(&name)
+        || NOT_ALLOWED_SEND_TOPICS.contains(&name)
         || name.starts_with(SYSTEM_TOPIC_PREFIX)
         || name.starts_with(SYSTEM_GROUP_PREFIX)
 }

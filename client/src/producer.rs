@@ -30,7 +30,7 @@ use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::trace;
-use crate::validate::{check_group, check_topic};
+use crate::validate::{check_group, check_topic, within};
 
 mod batcher;
 mod hooks;
@@ -67,8 +67,7 @@ pub struct ProducerBuilder {
 
 #[derive(Clone, Debug)]
 struct Settings {
-    create_topic_key: String,
-    default_topic_queue_nums: i32,
+    template: Template,
     send_msg_timeout: Duration,
     compress_msg_body_over_howmuch: usize,
     compress_type: CompressionType,
@@ -88,8 +87,7 @@ struct Settings {
 impl ProducerBuilder {
     pub(crate) fn new(client: Client, group: &str) -> Self {
         let settings = Settings {
-            create_topic_key: "TBW102".into(),
-            default_topic_queue_nums: 4,
+            template: Template::default(),
             send_msg_timeout: Duration::from_secs(3),
             compress_msg_body_over_howmuch: 4_096,
             compress_type: CompressionType::Zlib,
@@ -190,13 +188,13 @@ impl ProducerBuilder {
     /// `createTopicKey`: the topic whose settings a topic takes over that its first message creates.
     /// Default `TBW102`.
     pub fn create_topic_key(mut self, topic: impl Into<String>) -> Self {
-        self.settings.create_topic_key = topic.into();
+        self.settings.template.topic = topic.into().into();
         self
     }
 
     /// `defaultTopicQueueNums`: queues per broker of a topic that its first message creates. Default 4.
     pub fn default_topic_queue_nums(mut self, queues: i32) -> Self {
-        self.settings.default_topic_queue_nums = queues;
+        self.settings.template.queue_nums = queues;
         self
     }
 
@@ -221,22 +219,15 @@ impl ProducerBuilder {
     fn open(self, checks: Option<Arc<Checks>>) -> Result<Producer> {
         let group = self.group_name()?;
         let settings = &self.settings;
-        check_topic(&settings.create_topic_key).map_err(|error| error.with_context("create_topic_key"))?;
+        check_topic(&settings.template.topic).map_err(|error| error.with_context("create_topic_key"))?;
         for (name, value, max) in [
             ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), i64::MAX as u128),
-            (
-                "default_topic_queue_nums",
-                u128::try_from(settings.default_topic_queue_nums).unwrap_or(0),
-                65_536,
-            ),
+            ("default_topic_queue_nums", u128::try_from(settings.template.queue_nums).unwrap_or(0), 65_536),
             ("max_message_size", settings.max_message_size as u128, MESSAGE_LEN_MAX as u128),
             ("batch_max_bytes", settings.batch_max_bytes as u128, MESSAGE_LEN_MAX as u128),
             ("total_batch_max_bytes", settings.total_batch_max_bytes as u128, 1 << 30),
         ] {
-            if !(1..=max).contains(&value) {
-                let text = format!("{name} is {value}, it must be from 1 to {max}");
-                return Err(Error::new(ErrorKind::Config, text));
-            }
+            within(name, value, 1, max)?;
         }
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
@@ -256,10 +247,7 @@ impl ProducerBuilder {
         let packing = Packing {
             group,
             in_namespace: !settings.is_internal,
-            template: Template {
-                topic: settings.create_topic_key.as_str().into(),
-                queue_nums: settings.default_topic_queue_nums,
-            },
+            template: settings.template.clone(),
             compress_from: settings.compress_msg_body_over_howmuch,
             compress_type: settings.compress_type,
             compress_level: settings.compress_level,
@@ -649,12 +637,7 @@ impl Shared {
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let sent = match tokio::time::timeout(left, self.client.dialer().oneway(&addr, request)).await {
-            Ok(sent) => sent.map_err(Error::from),
-            Err(_) => {
-                Err(Error::new(ErrorKind::Timeout, format!("{addr} took no more bytes within {left:?}")))
-            }
-        };
+        let sent = self.client.oneway_within(&addr, request, left).await;
         self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
         sent
     }
@@ -692,10 +675,7 @@ impl Shared {
         if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
             fetched?;
         }
-        self.addr(&queue.broker_name).ok_or_else(|| {
-            let text = format!("The broker[{}] not exist", queue.broker_name);
-            Error::new(ErrorKind::NoBroker, text)
-        })
+        self.addr(&queue.broker_name).ok_or_else(|| Error::no_broker(&queue.broker_name))
     }
 }
 

@@ -14,14 +14,14 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use crate::client::Client;
 use crate::consumer::calls::Pull;
 pub use crate::consumer::calls::PullStatus;
-use crate::consumer::{Consumer, Settings, Sink, Subscription, consumer_settings, read, within};
+use crate::consumer::{Consumer, Settings, Sink, Subscription, consumer_settings, read};
 use crate::error::{Error, Result};
 use crate::lite_pull_consumer::Polls;
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
 use crate::route::MASTER_ID;
 use crate::selector::MessageSelector;
-use crate::validate::config;
+use crate::validate::{config, within};
 
 /// Queues whose suggested broker is remembered; beyond it all are asked of their masters again.
 const SUGGESTIONS_MAX: usize = 65_536;

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 
 use crate::client::Client;
-use crate::consumer::{Assigned, Consumer, Sink, within};
+use crate::consumer::{Assigned, Consumer, Sink};
 use crate::error::Result;
 use crate::selector::MessageSelector;
+use crate::validate::within;
 
 mod builder;
 mod concurrent;

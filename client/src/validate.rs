@@ -17,7 +17,7 @@ const DEFAULT_CONSUMER_GROUP: &str = "DEFAULT_CONSUMER";
 /// The properties of 5.x that delay a message.
 pub(crate) const TIMERS: [&str; 3] = [names::TIMER_DELAY_SEC, names::TIMER_DELAY_MS, names::TIMER_DELIVER_MS];
 /// Topics that only brokers write to.
-const NOT_ALLOWED_SEND_TOPICS: [&str; 6] = [
+pub(crate) const NOT_ALLOWED_SEND_TOPICS: [&str; 6] = [
     "SCHEDULE_TOPIC_XXXX",
     "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRANS_OP_HALF_TOPIC",
@@ -33,6 +33,15 @@ fn is_legal(name: &str) -> bool {
 
 pub(crate) fn config(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, text)
+}
+
+/// Refuses a value outside its bounds, by name.
+pub(crate) fn within(name: &str, value: u128, min: u128, max: u128) -> Result<()> {
+    match (min..=max).contains(&value) {
+        true => Ok(()),
+        false if max == u128::MAX => Err(config(format!("{name} is {value}, it must be at least {min}"))),
+        false => Err(config(format!("{name} is {value}, it must be from {min} to {max}"))),
+    }
 }
 
 /// Whether `group` can name a group of producers or consumers.

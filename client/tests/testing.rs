@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use ferrocket::testing::Cluster;
-use ferrocket::{ConsumeFromWhere, ConsumeResult, ErrorKind, Message};
+use ferrocket::{Client, ConsumeFromWhere, ConsumeResult, ErrorKind, Message, Producer, PushConsumerBuilder};
 use tokio::sync::mpsc;
+
+/// A client of the cluster with a producer, and a consumer of topic T to be given its listener.
+async fn client(cluster: &Cluster) -> (Client, Producer, PushConsumerBuilder) {
+    let client = cluster.client().build().unwrap();
+    let producer = client.producer("p").start().await.unwrap();
+    let consumer = client.push_consumer("c").consume_from(ConsumeFromWhere::FirstOffset).subscribe("T", "*");
+    (client, producer, consumer)
+}
 
 /// A day's delay is over when the clock says so, and not before; orderly leases and live clients outlast it.
 #[tokio::test]
 async fn the_clock_can_be_turned() {
     let cluster = Cluster::builder().broker_setting("messageDelayLevel", "1d").start().await.unwrap();
-    let client = cluster.client().build().unwrap();
-    let producer = client.producer("p").start().await.unwrap();
+    let (client, producer, consumer) = client(&cluster).await;
     let (heard, mut messages) = mpsc::unbounded_channel();
-    let _consumer = client
-        .push_consumer("c")
-        .consume_from(ConsumeFromWhere::FirstOffset)
-        .subscribe("T", "*")
+    let _consumer = consumer
         .on_message(move |message| {
             let heard = heard.clone();
             async move {
@@ -40,13 +44,9 @@ async fn the_clock_can_be_turned() {
 #[tokio::test]
 async fn retries_become_instant() {
     let cluster = Cluster::start().await.unwrap();
-    let client = cluster.client().build().unwrap();
-    let producer = client.producer("p").start().await.unwrap();
+    let (client, producer, consumer) = client(&cluster).await;
     let (heard, mut tries) = mpsc::unbounded_channel();
-    let _consumer = client
-        .push_consumer("c")
-        .consume_from(ConsumeFromWhere::FirstOffset)
-        .subscribe("T", "*")
+    let _consumer = consumer
         .on_message(move |message| {
             let heard = heard.clone();
             async move {

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::requests::route::GetRouteInfoHeader;
-use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
+use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode, Text};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Client, Shared, Template};
+use super::{Client, Shared, Template, read_body, succeeded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::name_servers;
@@ -94,14 +94,11 @@ impl Client {
         let request = self.request(RequestCode::GetRouteinfoByTopic, &header);
         let (reply, addr) = self.call_name_server(request).await?;
         match reply.response_code() {
-            ResponseCode::SUCCESS => {
-                fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))
-            }
             ResponseCode::TOPIC_NOT_EXIST => {
                 let text = format!("No route info of this topic: {topic}");
                 Err(Error::new(ErrorKind::NoRoute, text).with_answer(&reply, &addr))
             }
-            code => Err(Error::broker(code, reply.remark.as_deref(), &addr)),
+            _ => read_body(&succeeded(reply, &addr)?, &addr),
         }
     }
 

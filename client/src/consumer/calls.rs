@@ -23,7 +23,7 @@ use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::{Header, RequestCode, ResponseCode, Text, fastjson};
 
-use crate::client::{Client, Template};
+use crate::client::{Client, Template, read_body};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
@@ -35,9 +35,6 @@ const SEND_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 const SEND_ATTEMPTS: usize = 3;
 /// The group under which a client sends on its own behalf (`MixAll.CLIENT_INNER_PRODUCER_GROUP`).
 const INNER_PRODUCER_GROUP: &str = "CLIENT_INNER_PRODUCER";
-/// The topic whose settings new topics take over.
-pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
-const TOPIC_QUEUE_NUMS: i32 = 4;
 
 /// Bits of a pull's system flag (`PullSysFlag`).
 mod pull_flag {
@@ -121,9 +118,8 @@ impl Calls {
             return Ok(broker);
         }
         self.client.fetch_route(&queue.topic, None).await?;
-        self.client.broker_addr(&queue.broker_name, id, only_this).ok_or_else(|| {
-            Error::new(ErrorKind::NoBroker, format!("The broker[{}] not exist", queue.broker_name))
-        })
+        let found = self.client.broker_addr(&queue.broker_name, id, only_this);
+        found.ok_or_else(|| Error::no_broker(&queue.broker_name))
     }
 
     async fn ask<H: Header, R: Header>(&self, addr: &str, code: RequestCode, header: &H) -> Result<R> {
@@ -145,8 +141,7 @@ impl Calls {
         let header = GetConsumerListByGroupHeader { consumer_group: self.group.clone() };
         let request = self.client.request(RequestCode::GetConsumerListByGroup, &header);
         let reply = self.client.call_ok(&addr, request).await?;
-        let body: ConsumerListBody =
-            fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))?;
+        let body: ConsumerListBody = read_body(&reply, &addr)?;
         Ok(body.consumer_id_list)
     }
 
@@ -186,8 +181,7 @@ impl Calls {
         let request =
             self.client.request(RequestCode::LockBatchMq, &Empty).with_body(fastjson::to_vec(&body));
         let reply = self.client.call_ok_within(&addr, request, LOCK_TIMEOUT).await?;
-        let locked: LockBatchResponseBody =
-            fastjson::from_slice(&reply.body).map_err(|error| Error::protocol(error, &addr))?;
+        let locked: LockBatchResponseBody = read_body(&reply, &addr)?;
         Ok(locked.lock_ok_mq_set)
     }
 
@@ -373,7 +367,7 @@ impl Calls {
     ) -> Result<()> {
         let topic = self.retry_topic();
         let copy = retry_message(message, &topic);
-        let template = Template { topic: CREATE_TOPIC_KEY.into(), queue_nums: TOPIC_QUEUE_NUMS };
+        let template = Template::default();
         let mut failure = Error::new(ErrorKind::NoRoute, format!("no queue of {topic} can be written"));
         for _ in 0..SEND_ATTEMPTS {
             let route = self.client.publish_route(&topic, &template).await?;
@@ -384,8 +378,8 @@ impl Calls {
             let header = SendMessageHeader {
                 producer_group: INNER_PRODUCER_GROUP.into(),
                 topic: topic.clone(),
-                default_topic: CREATE_TOPIC_KEY.into(),
-                default_topic_queue_nums: TOPIC_QUEUE_NUMS,
+                default_topic: template.topic.clone(),
+                default_topic_queue_nums: template.queue_nums,
                 queue_id: queue.queue_id,
                 sys_flag: 0,
                 born_timestamp: now_ms(),

@@ -12,7 +12,7 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use crate::allocate::{AllocateMessageQueueStrategy, Averagely};
 use crate::error::Result;
 use crate::message_ids::now_ms;
-use crate::validate::config;
+use crate::validate::{config, within};
 
 /// Told of a topic's queues and of those among them that are ours. Java: `MessageQueueListener`.
 pub(crate) type QueueListener = dyn Fn(&str, &[MessageQueue], &[MessageQueue]) + Send + Sync;
@@ -121,15 +121,6 @@ impl Settings {
             return Err(config("message_model and consume_from must be known values"));
         }
         Ok(())
-    }
-}
-
-/// Refuses a value outside its bounds, by name.
-pub(crate) fn within(name: &str, value: u128, min: u128, max: u128) -> Result<()> {
-    match (min..=max).contains(&value) {
-        true => Ok(()),
-        false if max == u128::MAX => Err(config(format!("{name} is {value}, it must be at least {min}"))),
-        false => Err(config(format!("{name} is {value}, it must be from {min} to {max}"))),
     }
 }
 

@@ -9,9 +9,10 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 
 use super::{LitePullConsumer, Polls, chosen, exclusive};
 use crate::client::Client;
-use crate::consumer::{Consumer, Settings, Sink, consumer_settings, within};
+use crate::consumer::{Consumer, Settings, Sink, consumer_settings};
 use crate::error::Result;
 use crate::selector::MessageSelector;
+use crate::validate::within;
 
 /// Sets up a [`LitePullConsumer`]. Obtained from [`Client::lite_pull_consumer`]; names and defaults are Java's.
 #[must_use]

@@ -149,11 +149,8 @@ impl Parcel {
                 }
             })
             .collect();
-        for entry in &entries {
-            if let Err(error) = check_properties_len(&entry.properties) {
-                drop(entries);
-                return Err(error.with_unsent(messages));
-            }
+        if let Err(error) = entries.iter().try_for_each(|entry| check_properties_len(&entry.properties)) {
+            return Err(error.with_unsent(messages));
         }
         let body = batch::encode(&entries);
         if body.len() > packing.message_len_max {
@@ -296,11 +293,10 @@ mod tests {
     use super::*;
 
     fn packing() -> Packing {
-        let template = Template { topic: "TBW102".into(), queue_nums: 4 };
         Packing {
             group: "g".into(),
             in_namespace: true,
-            template,
+            template: Template::default(),
             compress_from: 4_096,
             compress_type: CompressionType::Zlib,
             compress_level: 5,

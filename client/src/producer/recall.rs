@@ -31,9 +31,7 @@ impl Producer {
         if client.master_addr(&broker_name).is_none() {
             client.fetch_route(&topic, None).await?;
         }
-        let addr = client
-            .master_addr(&broker_name)
-            .ok_or_else(|| Error::new(ErrorKind::NoBroker, format!("The broker[{broker_name}] not exist")))?;
+        let addr = client.master_addr(&broker_name).ok_or_else(|| Error::no_broker(&broker_name))?;
         let mut request = client.request(RequestCode::RecallMessage, &Empty);
         for (name, value) in [
             ("producerGroup", shared.packing.group.clone()),

@@ -26,11 +26,12 @@ use tokio::sync::Semaphore;
 use super::parcel::set_unique_key;
 use super::{Producer, ProducerBuilder};
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::message::{Message, MessageExt};
 use crate::push_consumer::catch_panic;
 use crate::send_result::{SendResult, SendStatus};
 use crate::trace;
+use crate::validate::within;
 
 /// Java's `checkRequestHoldMax`: most checks that wait or run.
 const CHECK_REQUEST_HOLD_MAX: usize = 2_000;
@@ -130,7 +131,7 @@ pub(crate) struct Checks {
     /// Places for checks that wait or run.
     held: Arc<Semaphore>,
     /// Places for checks that run.
-    running: Arc<Semaphore>,
+    running: Semaphore,
 }
 
 impl Checks {
@@ -285,19 +286,13 @@ impl TransactionProducerBuilder {
     /// # Errors
     /// As [`ProducerBuilder::start`]; [`ErrorKind::Config`] for limits of checks that are 0 or beyond 2^29.
     pub async fn start(self) -> Result<TransactionProducer> {
-        let limits = [
-            ("check_thread_pool_max_size", self.check_thread_pool_max_size),
-            ("check_request_hold_max", self.check_request_hold_max),
-        ];
-        if let Some((name, value)) = limits.iter().find(|(_, value)| !(1..=1 << 29).contains(value)) {
-            let text = format!("{name} is {value}, it must be from 1 to {}", 1 << 29);
-            return Err(Error::new(ErrorKind::Config, text));
-        }
+        within("check_thread_pool_max_size", self.check_thread_pool_max_size as u128, 1, 1 << 29)?;
+        within("check_request_hold_max", self.check_request_hold_max as u128, 1, 1 << 29)?;
         let checks = Checks {
             group: self.producer.group_name()?,
             check: self.check,
             held: Arc::new(Semaphore::new(self.check_request_hold_max)),
-            running: Arc::new(Semaphore::new(self.check_thread_pool_max_size)),
+            running: Semaphore::new(self.check_thread_pool_max_size),
         };
         Ok(TransactionProducer { producer: self.producer.open(Some(Arc::new(checks)))? })
     }
@@ -380,10 +375,7 @@ impl TransactionProducer {
     ) -> Result<()> {
         let shared = &self.producer.shared;
         let broker_name = &sent.message_queue.broker_name;
-        let addr = shared
-            .client
-            .master_addr(broker_name)
-            .ok_or_else(|| Error::new(ErrorKind::NoBroker, format!("The broker[{broker_name}] not exist")))?;
+        let addr = shared.client.master_addr(broker_name).ok_or_else(|| Error::no_broker(broker_name))?;
         let id = OffsetMessageId::parse(&sent.offset_msg_id)
             .ok_or_else(|| Error::protocol(format_args!("message id {:?}", sent.offset_msg_id), &addr))?;
         let header = EndTransactionHeader {
@@ -412,12 +404,7 @@ impl TransactionProducer {
         let remark = failure.map(|failure| format!("executeLocalTransactionBranch exception: {failure}"));
         let request = end_transaction(&shared.client, &header, broker_name, remark);
         let timeout = shared.settings.send_msg_timeout;
-        match tokio::time::timeout(timeout, shared.client.dialer().oneway(&addr, request)).await {
-            Ok(told) => Ok(told?),
-            Err(_) => {
-                Err(Error::new(ErrorKind::Timeout, format!("{addr} took no more bytes within {timeout:?}")))
-            }
-        }
+        shared.client.oneway_within(&addr, request, timeout).await
     }
 
     /// The producer of the same group, for messages without transaction.
