@@ -3,6 +3,7 @@
 //! Names and defaults are Java's (`ClientConfig`, `NettyClientConfig`), in Rust's case. What concerns
 //! producers and consumers is set where they are built.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -66,11 +67,74 @@ impl ClientConfig {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
-    namesrv_addr: String,
-    client_ip: Option<IpAddr>,
-    config: ClientConfig,
+    pub(crate) namesrv_addr: String,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) config: ClientConfig,
+    /// Access key and secret key, where they were set by their keys.
+    pub(crate) account: Secret,
+    pub(crate) tls_settings: TlsSettings,
     #[cfg(feature = "tls")]
     tls: Option<TlsOptions>,
+}
+
+/// An account of which only the first half may be shown.
+#[derive(Clone, Default)]
+pub(crate) struct Secret(pub(crate) String, pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secret").field(&self.0).finish_non_exhaustive()
+    }
+}
+
+/// TLS as it is set by Java's keys.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsSettings {
+    pub(crate) enable: bool,
+    pub(crate) auth_server: bool,
+    pub(crate) any_host_name: bool,
+    pub(crate) trust_cert_path: String,
+    pub(crate) cert_path: String,
+    pub(crate) key_path: String,
+}
+
+impl TlsSettings {
+    /// Refuses what has no effect, or needs something else.
+    fn check(&self) -> Result<()> {
+        let Self { enable, auth_server, any_host_name, trust_cert_path, cert_path, key_path } = self;
+        let refuse = |text: &str| Err(Error::new(ErrorKind::Config, text));
+        let is_set = *auth_server || *any_host_name || !(trust_cert_path.is_empty() && cert_path.is_empty());
+        if is_set && !enable {
+            return refuse("settings of TLS have no effect without useTLS=true");
+        }
+        if *auth_server && trust_cert_path.is_empty() {
+            return refuse("tls.client.trustCertPath is missing: tls.client.authServer=true needs it");
+        }
+        if !auth_server && (*any_host_name || !trust_cert_path.is_empty()) {
+            let text =
+                "tls.client.trustCertPath and anyHostName have no effect without tls.client.authServer=true";
+            return refuse(text);
+        }
+        if cert_path.is_empty() != key_path.is_empty() {
+            return refuse("tls.client.certPath and tls.client.keyPath need each other");
+        }
+        if *enable && !cfg!(feature = "tls") {
+            return refuse("useTLS=true: this build has no TLS (feature `tls`)");
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "tls")]
+    fn options(&self) -> Option<TlsOptions> {
+        let options = match (self.auth_server, self.any_host_name) {
+            _ if !self.enable => return None,
+            (false, _) => TlsOptions::trusting_anyone(),
+            (true, false) => TlsOptions::trusting(&self.trust_cert_path),
+            (true, true) => TlsOptions::trusting(&self.trust_cert_path).any_host_name(),
+        };
+        let has_identity = !self.cert_path.is_empty();
+        Some(if has_identity { options.identity(&self.cert_path, &self.key_path) } else { options })
+    }
 }
 
 impl ClientBuilder {
@@ -102,6 +166,8 @@ impl ClientBuilder {
             namesrv_addr: namesrv_addr.to_owned(),
             client_ip: None,
             config,
+            account: Secret::default(),
+            tls_settings: TlsSettings::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -262,9 +328,16 @@ impl ClientBuilder {
     /// certificate or key, and for an empty list of NameServers without the environment variable
     /// `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
     pub fn build(self) -> Result<Client> {
+        self.tls_settings.check()?;
         #[cfg(feature = "tls")]
-        let tls = self.tls;
-        let Self { mut namesrv_addr, client_ip, mut config, .. } = self;
+        let tls = self.tls.or_else(|| self.tls_settings.options());
+        let Self { mut namesrv_addr, client_ip, mut config, account: Secret(access_key, secret_key), .. } =
+            self;
+        match (access_key.is_empty(), secret_key.is_empty()) {
+            (true, true) => {}
+            (false, false) => config.remoting.credentials = Some(Credentials::new(access_key, secret_key)),
+            _ => return Err(Error::new(ErrorKind::Config, "accessKey and secretKey need each other")),
+        }
         #[cfg(feature = "tls")]
         if let Some(options) = tls {
             let tls = ClientTls::open(&options)

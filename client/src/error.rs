@@ -15,32 +15,78 @@ use crate::message::Message;
 /// The result of everything in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of fault an [`Error`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
+/// Defines [`ErrorKind`] and what is said about its values elsewhere: bindings make their exceptions, types and
+/// numbers of the same rows.
+macro_rules! error_kinds {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, retryable: $retryable:expr;)+) => {
+        /// What kind of fault an [`Error`] is.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind {
+            $($(#[doc = $doc])+ $name = $number,)+
+        }
+
+        impl ErrorKind {
+            /// All kinds, by number.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// The name of the value.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// What it means, in sentences.
+            pub fn doc(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
+
+            /// Whether the same call may succeed later without any change by the caller; `None` where the server's
+            /// code decides, see [`Error::is_retryable`].
+            pub fn retryable(self) -> Option<bool> {
+                match self {
+                    $(Self::$name => $retryable,)+
+                }
+            }
+        }
+    };
+}
+
+error_kinds! {
     /// A setting, a group or a topic name that cannot work. Trying again does not help.
-    Config,
+    Config = 1, retryable: Some(false);
     /// The client, producer or consumer was shut down.
-    Closed,
+    Closed = 2, retryable: Some(false);
     /// No NameServer knows a route for the topic.
-    NoRoute,
+    NoRoute = 3, retryable: Some(true);
     /// The route names a broker that has no master address at present.
-    NoBroker,
+    NoBroker = 4, retryable: Some(true);
     /// No connection to the address, or it was lost. A message may have been stored nevertheless.
-    Connect,
+    Connect = 5, retryable: Some(true);
     /// No answer in time. A message may have been stored nevertheless.
-    Timeout,
+    Timeout = 6, retryable: Some(true);
     /// A limit of this client is reached, or the server asked to slow down.
-    FlowControl,
+    FlowControl = 7, retryable: Some(true);
     /// The server answered with an error code.
-    Broker,
+    Broker = 8, retryable: None;
     /// The message breaks a rule and was not sent.
-    InvalidMessage,
+    InvalidMessage = 9, retryable: Some(false);
     /// An answer that cannot be read.
-    Protocol,
+    Protocol = 10, retryable: Some(false);
     /// A local file, or a local port.
-    Io,
+    Io = 11, retryable: Some(false);
+    /// A fault of this client itself, such as a panic. It goes on; what was under way may not have happened.
+    Internal = 12, retryable: Some(false);
+}
+
+impl ErrorKind {
+    /// The number that stands for it where there are no names. It never changes.
+    pub fn number(self) -> i32 {
+        self as i32
+    }
 }
 
 /// An error with all that is known about it. Cheap to move; clones share the cause.
@@ -59,7 +105,9 @@ struct Parts {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+    /// An error of this kind, for code that stands between this crate and an application: bindings, wrappers, and
+    /// doubles in tests.
+    pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
             text: text.into(),
@@ -121,7 +169,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_unsent(mut self, messages: Vec<Message>) -> Self {
+    /// The same error with the messages that were not sent because of it.
+    #[must_use]
+    pub fn with_unsent(mut self, messages: Vec<Message>) -> Self {
         self.0.unsent = messages;
         self
     }
@@ -160,13 +210,8 @@ impl Error {
 
     /// Whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(&self) -> bool {
-        match self.0.kind {
-            ErrorKind::NoRoute
-            | ErrorKind::NoBroker
-            | ErrorKind::Connect
-            | ErrorKind::Timeout
-            | ErrorKind::FlowControl => true,
-            ErrorKind::Broker => self.0.code.is_some_and(|code| {
+        self.0.kind.retryable().unwrap_or_else(|| {
+            self.0.code.is_some_and(|code| {
                 matches!(
                     code,
                     ResponseCode::SYSTEM_ERROR
@@ -175,13 +220,8 @@ impl Error {
                         | ResponseCode::NOT_IN_CURRENT_UNIT
                         | ResponseCode::GO_AWAY
                 )
-            }),
-            ErrorKind::Config
-            | ErrorKind::Closed
-            | ErrorKind::InvalidMessage
-            | ErrorKind::Protocol
-            | ErrorKind::Io => false,
-        }
+            })
+        })
     }
 }
 
@@ -238,6 +278,16 @@ mod tests {
         assert!(!error.is_retryable());
         assert!(Error::broker(ResponseCode::SERVICE_NOT_AVAILABLE, None, "a:1").is_retryable());
         assert_eq!(Error::broker(ResponseCode::SYSTEM_BUSY, None, "a:1").kind(), ErrorKind::FlowControl);
+    }
+
+    /// Every kind has a number of its own, from 1 up, and a sentence.
+    #[test]
+    fn the_table_of_kinds_is_whole() {
+        for (at, kind) in ErrorKind::ALL.iter().enumerate() {
+            assert_eq!((kind.number(), kind.name()), (at as i32 + 1, &*format!("{kind:?}")));
+            assert!(kind.doc().ends_with('.') && !kind.doc().contains("  "), "{kind:?}");
+        }
+        assert_eq!(ErrorKind::Broker.retryable(), None);
     }
 
     /// A failed send gives the message back.

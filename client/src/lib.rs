@@ -49,6 +49,7 @@ mod push_consumer;
 mod route;
 mod selector;
 mod send_result;
+pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;

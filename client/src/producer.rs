@@ -54,7 +54,7 @@ pub use transaction::{
 };
 
 /// Largest body that can be set as the limit: it has to fit a frame of 16 MiB with its header.
-const MESSAGE_LEN_MAX: usize = 15 << 20;
+pub(crate) const MESSAGE_LEN_MAX: usize = 15 << 20;
 
 /// Sets up a [`Producer`]. Obtained from [`Client::producer`]. Names and defaults are Java's.
 #[derive(Clone, Debug)]

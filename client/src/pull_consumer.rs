@@ -31,8 +31,8 @@ const SUGGESTIONS_MAX: usize = 65_536;
 pub struct PullConsumerBuilder {
     client: Client,
     group: Text,
-    consumer_pull_timeout: Duration,
-    settings: Settings,
+    pub(crate) consumer_pull_timeout: Duration,
+    pub(crate) settings: Settings,
 }
 
 impl Client {

@@ -101,7 +101,10 @@ impl Setting {
     }
 
     /// The value as it is kept: trimmed, words in the table's spelling.
-    fn accept(&self, value: &str) -> Result<String, SettingError> {
+    ///
+    /// # Errors
+    /// [`SettingError::Value`].
+    pub fn accept(&self, value: &str) -> Result<String, SettingError> {
         let value = value.trim();
         let accepted = match self.kind {
             Kind::Text => Some(value.to_owned()),
@@ -328,11 +331,9 @@ impl Settings {
         SettingError::Unknown { key: key.chars().take(256).collect(), nearest: self.nearest(key) }
     }
 
-    /// The most similar key of the table, if it is similar at all: at most a third of it differs.
+    /// The most similar key of the table, see [`nearest`].
     pub fn nearest(&self, key: &str) -> Option<&'static str> {
-        let distances = self.table.iter().map(|row| (distance(key, row.key), row.key));
-        let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
-        (distance * 3 <= nearest.len()).then_some(nearest)
+        nearest(self.table.iter().map(|row| row.key), key)
     }
 
     /// The value as text.
@@ -402,6 +403,13 @@ impl Settings {
         }
         page
     }
+}
+
+/// The most similar of the known keys, if it is similar at all: at most a third of it differs.
+pub fn nearest(known: impl Iterator<Item = &'static str>, key: &str) -> Option<&'static str> {
+    let (distance, nearest) =
+        known.map(|known| (distance(key, known), known)).min_by_key(|(distance, _)| *distance)?;
+    (distance * 3 <= nearest.len()).then_some(nearest)
 }
 
 /// Edits that turn one key into the other, whatever their case (Levenshtein). Keys longer than any real one

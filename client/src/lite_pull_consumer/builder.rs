@@ -22,7 +22,7 @@ pub struct LitePullConsumerBuilder {
     subscriptions: Vec<(String, MessageSelector)>,
     filters: Vec<(String, MessageSelector)>,
     by_hand: Option<Vec<MessageQueue>>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Client {

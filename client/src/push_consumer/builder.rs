@@ -30,7 +30,7 @@ pub struct PushConsumerBuilder {
     listener: Option<Listener>,
     /// The listener takes one message at a time, whatever the batch size.
     single: bool,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Client {

@@ -1,0 +1,78 @@
+//! Sends in line and transactions.
+
+use std::sync::mpsc;
+
+use ferrocket_bindings::ferrocket::{LocalTransactionState, Message, Result};
+use ferrocket_bindings::{Inbox, Pipeline, block_on, on_check, send_in_transaction, spawn};
+
+use crate::{LONG, end, world};
+
+/// Sends in line are stored in the order of the calls, whenever their receipts are looked at.
+#[test]
+fn sends_in_line_keep_their_order() {
+    let (broker, client) = world(&[("defaultTopicQueueNums", "1")]);
+    let producer = block_on(client.producer("p").default_topic_queue_nums(1).start()).unwrap();
+    let inbox: Inbox<(usize, Result<i64>)> = Inbox::new(|| ());
+    let line = Pipeline::new(producer).unwrap();
+    for number in 0..200 {
+        let inbox = inbox.clone();
+        let done = move |sent: Result<_>| {
+            inbox.push((
+                number,
+                sent.map(|sent: ferrocket_bindings::ferrocket::SendResult| sent.queue_offset),
+            ));
+        };
+        line.send(Message::new("Line", number.to_string()), done).unwrap();
+    }
+    let mut offsets = Vec::new();
+    while offsets.len() < 200 {
+        let batch = inbox.wait(64, LONG);
+        assert!(!batch.is_empty());
+        offsets.extend(batch.into_iter().map(|(number, offset)| (number, offset.unwrap())));
+    }
+    offsets.sort_unstable();
+    assert!(offsets.iter().all(|(number, offset)| *number as i64 == *offset), "{offsets:?}");
+    // What cannot be sent is told the same way.
+    let (sender, refused) = mpsc::channel();
+    line.send(Message::new("Line", ""), move |sent| sender.send(sent).unwrap()).unwrap();
+    assert_eq!(refused.recv_timeout(LONG).unwrap().unwrap_err().unsent().len(), 1);
+    end(&broker, &client);
+}
+
+/// Local work is done and checks are answered by whoever takes the questions; one that is dropped is asked again.
+#[test]
+fn transactions_are_questions() {
+    let (broker, client) = world(&[("transactionTimeOut", "1000"), ("transactionCheckInterval", "1000")]);
+    let (work, checks) = (Inbox::new(|| ()), Inbox::new(|| ()));
+    let builder = on_check(client.producer("t"), &checks);
+    let producer = block_on(builder.start()).unwrap();
+    let send = |body: &'static str| {
+        let (producer, work) = (producer.clone(), work.clone());
+        let (sender, sent) = mpsc::channel();
+        let sending = async move { send_in_transaction(&producer, Message::new("Tx", body), &work).await };
+        spawn(sending, move |result| sender.send(result.unwrap().local_transaction_state).unwrap()).unwrap();
+        sent
+    };
+    let sent = send("now");
+    let local = work.wait(1, LONG).pop().unwrap();
+    assert_eq!(&local.subject.message.body()[..], b"now");
+    assert!(local.answer(Ok(LocalTransactionState::CommitMessage)));
+    assert_eq!(sent.recv_timeout(LONG).unwrap(), LocalTransactionState::CommitMessage);
+
+    let sent = send("later");
+    drop(work.wait(1, LONG));
+    assert_eq!(sent.recv_timeout(LONG).unwrap(), LocalTransactionState::Unknown);
+    for last in [false, true] {
+        let check = loop {
+            block_on(broker.advance(std::time::Duration::from_secs(10))).unwrap();
+            if let Some(check) = checks.wait(1, std::time::Duration::from_millis(200)).pop() {
+                break check;
+            }
+        };
+        assert_eq!(&check.subject.body[..], b"later");
+        if last {
+            assert!(check.answer(Ok(LocalTransactionState::CommitMessage)));
+        }
+    }
+    end(&broker, &client);
+}
