@@ -64,7 +64,7 @@ impl Client {
             client: self.clone(),
             group: group.into(),
             consumer_pull_timeout: Duration::from_secs(10),
-            settings: Settings::lite_pull(),
+            settings: Settings { max_reconsume_times: Some(16), ..Settings::lite_pull() },
         }
     }
 }

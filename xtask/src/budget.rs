@@ -9,12 +9,13 @@ use crate::command::{Cmd, Failure};
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_600),
     ("remoting", 2_250),
-    ("client", 9_500),
+    ("client", 10_300),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 950),
     ("server/broker", 9_000),
     ("server/bin", 1_200),
+    ("bindings/core", 700),
 ];
 
 /// Third-party crates in a package's normal dependency tree, with these features besides the default ones.

@@ -6,6 +6,7 @@
 mod budget;
 mod command;
 mod fuzz;
+mod package;
 mod tools;
 
 use std::path::PathBuf;
@@ -23,6 +24,10 @@ Commands:
                     runs the compatibility matrix: its covering part, or all of it
   soak              the resilience tests at full size and length: about an hour, and quiet cores
   dist              builds the release binary and its links into target/dist/bin
+  package [python|node|c ...]
+                    builds these packages, or all, into target/dist
+  install --prefix FOLDER
+                    installs the C library, its header and its pkg-config file
   budget            counts source lines and third-party crates, and fails above the limits
   docs              builds the book and the API documentation
   fuzz [TARGET ...] gives every fuzz target, or these, a short run
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
         Some("interop") => interop(&rest),
         Some("soak") => soak(),
         Some("dist") => dist(),
+        Some("package") => package::package(&rest),
+        Some("install") => package::install(&rest),
         Some("budget") => budget::check(&root()),
         Some("docs") => docs(),
         Some("fuzz") => tools::cargo_tools().and_then(|()| fuzz::run(&root(), &rest)),
@@ -83,6 +90,7 @@ fn test() -> Result<(), Failure> {
     step("fuzzing, a short run", || fuzz::run(&root(), &[]))?;
     step("release build", dist)?;
     step("quickstart", quickstart)?;
+    step("packages", package::test_all)?;
     step("crash test", || interop_test("crash"))?;
     step("interop: setup", || interop_command(&["setup"]))?;
     step("store, Java's and ours in turn", || interop_test("store_both_ways"))?;

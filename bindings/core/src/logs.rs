@@ -33,9 +33,8 @@ pub struct Line {
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 /// Lines that found no room since the last that did.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-/// Who gets the lines. Held for one push.
+/// Who gets the lines; the first one's coming makes us the process's subscriber. Held for one look or change.
 static SINK: Mutex<Option<Inbox<Line>>> = Mutex::new(None);
-static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 /// Has the process's lines of this level and graver ones (1 error to 5 trace, 0 none) go into this inbox, instead of
 /// the one that was given before.
@@ -44,13 +43,12 @@ static INSTALLED: Mutex<bool> = Mutex::new(false);
 /// [`ErrorKind::Config`] when something else in the process takes them already, or for another level.
 pub fn forward(level: u8, inbox: Inbox<Line>) -> Result<()> {
     set_level(level)?;
-    let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*installed {
+    let mut sink = SINK.lock().unwrap_or_else(PoisonError::into_inner);
+    if sink.is_none() {
         set_global_default(Lines)
             .map_err(|error| Error::new(ErrorKind::Config, format!("log lines: {error}")))?;
-        *installed = true;
     }
-    *SINK.lock().unwrap_or_else(PoisonError::into_inner) = Some(inbox);
+    *sink = Some(inbox);
     Ok(())
 }
 
@@ -70,14 +68,18 @@ pub fn set_level(level: u8) -> Result<()> {
     Ok(())
 }
 
+/// The levels by their numbers.
+const FILTERS: [LevelFilter; 6] = [
+    LevelFilter::OFF,
+    LevelFilter::ERROR,
+    LevelFilter::WARN,
+    LevelFilter::INFO,
+    LevelFilter::DEBUG,
+    LevelFilter::TRACE,
+];
+
 fn number(level: &Level) -> u8 {
-    match *level {
-        Level::ERROR => 1,
-        Level::WARN => 2,
-        Level::INFO => 3,
-        Level::DEBUG => 4,
-        _ => 5,
-    }
+    FILTERS.iter().position(|filter| filter == level).unwrap_or_default() as u8
 }
 
 /// Takes what the client says.
@@ -93,14 +95,7 @@ impl Subscriber for Lines {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match LEVEL.load(Ordering::Relaxed) {
-            0 => LevelFilter::OFF,
-            1 => LevelFilter::ERROR,
-            2 => LevelFilter::WARN,
-            3 => LevelFilter::INFO,
-            4 => LevelFilter::DEBUG,
-            _ => LevelFilter::TRACE,
-        })
+        FILTERS.get(usize::from(LEVEL.load(Ordering::Relaxed))).copied()
     }
 
     // The client has no spans.
@@ -181,9 +176,9 @@ mod tests {
             text: "2 log lines were lost, because nobody took those before".to_owned(),
         };
         assert_eq!(inbox.drain(9), [lost, line(1, "last")]);
-        assert!(first.is_empty());
+        assert_eq!(first.len(), 0);
         set_level(0).unwrap();
         tracing::error!("nobody wants it");
-        assert!(inbox.is_empty());
+        assert_eq!(inbox.len(), 0);
     }
 }

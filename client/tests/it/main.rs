@@ -7,6 +7,7 @@ mod cluster;
 mod connections;
 mod deliveries;
 mod events;
+mod generated;
 mod given_back;
 mod lite_pull_consumer;
 mod producer;
