@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Why a step failed, in words.
@@ -52,6 +53,12 @@ impl Cmd {
 
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
+        self
+    }
+
+    /// Has it run in a folder of the repository.
+    pub(crate) fn within(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(crate::root().join(folder));
         self
     }
 

@@ -136,7 +136,7 @@ fn docs() -> Result<(), Failure> {
     Cmd::cargo(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .run()?;
-    Cmd::new("mdbook", ["build", "docs"]).run()
+    Cmd::new("mdbook", ["build"]).within("docs").run()
 }
 
 fn dist() -> Result<(), Failure> {
@@ -155,10 +155,14 @@ fn dist() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The release binary. Cargo's target folder may have been moved by the environment.
+/// Cargo's target folder, which may have been moved by the environment.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The release binary.
 fn binary() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release/ferrocket")
+    target().join("release/ferrocket")
 }
 
 /// The README's first command, whose last line is its promise.

@@ -230,17 +230,15 @@ impl<T> Held<T> {
 impl<T> Drop for Held<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
-        match runtime() {
-            // What is dropped may begin to shut down, which needs the runtime.
-            Ok(handle) => {
-                let _context = handle.enter();
-                let _ = guard(|| {
-                    drop(value);
-                    Ok(())
-                });
-            }
-            Err(_) if is_forked() => forget(value),
-            Err(_) => drop(value),
+        if is_forked() {
+            return forget(value);
         }
+        // What is dropped may begin to shut down, which needs the runtime.
+        let runtime = runtime();
+        let _context = runtime.as_ref().ok().map(Handle::enter);
+        let _ = guard(|| {
+            drop(value);
+            Ok(())
+        });
     }
 }
