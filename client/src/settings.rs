@@ -1029,6 +1029,9 @@ mod tests {
                 refused(&[("useTLS", "true"), ("tls.client.authServer", "true")]).contains("trustCertPath")
             );
             assert!(refused(&[("useTLS", "true"), ("tls.client.certPath", "a")]).contains("keyPath"));
+            let trusting = [("useTLS", "true"), ("tls.client.authServer", "true")];
+            let absent = refused(&[trusting[0], trusting[1], ("tls.client.trustCertPath", "absent.pem")]);
+            assert!(absent.contains("absent.pem"), "{absent}");
         } else {
             assert!(refused(&[("useTLS", "true")]).contains("feature `tls`"));
         }
