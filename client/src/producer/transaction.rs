@@ -284,7 +284,8 @@ impl TransactionProducerBuilder {
     /// Starts the producer.
     ///
     /// # Errors
-    /// As [`ProducerBuilder::start`]; [`ErrorKind::Config`] for limits of checks that are 0 or beyond 2^29.
+    /// As [`ProducerBuilder::start`]; [`ErrorKind::Config`](crate::ErrorKind::Config) for limits of checks that
+    /// are 0 or beyond 2^29.
     pub async fn start(self) -> Result<TransactionProducer> {
         within("check_thread_pool_max_size", self.check_thread_pool_max_size as u128, 1, 1 << 29)?;
         within("check_request_hold_max", self.check_request_hold_max as u128, 1, 1 << 29)?;
