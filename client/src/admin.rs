@@ -343,7 +343,7 @@ impl Admin {
         let mut reset = Vec::new();
         for queue in route.subscribe_queues().iter().filter(|queue| *queue.broker_name == *broker_name) {
             let offset = calls.search_offset(queue, timestamp).await?;
-            calls.update_offset(queue, offset, true).await?;
+            calls.update_offset(queue, offset).await?;
             reset.push((queue.clone(), offset));
         }
         Ok(reset)

@@ -89,6 +89,10 @@ pub(crate) struct Assigned {
     process: Mutex<ProcessQueue>,
     /// Raised when pulling has to end.
     pub(crate) gone: Signal,
+    /// The pull under way commits something that its answer has to be waited for.
+    committing: AtomicBool,
+    /// Raised when pulling has ended.
+    pulled: Signal,
     /// Told when a handler has answered, or pulling may go on.
     pub(crate) handled: Notify,
     /// Its offset is being corrected; the keeper releases it when that is through.
@@ -103,6 +107,8 @@ impl Assigned {
             hold,
             process: Mutex::new(ProcessQueue::new(now_ms)),
             gone: Signal::default(),
+            committing: AtomicBool::new(false),
+            pulled: Signal::default(),
             handled: Notify::new(),
             correcting: AtomicBool::new(false),
             paused: AtomicBool::new(false),
@@ -412,6 +418,9 @@ impl Consumer {
                         tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");
                     }
                 }
+                for queue in &assigned {
+                    queue.pulled.raised().await;
+                }
                 self.release_all(assigned).await;
                 self.calls.client.unregister_consumer(&self.calls.group).await;
                 tracing::info!(group = %self.calls.group, "consumer ended");
@@ -433,7 +442,7 @@ impl Consumer {
             pending
         };
         // What fails has been told, and comes again.
-        let _ = self.store_offsets(pending, true).await;
+        let _ = self.store_offsets(pending).await;
         self.queues().clear();
         if self.is_locking() {
             let locks = std::mem::take(&mut *self.locks());

@@ -300,7 +300,7 @@ impl PullConsumer {
         if offset < 0 {
             return Err(config(format!("offset {offset} of {queue} is negative")));
         }
-        self.consumer.store_offsets(vec![(queue.clone(), offset)], true).await
+        self.consumer.store_offsets(vec![(queue.clone(), offset)]).await
     }
 
     /// Has the group's push consumers get a message again after the broker's delay of this level: 0 by the number

@@ -110,6 +110,12 @@ impl<'a> Play<'a> {
         Ok(self.told_by(id))
     }
 
+    /// Waits until the Broker has it that the group has consumed `count` messages of the topic.
+    pub fn wait_committed(&mut self, topic: &str, group: &str, count: &str) -> Result<(), String> {
+        self.wait_route(&format!("%RETRY%{group}"))?;
+        self.admin("committed", &[("topic", topic), ("group", group), ("count", count)])
+    }
+
     /// Has the admin client do something that must fail, and gives the failure.
     pub fn admin_refused(&mut self, role: &str, more: &[(&str, &str)]) -> Result<String, String> {
         let id = self.start_admin(role, more)?;
@@ -285,11 +291,6 @@ impl<'a> Play<'a> {
         let progress = Progress { peer, ready: None, ended: false, may_fail: false, failure: None };
         self.commands.insert(id, progress);
         Ok(id)
-    }
-
-    /// Waits until a command has ended by itself.
-    pub fn wait_end(&mut self, id: u64) -> Result<(), String> {
-        self.pump("ended", |play| play.commands[&id].ended)
     }
 
     fn take(&mut self, id: u64, event: Event) -> Result<(), String> {

@@ -218,8 +218,9 @@ impl Calls {
         }
     }
 
-    /// Stores the group's offset (15); without `wait` nobody learns whether that succeeded.
-    pub(crate) async fn update_offset(&self, queue: &MessageQueue, offset: i64, wait: bool) -> Result<()> {
+    /// Stores the group's offset (15). Java does not wait: what it writes last may be carried out before what it
+    /// wrote first, or not at all.
+    pub(crate) async fn update_offset(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
         let addr = self.broker(queue, MASTER_ID, false).await?.addr;
         let header = UpdateConsumerOffsetHeader {
             consumer_group: self.group.clone(),
@@ -228,11 +229,7 @@ impl Calls {
             commit_offset: offset,
         };
         let request = self.client.request(RequestCode::UpdateConsumerOffset, &header);
-        if wait {
-            self.client.call_ok(&addr, request).await.map(drop)
-        } else {
-            Ok(self.client.dialer().oneway(&addr, request).await?)
-        }
+        self.client.call_ok(&addr, request).await.map(drop)
     }
 
     /// The offset behind the queue's last message (30).

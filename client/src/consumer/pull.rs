@@ -7,6 +7,7 @@
 //! Java counterparts: `DefaultMQPushConsumerImpl.pullMessage`, `PullMessageService`,
 //! `DefaultLitePullConsumerImpl.PullTaskImpl`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::calls::{Pull, PullStatus, Pulled};
 use super::process_queue::Full;
 use super::rebalance::Command;
 use super::stats::Event;
-use super::{Assigned, Consumer, Sink};
+use super::{Assigned, Consumer, Signal, Sink};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::message::{MessageExt, RETRY_TOPIC_PREFIX};
@@ -35,6 +36,8 @@ const SUSPENDED_PAUSE: Duration = Duration::from_secs(1);
 /// How long after an illegal offset what is being handled may finish, before the corrected one is stored.
 /// Java always waits that long.
 const CORRECTION_DELAY_MAX: Duration = Duration::from_secs(10);
+/// How long the answer to a pull that commits is waited for, before later offsets are stored.
+const COMMIT_WAIT_MAX: Duration = Duration::from_secs(3);
 /// One log line for so many pauses.
 const LOG_EVERY: u64 = 1000;
 
@@ -45,14 +48,29 @@ pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset
         assigned: &assigned,
         next: offset,
         broker_id: MASTER_ID,
+        has_more: false,
         full_times: 0,
         is_full: false,
         failing: false,
     };
+    let _ended = Ended(&assigned.pulled);
+    let mut pulling = pin!(puller.run());
     tokio::select! {
         () = assigned.gone.raised() => {}
         () = consumer.stop.raised() => {}
-        () = puller.run() => {}
+        () = &mut pulling => {}
+    }
+    if assigned.committing.load(Ordering::Acquire) {
+        let _ = tokio::time::timeout(COMMIT_WAIT_MAX, pulling).await;
+    }
+}
+
+/// Raises a signal in the end, whatever the end is.
+struct Ended<'a>(&'a Signal);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.raise();
     }
 }
 
@@ -63,6 +81,8 @@ struct Puller<'a> {
     next: i64,
     /// The broker that the last pull suggested.
     broker_id: i64,
+    /// The queue went on behind what was pulled last: the next pull is answered at once.
+    has_more: bool,
     full_times: u64,
     /// Pulling pauses at present.
     is_full: bool,
@@ -134,10 +154,15 @@ impl Puller<'_> {
         let subscription = consumer.subscription(&queue.topic)?;
         let lite = matches!(consumer.sink, Sink::Poll(_));
         // Java's lite pull leaves commits to those who are asked for them.
-        let commit = match consumer.is_clustering() && !lite {
+        let commit = match consumer.is_clustering() && !lite && self.next > 0 {
             true => consumer.offsets.table().get(queue).filter(|offset| *offset > 0),
             false => None,
         };
+        // A pull may wait for a thread of its broker, and must not take back then what a shutdown stores meanwhile,
+        // as Java's does. While nothing is left to handle it cannot; when the broker holds nothing back, its answer
+        // is waited for; else the keeper stores what is handled.
+        let commit = commit.filter(|offset| *offset == self.next || self.has_more);
+        let awaited = commit.is_some_and(|offset| offset != self.next);
         let expression = consumer
             .settings
             .post_subscription_when_pull
@@ -157,7 +182,14 @@ impl Puller<'_> {
             lite,
         };
         let begin = now_ms();
-        let pulled = consumer.calls.pull(pull).await?;
+        self.assigned.committing.store(awaited, Ordering::Release);
+        let pulled = consumer.calls.pull(pull).await;
+        self.assigned.committing.store(false, Ordering::Release);
+        if awaited && (self.assigned.gone.is_raised() || consumer.stop.is_raised()) {
+            return Ok(false);
+        }
+        let pulled = pulled?;
+        self.has_more = pulled.reply.max_offset > pulled.reply.next_begin_offset;
         self.broker_id = pulled.reply.suggest_which_broker_id;
         match pulled.status {
             PullStatus::Found => {

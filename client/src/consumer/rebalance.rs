@@ -83,13 +83,23 @@ pub(crate) enum Command {
 
 /// Runs the keeper until the consumer stops.
 pub(crate) async fn keep(consumer: Arc<Consumer>, commands: mpsc::Receiver<Command>) {
+    let mut storing = None;
     tokio::select! {
         () = consumer.stop.raised() => {}
-        () = keep_on(&consumer, commands) => {}
+        () = keep_on(&consumer, commands, &mut storing) => {}
+    }
+    // A Broker of many threads could carry a write under way out after the shutdown's, which are the last.
+    if let Some(storing) = storing {
+        let _ = storing.await;
     }
 }
 
-async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>) {
+/// A write of offsets that is under way is in `storing`.
+async fn keep_on(
+    consumer: &Arc<Consumer>,
+    mut commands: mpsc::Receiver<Command>,
+    storing: &mut Option<JoinHandle<()>>,
+) {
     let settings = &consumer.settings;
     let every = |period: Duration| {
         let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
@@ -121,13 +131,18 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
                 Command::Store { queues, done } => {
                     let mut pending = consumer.offsets.table().pending();
                     pending.retain(|(queue, _)| queues.as_ref().is_none_or(|wanted| wanted.contains(queue)));
-                    let _ = done.send(consumer.store_offsets(pending, true).await);
+                    let _ = done.send(consumer.store_offsets(pending).await);
                 }
             },
             _ = persist.tick() => {
-                let pending = consumer.offsets.table().pending();
-                // What fails has been told, and is tried again with the next.
-                let _ = consumer.store_offsets(pending, false).await;
+                let consumer = Arc::clone(consumer);
+                let stored = storing.insert(tokio::spawn(async move {
+                    let pending = consumer.offsets.table().pending();
+                    // What fails has been told, and is tried again with the next.
+                    let _ = consumer.store_offsets(pending).await;
+                }));
+                let _ = stored.await;
+                *storing = None;
             }
             () = consumer.wake.notified() => {
                 retry_pause = RETRY_PAUSE;
@@ -489,16 +504,17 @@ impl Consumer {
             assigned.process().note_unlock_refused();
             return false;
         }
+        assigned.pulled.raised().await;
         // Stored before it is void: whoever stops us in between stores what is still pending.
         let pending = self.offsets.table().get(queue);
         if let Some(offset) = pending {
             // What fails has been told, and comes again.
-            let _ = self.store_offsets(vec![(queue.clone(), offset)], true).await;
+            let _ = self.store_offsets(vec![(queue.clone(), offset)]).await;
         }
         let last = self.offsets.table().revoke(&assigned.hold);
         if let Some(offset) = last.filter(|_| last != pending) {
             // What fails has been told, and comes again.
-            let _ = self.store_offsets(vec![(queue.clone(), offset)], true).await;
+            let _ = self.store_offsets(vec![(queue.clone(), offset)]).await;
         }
         self.forget(assigned).await;
         true
@@ -533,8 +549,9 @@ impl Consumer {
         }
         assigned.process().drop_queue();
         assigned.gone.raise();
+        assigned.pulled.raised().await;
         // What fails has been told; the pull that follows finds the offset wrong again.
-        let _ = self.store_offsets(vec![(assigned.queue().clone(), offset)], true).await;
+        let _ = self.store_offsets(vec![(assigned.queue().clone(), offset)]).await;
         self.forget(assigned).await;
         self.wake.notify_one();
     }
@@ -560,9 +577,9 @@ impl Consumer {
         }
     }
 
-    /// Writes offsets down; with `wait` each write is confirmed. Only the keeper calls it, or the shutdown
+    /// Writes offsets down, each confirmed. Only the keeper calls it, or the shutdown
     /// after it, or a program that keeps its offsets itself. What fails is worth a line; answers the first failure.
-    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>, wait: bool) -> Result<()> {
+    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
         let mut failure = Ok(());
         match self.offsets.place() {
             Place::Broker => {
@@ -571,7 +588,7 @@ impl Consumer {
                     if silent.contains(&queue.broker_name) {
                         continue;
                     }
-                    if let Err(error) = self.calls.update_offset(&queue, offset, wait).await {
+                    if let Err(error) = self.calls.update_offset(&queue, offset).await {
                         tracing::warn!(group = %self.calls.group, %queue, offset, %error, "the offset is not stored");
                         if error.kind() != ErrorKind::Broker {
                             silent.insert(queue.broker_name);

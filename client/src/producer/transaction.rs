@@ -214,10 +214,10 @@ fn end_transaction(
 /// Sets up a [`TransactionProducer`]. Obtained from [`ProducerBuilder::check_local_transaction`].
 #[must_use]
 pub struct TransactionProducerBuilder {
-    pub(crate) producer: ProducerBuilder,
+    producer: ProducerBuilder,
     check: Box<dyn Fn(MessageExt) -> Checked + Send + Sync>,
-    pub(crate) check_request_hold_max: usize,
-    pub(crate) check_thread_pool_max_size: usize,
+    check_request_hold_max: usize,
+    check_thread_pool_max_size: usize,
 }
 
 impl ProducerBuilder {
@@ -284,7 +284,8 @@ impl TransactionProducerBuilder {
     /// Starts the producer.
     ///
     /// # Errors
-    /// As [`ProducerBuilder::start`]; [`ErrorKind::Config`](crate::ErrorKind::Config) for limits of checks that are 0 or beyond 2^29.
+    /// As [`ProducerBuilder::start`]; [`ErrorKind::Config`](crate::ErrorKind::Config) for limits of checks that
+    /// are 0 or beyond 2^29.
     pub async fn start(self) -> Result<TransactionProducer> {
         within("check_thread_pool_max_size", self.check_thread_pool_max_size as u128, 1, 1 << 29)?;
         within("check_request_hold_max", self.check_request_hold_max as u128, 1, 1 << 29)?;

@@ -16,6 +16,7 @@ use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
 use ferrocket_protocol::requests::offset::{ResetOffsetHeader, UpdateConsumerOffsetHeader};
+use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use tokio::sync::{Semaphore, mpsc};
@@ -289,6 +290,89 @@ async fn illegal_offsets_are_corrected() {
     world.broker.until(|seen| seen.iter().any(corrected)).await;
     consumer.shutdown().await;
     assert_eq!((world.broker.offset("T", 0), world.broker.offset("T", 1)), (Some(4), Some(1)));
+}
+
+/// A pull of the queue T 0 at this offset, as it came.
+fn pull_at(seen: &[RemotingCommand], offset: i64) -> Option<PullMessageHeader> {
+    let pulls = seen.iter().filter(|request| request.code == RequestCode::PullMessage.code());
+    let mut pulls = pulls.map(|request| PullMessageHeader::decode(&request.ext_fields).unwrap());
+    pulls.find(|pull| (&*pull.topic, pull.queue_id, pull.queue_offset) == ("T", 0, offset))
+}
+
+/// A busy broker carries a pull out after the offset that a shutdown stores, and what the pull commits is older: the
+/// end waits for the pull.
+#[tokio::test]
+async fn no_pull_takes_the_last_commit_back() {
+    let world = World::new().await;
+    for number in 0..6 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    world.broker.state.lock().unwrap().stalled_from = Some(2);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let (gate, opened) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (held, ended) = (Arc::clone(&gate), Arc::clone(&opened));
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        let (held, ended) = (Arc::clone(&held), Arc::clone(&ended));
+        async move {
+            if message.queue_offset == 1 {
+                held.acquire().await.unwrap().forget();
+                ended.add_permits(1);
+            }
+        }
+    };
+    let consumer =
+        world.consumer().concurrency(1).pull_batch_size(2).on_message(handle).start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
+    world.broker.until(|seen| pull_at(seen, 2).is_some()).await;
+    // What is pulled next commits that the first message is consumed.
+    world.broker.release(4);
+    world.broker.until(|seen| pull_at(seen, 4).is_some()).await;
+    let pull = pull_at(&world.broker.seen(RequestCode::PullMessage), 4).unwrap();
+    assert_eq!((pull.sys_flag & 1, pull.commit_offset), (1, 1));
+    let ending = consumer.clone();
+    let mut ending = tokio::spawn(async move { ending.shutdown().await });
+    gate.add_permits(1);
+    opened.acquire().await.unwrap().forget();
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ending).await;
+    assert!(early.is_err(), "it ended before the pull");
+    world.broker.release(i64::MAX);
+    ending.await.unwrap();
+    assert_eq!(world.broker.offset("T", 0), Some(2));
+}
+
+/// A pull that the broker holds because nothing more is there commits nothing older than what is consumed before its
+/// answer, and the end does not wait for it.
+#[tokio::test]
+async fn held_pulls_commit_all_or_nothing() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    world.broker.state.lock().unwrap().stalled_from = Some(2);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        let held = Arc::clone(&held);
+        async move {
+            if message.queue_offset == 1 {
+                held.acquire().await.unwrap().forget();
+            }
+        }
+    };
+    let consumer =
+        world.consumer().concurrency(1).pull_batch_size(2).on_message(handle).start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
+    world.broker.until(|seen| pull_at(seen, 2).is_some()).await;
+    world.broker.release(3);
+    world.broker.until(|seen| pull_at(seen, 3).is_some()).await;
+    gate.add_permits(1);
+    assert_eq!(next(&mut received).await, "2");
+    consumer.shutdown().await;
+    world.broker.release(i64::MAX);
+    assert_eq!(world.broker.offset("T", 0), Some(3));
 }
 
 /// In order: a failed message comes again before the next; the queue is locked, and unlocked only after its

@@ -43,6 +43,9 @@ pub(crate) struct State {
     pub(crate) refuse_send: bool,
     /// Whether questions for stored offsets (14) are never answered.
     pub(crate) ignore_offset_query: bool,
+    /// Pulls from this offset of a queue 0 on wait for a thread: nothing is done about them before `release`.
+    pub(crate) stalled_from: Option<i64>,
+    stalled: Vec<(Connection, RemotingCommand)>,
     pub(crate) connections: Vec<Connection>,
 }
 
@@ -80,6 +83,17 @@ impl QueueBroker {
         let mut state = self.state.lock().unwrap();
         state.append(record);
         state.answer_held();
+    }
+
+    /// Deals with the pulls that wait for a thread; later ones from `stalled_from` on wait.
+    pub(crate) fn release(&self, stalled_from: i64) {
+        let mut state = self.state.lock().unwrap();
+        state.stalled_from = Some(stalled_from);
+        for (connection, request) in std::mem::take(&mut state.stalled) {
+            if let Some(reply) = state.take(&connection, &request) {
+                connection.reply(reply);
+            }
+        }
     }
 
     /// The requests of this kind so far.
@@ -211,6 +225,11 @@ impl State {
             }
             RequestCode::PullMessage | RequestCode::LitePullMessage => {
                 let header = PullMessageHeader::decode(fields).unwrap();
+                let stalls = |from| header.queue_id == 0 && header.queue_offset >= from;
+                if self.stalled_from.is_some_and(stalls) {
+                    self.stalled.push((connection.clone(), request.clone()));
+                    return None;
+                }
                 if header.sys_flag & 1 != 0 {
                     let queue = (header.topic.clone(), header.queue_id);
                     self.offsets.insert(queue, header.commit_offset);

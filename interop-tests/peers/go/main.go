@@ -353,10 +353,15 @@ func (c *command) reply() error {
 			}
 			answer.Body = []byte("re-" + string(m.Body))
 			result, err := p.SendSync(ctx, answer)
-			// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time.
+			// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time, and
+			// given up when the command is told to end.
 			for round := 0; err != nil && round < 80; round++ {
 				fmt.Fprintln(os.Stderr, c.id, err)
-				time.Sleep(250 * time.Millisecond)
+				select {
+				case <-c.stop:
+					return consumer.ConsumeRetryLater, err
+				case <-time.After(250 * time.Millisecond):
+				}
 				result, err = p.SendSync(ctx, answer)
 			}
 			if err != nil {

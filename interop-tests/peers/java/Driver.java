@@ -24,6 +24,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.LocalTransactionState;
@@ -106,6 +107,7 @@ public class Driver {
                 case "clone-offset":
                 case "consume-directly":
                 case "running-info":
+                case "committed":
                 case "trace":
                     administer(id, words[1], options);
                     say(id, "DONE");
@@ -312,7 +314,7 @@ public class Driver {
             accept(id, messages, options, new ConcurrentHashMap<>(), 0);
             try {
                 for (MessageExt message : messages) {
-                    answer(id, producer, message);
+                    answer(id, producer, message, stop);
                 }
                 return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
             } catch (Exception e) {
@@ -327,8 +329,12 @@ public class Driver {
         producer.shutdown();
     }
 
-    /** The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time. */
-    private static void answer(String id, DefaultMQProducer producer, MessageExt request) throws Exception {
+    /**
+     * The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time, and given up
+     * when the command is told to end.
+     */
+    private static void answer(String id, DefaultMQProducer producer, MessageExt request, CountDownLatch stop)
+        throws Exception {
         String body = "re-" + new String(request.getBody(), StandardCharsets.UTF_8);
         Message answer = MessageUtil.createReplyMessage(request, body.getBytes(StandardCharsets.UTF_8));
         for (int round = 0; round < 80; round++) {
@@ -337,13 +343,15 @@ public class Driver {
                 return;
             } catch (MQClientException | RemotingException e) {
                 System.err.println(id + ": " + e);
-                TimeUnit.MILLISECONDS.sleep(250);
+                if (stop.await(250, TimeUnit.MILLISECONDS)) {
+                    return;
+                }
             }
         }
         throw new IllegalStateException("no answer to " + body + " was taken");
     }
 
-    /** A consumer that polls and commits when it is told to end. */
+    /** A consumer that polls, and commits what it got. */
     private static void consumeLite(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
         DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(options.get("--group"), credentials(options));
         configure(id, options, consumer);
@@ -354,9 +362,12 @@ public class Driver {
         say(id, "READY");
         Map<String, Integer> deliveries = new ConcurrentHashMap<>();
         while (stop.getCount() > 0) {
-            accept(id, consumer.poll(200), options, deliveries, 0);
+            List<MessageExt> messages = consumer.poll(200);
+            accept(id, messages, options, deliveries, 0);
+            if (!messages.isEmpty()) {
+                consumer.commitSync();
+            }
         }
-        consumer.commitSync();
         consumer.shutdown();
     }
 
@@ -479,6 +490,9 @@ public class Driver {
                 info.getSubscriptionSet().forEach(one -> say(id, "TOLD", "subscribes", one.getTopic()));
                 info.getMqTable().keySet().forEach(queue -> say(id, "TOLD", "holds", queue.getTopic(), queue.getQueueId()));
                 break;
+            case "committed":
+                committed(admin, group, topic, Long.parseLong(options.get("--count")));
+                break;
             case "trace":
                 trace(id, admin, options.get("--message-id"), Integer.parseInt(options.get("--count")));
                 break;
@@ -490,6 +504,26 @@ public class Driver {
     /** The id of a group's only client. */
     private static String client(DefaultMQAdminExt admin, String group) throws Exception {
         return admin.examineConsumerConnectionInfo(group).getConnectionSet().iterator().next().getClientId();
+    }
+
+    /** Waits until the group has committed so many messages of the topic. */
+    private static void committed(DefaultMQAdminExt admin, String group, String topic, long count) throws Exception {
+        String seen = "none";
+        for (int round = 0; round < 250; round++) {
+            try {
+                long[] sum = {0};
+                admin.examineConsumeStats(group, topic).getOffsetTable().forEach((queue, offset) ->
+                    sum[0] += queue.getTopic().equals(topic) ? Math.max(0, offset.getConsumerOffset()) : 0);
+                if (sum[0] >= count) {
+                    return;
+                }
+                seen = String.valueOf(sum[0]);
+            } catch (MQClientException | MQBrokerException e) {
+                seen = e.toString();
+            }
+            TimeUnit.MILLISECONDS.sleep(200);
+        }
+        throw new IllegalStateException("not " + count + " messages were committed, but " + seen);
     }
 
     /** What mqadmin's queryMsgTraceById finds; the clients send their traces some time later. */

@@ -231,14 +231,14 @@ impl Command {
     async fn reply(mut self) -> Outcome<()> {
         let client = self.client()?;
         let producer = client.producer(&format!("answers-{}", self.id)).start().await?;
-        let tally = self.tally()?;
+        let (tally, stopped) = (self.tally()?, self.stopped.clone());
         let consumer = client
             .push_consumer(self.get("--group")?)
             .subscribe(self.get("--topic")?, "*")
             .consume_from(ConsumeFromWhere::FirstOffset)
             .on_message(move |message| {
                 tally.accept(&message);
-                answer(tally.id.clone(), producer.clone(), message)
+                answer(tally.id.clone(), producer.clone(), message, stopped.clone())
             })
             .start()
             .await?;
@@ -248,7 +248,7 @@ impl Command {
         Ok(client.shutdown().await?)
     }
 
-    /// A consumer that polls and commits when it is told to end.
+    /// A consumer that polls, and commits what it got.
     async fn consume_lite(self) -> Outcome<()> {
         let client = self.client()?;
         let consumer = client
@@ -261,11 +261,14 @@ impl Command {
         say(&self.id, &["READY"]);
         let tally = self.tally()?;
         while !self.is_stopped() {
-            for message in consumer.poll(Duration::from_millis(200)).await? {
-                tally.accept(&message);
+            let messages = consumer.poll(Duration::from_millis(200)).await?;
+            for message in &messages {
+                tally.accept(message);
+            }
+            if !messages.is_empty() {
+                consumer.commit().await?;
             }
         }
-        consumer.commit().await?;
         consumer.shutdown().await;
         Ok(client.shutdown().await?)
     }
@@ -331,8 +334,14 @@ impl Command {
     }
 }
 
-/// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time.
-async fn answer(id: String, producer: Producer, request: MessageExt) -> Outcome<()> {
+/// The Broker does not know an asker that has sent no heartbeat yet: the answer is tried for some time, and given up
+/// when the command is told to end.
+async fn answer(
+    id: String,
+    producer: Producer,
+    request: MessageExt,
+    mut stopped: watch::Receiver<()>,
+) -> Outcome<()> {
     let body = format!("re-{}", String::from_utf8_lossy(&request.body));
     let mut left = ANSWER_TRIES;
     loop {
@@ -348,7 +357,9 @@ async fn answer(id: String, producer: Producer, request: MessageExt) -> Outcome<
             Err(error) => eprintln!("{id}: {error}"),
         }
         left -= 1;
-        tokio::time::sleep(ANSWER_PAUSE).await;
+        if tokio::time::timeout(ANSWER_PAUSE, stopped.changed()).await.is_ok() {
+            return Ok(());
+        }
     }
 }
 

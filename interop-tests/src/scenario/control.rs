@@ -1,6 +1,6 @@
 //! Who consumes what from where: locks, pull consumers, and what administrators do to offsets and consumers.
 
-use super::{Names, verdict};
+use super::{Names, stop_committed, verdict};
 use crate::peer::Client;
 use crate::play::Play;
 
@@ -35,22 +35,21 @@ pub(super) fn lite_pull(mut play: Play<'_>, names: &Names) -> Result<(), String>
         // While it polls.
         play.send(topic, "sync", prefix, 16)?;
         play.pump_all("all new received")?;
-        play.stop(consumer)?;
+        stop_committed(&mut play, consumer, topic, group)?;
     }
-    verdict(play.ledger.exactly_once())
+    let mut faults = play.ledger.exactly_once();
+    faults.extend(play.ledger.count_faults(|_| 1));
+    verdict(faults)
 }
 
 pub(super) fn reset_offset(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     let Names { topic, group } = names;
     play.prepare_topic(topic)?;
-    play.send(topic, "sync", "m-a", 16)?;
-    // A Broker resets what it has stored of a group: the first leaves its offsets there.
-    let first = play.start_consumer(topic, group, &[])?;
-    play.pump_all("all received")?;
-    play.stop(first)?;
+    play.send(topic, "sync", "m", 32)?;
     let consumer = play.start_consumer(topic, group, &[])?;
-    play.send(topic, "sync", "m-b", 16)?;
     play.pump_all("all received")?;
+    // A Broker resets what it has stored of a group.
+    play.wait_committed(topic, group, "32")?;
     let mut options = vec![("topic", topic.as_str()), ("group", group), ("time", "0")];
     if play.stage.peer.client == Client::Cpp {
         options.push(("c-form", "true"));
@@ -72,7 +71,7 @@ pub(super) fn clone_offset(mut play: Play<'_>, names: &Names) -> Result<(), Stri
     play.send(topic, "sync", "old", 32)?;
     let first = play.start_consumer(topic, group, &[])?;
     play.pump_all("all received")?;
-    play.stop(first)?;
+    stop_committed(&mut play, first, topic, group)?;
     play.wait_route(&format!("%RETRY%{group}"))?;
     play.admin("clone-offset", &[("group", group), ("to", &copy), ("topic", topic)])?;
     play.send(topic, "sync", "new", 16)?;
