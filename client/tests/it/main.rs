@@ -9,6 +9,7 @@ mod deliveries;
 mod events;
 mod given_back;
 mod lite_pull_consumer;
+mod overload;
 mod producer;
 mod pull_consumer;
 mod push_consumer;
