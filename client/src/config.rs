@@ -295,7 +295,7 @@ impl ClientBuilder {
     }
 
     /// `backPressureForAsyncSendNum`: most messages under way at once, over all producers of the client;
-    /// further sends wait. Default 10,000.
+    /// further sends wait. Default 10,000. To each broker fewer may be under way: as many as it answers quickly.
     pub fn in_flight_max(mut self, messages: usize) -> Self {
         self.config.in_flight_max = messages;
         self

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Faults;
-use crate::in_flight::Share;
+use crate::in_flight::{Answer, Lane, Patience, Room, Share};
 use crate::message::Message;
 use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
@@ -45,7 +45,7 @@ use hooks::Hooks;
 pub use hooks::{SendMessageContext, SendMessageHook};
 pub use parcel::CompressionType;
 use parcel::{Packing, Parcel};
-use plan::{SendPlan, choose_queue, hash_index, tries_again};
+use plan::{SendPlan, choose_queue, hash_index, other_brokers, tries_again};
 pub(crate) use request::Replies;
 pub(crate) use transaction::Checks;
 pub use transaction::{
@@ -317,27 +317,31 @@ impl Producer {
     /// calls for the same broker. The receipt is awaited later, or never. Failed attempts are repeated as in
     /// [`Producer::send`], then out of line.
     ///
-    /// Waits while as much is under way as the client may have (`in_flight_max`, `in_flight_bytes_max`).
+    /// Waits while as much is under way to the broker as it answers quickly, or to all of them as the client may
+    /// have (`in_flight_max`, `in_flight_bytes_max`): a program that sends faster than its brokers store is held
+    /// back, and nothing fails. The send timeout counts from when there is room.
     ///
     /// # Errors
-    /// What can be known before sending: bad messages, no route, no room within the send timeout.
+    /// What can be known before sending: bad messages, no route; [`ErrorKind::FlowControl`] when brokers have
+    /// stored nothing within the send timeout that would make room.
     pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let mut journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
+        let timeout = shared.settings.send_msg_timeout;
+        let patience = Patience { timeout, while_moving: true };
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
-        let queue = match shared.choose(&journey.plan, &journey.route) {
-            Some(queue) => queue,
-            None => return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages())),
-        };
-        if let (Some(addr), Some(left)) =
-            (shared.addr(&queue.broker_name), journey.plan.remaining_ms(shared.now_ms()))
-        {
-            // A failure shows again in the attempt itself.
-            let _ = tokio::time::timeout(millis(left), shared.client.dialer().connection(&addr)).await;
+        let journey = shared.depart(parcel, patience).await?;
+        let mut journey = shared.board(journey, patience).await?;
+        journey.restart(shared.plan(timeout));
+        let broker = journey.first.as_ref().map(|queue| &queue.broker_name);
+        if let Some(addr) = broker.and_then(|broker| shared.addr(broker)) {
+            let dialer = shared.client.dialer();
+            if dialer.existing(&addr).is_none() {
+                // A failure shows again in the attempt itself.
+                let _ = tokio::time::timeout(timeout, dialer.connection(&addr)).await;
+            }
         }
-        journey.first = Some(queue);
         let owner = Arc::clone(shared);
         let mut sending = Box::pin(async move { owner.travel(journey).await });
         let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
@@ -354,7 +358,7 @@ impl Producer {
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel, shared.settings.send_msg_timeout).await?;
+        let journey = shared.depart(parcel, shared.patience()).await?;
         let sent = match shared.choose(&journey.plan, &journey.route) {
             Some(queue) => shared.oneway(&journey, &queue).await,
             None => Err(no_queue(journey.parcel.topic())),
@@ -395,9 +399,8 @@ impl Producer {
     ) -> Result<SendResult> {
         let shared = &self.shared;
         let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey =
-            shared.depart(parcel, shared.settings.send_msg_timeout).await?.select(&shared.client, select)?;
-        shared.travel(journey).await
+        let journey = shared.depart(parcel, shared.patience()).await?.select(&shared.client, select)?;
+        shared.go(journey).await
     }
 
     /// The queues that messages of `topic` can be sent to. Java: `fetchPublishMessageQueues`.
@@ -461,11 +464,18 @@ struct Journey {
     route: Arc<TopicRoute>,
     /// The queue of the first attempt, if it was chosen before.
     first: Option<MessageQueue>,
+    /// Its place in the window of that queue's broker, until the first attempt has ended.
+    room: Option<Room>,
     started: Instant,
     _share: Share,
 }
 
 impl Journey {
+    /// The time counts from now.
+    fn restart(&mut self, plan: SendPlan) {
+        (self.plan, self.started) = (plan, Instant::now());
+    }
+
     /// The journey to the queue that `select` picks, and to no other.
     fn select(
         mut self,
@@ -496,39 +506,111 @@ impl Shared {
         Instant::now().duration_since(self.client.epoch()).as_millis() as i64
     }
 
+    /// A send that waits no longer than it may take.
+    fn patience(&self) -> Patience {
+        Patience { timeout: self.settings.send_msg_timeout, while_moving: false }
+    }
+
+    fn plan(&self, timeout: Duration) -> SendPlan {
+        let retries = self.settings.retry_times_when_send_failed;
+        SendPlan::new(retries, self.now_ms(), i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    }
+
     async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
-        let journey = self.depart(parcel, self.settings.send_msg_timeout).await?;
-        self.travel(journey).await
+        let journey = self.depart(parcel, self.patience()).await?;
+        self.go(journey).await
     }
 
     /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel, timeout: Duration) -> Result<Journey> {
+    async fn depart(&self, parcel: Parcel, patience: Patience) -> Result<Journey> {
         let started = Instant::now();
-        let plan = SendPlan::new(
-            self.settings.retry_times_when_send_failed,
-            self.now_ms(),
-            timeout.as_millis() as i64,
-        );
+        let plan = self.plan(patience.timeout);
         let ready = async {
             let closing = self.client.is_closing() && !self.settings.is_internal;
             if self.closed.load(Ordering::Acquire) || closing {
                 return Err(Error::closed(&format!("producer {}", self.packing.group)));
             }
-            let share = self.client.in_flight().take(parcel.weight(), timeout).await?;
+            let share = self.client.in_flight().take(parcel.weight(), patience).await?;
+            if let Some(route) = self.client.known_publish_route(parcel.topic()) {
+                return Ok((share, route));
+            }
             let route = self.client.publish_route(parcel.topic(), &self.packing.template);
-            let left = millis(plan.remaining_ms(self.now_ms()).unwrap_or(0));
+            let left = match patience.while_moving {
+                true => patience.timeout,
+                false => millis(plan.remaining_ms(self.now_ms()).unwrap_or(0)),
+            };
             match tokio::time::timeout(left, route).await {
                 Ok(route) => Ok((share, route?)),
                 Err(_) => {
-                    let text = format!("no NameServer answered about {} within {timeout:?}", parcel.topic());
+                    let (topic, timeout) = (parcel.topic(), patience.timeout);
+                    let text = format!("no NameServer answered about {topic} within {timeout:?}");
                     Err(Error::new(ErrorKind::Timeout, text))
                 }
             }
         };
         match ready.await {
-            Ok((share, route)) => Ok(Journey { parcel, plan, route, first: None, started, _share: share }),
+            Ok((share, route)) => {
+                Ok(Journey { parcel, plan, route, first: None, room: None, started, _share: share })
+            }
             Err(error) => Err(error.with_unsent(parcel.into_messages())),
         }
+    }
+
+    /// Chooses the queue of the first attempt, unless that is done, and takes room in its broker's window. While
+    /// that is full a free choice falls on another broker that has room; and if none has, on whichever has first of
+    /// the chosen one and the one that last stored something: nobody waits for a broker that hangs while another
+    /// works.
+    async fn board(&self, mut journey: Journey, patience: Patience) -> Result<Journey> {
+        let given = journey.first.take();
+        let is_free = given.is_none() && self.faults.is_none();
+        let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, &journey.route)) else {
+            return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages()));
+        };
+        let in_flight = self.client.in_flight();
+        let lane = in_flight.lane(&queue.broker_name);
+        let mut room = lane.try_enter();
+        let mut other: Option<(&MessageQueue, Arc<Lane>)> = None;
+        if room.is_none() && is_free {
+            let full = queue.broker_name.clone();
+            for elsewhere in other_brokers(&journey.route, &full, self.client.next_turn()) {
+                let next = in_flight.lane(&elsewhere.broker_name);
+                room = next.try_enter();
+                if room.is_some() {
+                    queue = elsewhere.clone();
+                    break;
+                }
+                if other.as_ref().is_none_or(|(_, known)| next.stored_ms() > known.stored_ms()) {
+                    other = Some((elsewhere, next));
+                }
+            }
+        }
+        let entered = match (room, other) {
+            (Some(room), _) => Ok(room),
+            (None, None) => lane.enter(patience).await,
+            (None, Some((elsewhere, other))) => match lane.enter_either(&other, patience).await {
+                Ok((room, is_elsewhere)) => {
+                    if is_elsewhere {
+                        queue = elsewhere.clone();
+                    }
+                    Ok(room)
+                }
+                Err(error) => Err(error),
+            },
+        };
+        match entered {
+            Ok(room) => {
+                (journey.first, journey.room) = (Some(queue), Some(room));
+                Ok(journey)
+            }
+            Err(error) => Err(error.with_unsent(journey.parcel.into_messages())),
+        }
+    }
+
+    /// Waits for room within the time of the whole send, and tries.
+    async fn go(&self, journey: Journey) -> Result<SendResult> {
+        let timeout = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0));
+        let journey = self.board(journey, Patience { timeout, while_moving: false }).await?;
+        self.travel(journey).await
     }
 
     /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
@@ -545,7 +627,12 @@ impl Shared {
                 break;
             };
             journey.plan.attempt(&queue.broker_name);
+            // Further attempts are few, and go without.
+            let room = journey.room.take();
             let result = self.attempt(&journey, &queue, millis(left)).await;
+            if let Some(room) = room {
+                room.leave(answer_of(&result), millis(left));
+            }
             self.record(&queue.broker_name, now, result.is_err());
             match result {
                 Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
@@ -681,6 +768,19 @@ impl Shared {
 
 fn millis(left: i64) -> Duration {
     Duration::from_millis(u64::try_from(left).unwrap_or(0))
+}
+
+/// What a broker's window learns from an attempt.
+fn answer_of(result: &Result<SendResult>) -> Answer {
+    match result {
+        Ok(_) => Answer::Stored,
+        Err(error) => match error.kind() {
+            // Not our own limit, but the broker's answer.
+            ErrorKind::FlowControl if error.code().is_some() => Answer::Busy,
+            ErrorKind::Timeout => Answer::Missing,
+            _ => Answer::Other,
+        },
+    }
 }
 
 fn no_queue(topic: &Text) -> Error {

@@ -45,7 +45,13 @@ pub const EXAMPLES: &[Example] = &[
     ends("oneway", &[("100 messages are on their way", 1)]),
     ends("ordered", &[(" created: queue ", 3), (" paid: ", 3), (" shipped: ", 3), ("sendStatus=SEND_OK", 1)]),
     ends("batch", &[("SEND_OK: 100 messages from offset ", 1)]),
+    ends("auto_batch", &[("1000 of 1000 readings are stored", 1)]),
     ends("delayed", &[("to be delivered after ", 3), ("sendStatus=SEND_OK", 3)]),
+    // A 4.9 broker has no handle to take a message back with.
+    ends(
+        "deliver_at",
+        &[("to be delivered in ", 2), ("sendStatus=SEND_OK", 2), ("this broker takes nothing back", 1)],
+    ),
     ends(
         "transaction",
         &[("paid: COMMIT_MESSAGE SendResult [sendStatus=SEND_OK", 1), ("refused: ROLLBACK_MESSAGE", 1)],
@@ -85,8 +91,10 @@ pub const EXAMPLES: &[Example] = &[
     ),
     endless("lite_pull_consumer", &[(" bytes", 1_214)]),
     ends("pull_consumer", &[(": read to offset ", 4), (" messages", 1)]),
+    endless("namespaces", &[("from Orders: order ", 3), ("shop%Orders is on ", 1)]),
     ends("admin", &[("AdminTopic is on ", 1), ("by its id: administered", 1), ("topic=AdminTopic", 2)]),
     ends("trace", &[("mqadmin queryMsgTraceById -n ", 1)]),
+    endless("events", &[("connected to ", 2), ("example-events has 4 queues of TopicTest", 1)]),
     ends("acl", &[("sendStatus=SEND_OK", 1)]),
     ends("tls", &[("sendStatus=SEND_OK", 1)]),
     ends("blocking", &[("sendStatus=SEND_OK", 10), ("consumed: without async ", 10)]),

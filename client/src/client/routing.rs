@@ -170,11 +170,15 @@ impl Client {
         }
     }
 
+    /// The route to publish by, if it is in memory and has queues to write.
+    pub(crate) fn known_publish_route(&self, topic: &Text) -> Option<Arc<TopicRoute>> {
+        self.lock().routes.get(topic).filter(|route| !route.publish_queues().is_empty()).cloned()
+    }
+
     /// The route to publish by, from memory if it has queues to write; a topic that does not exist gets one
     /// from the template. Java: `tryToFindTopicPublishInfo`.
     pub(crate) async fn publish_route(&self, topic: &Text, template: &Template) -> Result<Arc<TopicRoute>> {
-        let known = self.lock().routes.get(topic).filter(|route| !route.publish_queues().is_empty()).cloned();
-        let route = match known {
+        let route = match self.known_publish_route(topic) {
             Some(route) => route,
             None => self.fetch_route(topic, Some(template)).await?,
         };

@@ -122,6 +122,21 @@ pub(crate) fn choose_queue(
     by_turn(turn())
 }
 
+/// One queue of each broker of a route but this one, by turns.
+pub(crate) fn other_brokers<'a>(
+    route: &'a TopicRoute,
+    this: &str,
+    turn: usize,
+) -> impl Iterator<Item = &'a MessageQueue> {
+    let queues = route.publish_queues();
+    // Ordered by broker: when it is the first and the last, it is the only one.
+    let is_this = |queue: Option<&MessageQueue>| queue.is_some_and(|queue| *queue.broker_name == *this);
+    let queues = if is_this(queues.first()) && is_this(queues.last()) { &[] } else { queues };
+    let of_brokers = queues.chunk_by(|a, b| a.broker_name == b.broker_name);
+    let by_turn = of_brokers.filter_map(move |queues| queues.get(turn.checked_rem(queues.len())?));
+    by_turn.filter(move |queue| *queue.broker_name != *this)
+}
+
 /// The place in a list of `len` queues that all messages with this key go to.
 pub(crate) fn hash_index(key: &str, len: usize) -> Option<usize> {
     let len = i32::try_from(len).ok().filter(|len| *len > 0)?;
@@ -182,6 +197,20 @@ mod tests {
         faults.record(&"gone".into(), 600, false, 2);
         faults.record(&"gone".into(), 600, true, 2);
         assert!(choose_queue(&route, None, Some(&mut faults), 2, &mut turn).is_some());
+    }
+
+    /// The other brokers are all that are not the one whose window is full, each with its queues in turn.
+    #[test]
+    fn other_brokers_have_one_queue_each() {
+        let route = TopicRoute::for_test("T", &[("a", 2), ("b", 3), ("c", 1)]);
+        let others = |this, turn| {
+            let all = other_brokers(&route, this, turn);
+            all.map(|queue| format!("{}{}", queue.broker_name, queue.queue_id)).collect::<Vec<_>>()
+        };
+        assert_eq!(others("b", 0), ["a0", "c0"]);
+        assert_eq!(others("c", 4), ["a0", "b1"]);
+        let route = TopicRoute::for_test("T", &[("a", 2)]);
+        assert_eq!(other_brokers(&route, "a", 0).count(), 0);
     }
 
     /// The plan counts attempts and time.

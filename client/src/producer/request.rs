@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::parcel::set_unique_key;
-use super::{Parcel, Producer};
+use super::{Parcel, Patience, Producer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt};
 use crate::message_ids::random;
@@ -126,7 +126,7 @@ impl Producer {
         let topic = request.topic_text().clone();
         let sent = async {
             let parcel = Parcel::single(request, &shared.packing, &shared.client)?;
-            let mut journey = shared.depart(parcel, timeout).await?;
+            let mut journey = shared.depart(parcel, Patience { timeout, while_moving: false }).await?;
             if let Some(select) = select {
                 journey = journey.select(&shared.client, select)?;
             }
@@ -134,7 +134,7 @@ impl Producer {
             let left = deadline.saturating_duration_since(Instant::now());
             // Without it the request may still be answered.
             let _ = tokio::time::timeout(left, shared.client.announce()).await;
-            shared.travel(journey).await
+            shared.go(journey).await
         };
         let late = || {
             let text = format!(

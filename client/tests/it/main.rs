@@ -10,6 +10,7 @@ mod events;
 mod generated;
 mod given_back;
 mod lite_pull_consumer;
+mod overload;
 mod producer;
 mod pull_consumer;
 mod push_consumer;
