@@ -20,6 +20,7 @@ static void null_is_an_error(fr_producer_t *producer) {
     fr_delivery_t *deliveries[1];
     size_t count;
     OK(fr_message_new("T", NULL, 0, &m, &error));
+    fr_message_free(m);
     FAILS(FR_ERROR_CONFIG, fr_message_new(NULL, "x", 1, &m, &error));
     CHECK(m == NULL);
     FAILS(FR_ERROR_CONFIG, fr_message_new("T", NULL, 1, &m, &error));
