@@ -214,10 +214,10 @@ fn end_transaction(
 /// Sets up a [`TransactionProducer`]. Obtained from [`ProducerBuilder::check_local_transaction`].
 #[must_use]
 pub struct TransactionProducerBuilder {
-    producer: ProducerBuilder,
+    pub(crate) producer: ProducerBuilder,
     check: Box<dyn Fn(MessageExt) -> Checked + Send + Sync>,
-    check_request_hold_max: usize,
-    check_thread_pool_max_size: usize,
+    pub(crate) check_request_hold_max: usize,
+    pub(crate) check_thread_pool_max_size: usize,
 }
 
 impl ProducerBuilder {

@@ -1,0 +1,152 @@
+"""The synchronous twin does the same."""
+
+import asyncio
+import inspect
+import threading
+from typing import Any
+
+import ferrocket
+import ferrocket.sync
+import pytest
+from ferrocket import LocalTransactionState, Message, MessageExt
+from ferrocket.sync import Client
+from ferrocket.testing import Broker
+
+FROM_FIRST: Any = {"consume_from_where": "CONSUME_FROM_FIRST_OFFSET"}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "Admin",
+        "Client",
+        "LitePullConsumer",
+        "OrderlyConsumer",
+        "Producer",
+        "PushConsumer",
+        "TransactionProducer",
+    ],
+)
+def test_both_faces_have_the_same_methods(kind: str) -> None:
+    def public(module: Any) -> set[str]:
+        return {name for name, _ in inspect.getmembers(getattr(module, kind)) if not name.startswith("_")}
+
+    # A loop's bridge, and batches and handlers of queues side by side, are asyncio's.
+    extra = {"bridge", "batches"} | ({"run"} if kind == "OrderlyConsumer" else set())
+    assert public(ferrocket.sync) == public(ferrocket) - extra
+
+
+def test_a_message_goes_round(addr: str, name: str, group: str) -> None:
+    with Client(addr) as cluster:
+        with cluster.producer(group) as producer:
+            assert producer.group == group
+            assert producer.send(Message(name, "m0")).is_ok
+            producer.send_oneway(Message(name, "m1"))
+            producer.send_batch([Message(name, "m2"), Message(name, "m3")])
+            producer.send_ordered(Message(name, "m4"), "key")
+            producer.send_to(Message(name, "m5"), producer.fetch_queues(name)[0])
+            pending = [producer.enqueue(Message(name, f"m{6 + i}")) for i in range(4)]
+            assert all(one.result().is_ok for one in pending)
+            with pytest.raises(ferrocket.ConfigError):
+                pending[0].result()
+        seen = set()
+        with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+            for delivery in consumer:
+                with delivery:
+                    seen.add(delivery.text)
+                if len(seen) == 10:
+                    break
+            assert consumer.group == group
+            assert consumer.queues
+        with cluster.orderly_consumer(f"{group}-o", {name: "*"}, **FROM_FIRST) as orderly:
+            for batch in orderly:
+                with batch:
+                    seen.difference_update(message.text for message in batch)
+                if not seen:
+                    break
+        with cluster.lite_pull_consumer(f"{group}-l", {name: "*"}, **FROM_FIRST) as lite:
+            bodies: set[str] = set()
+            while len(bodies) < 10:
+                bodies.update(message.text for message in lite.poll())
+            lite.commit()
+
+
+def test_handlers_run_on_threads(addr: str, name: str, group: str) -> None:
+    with Client(addr) as cluster:
+        with cluster.producer(group) as producer:
+            for i in range(40):
+                producer.send(Message(name, f"m{i}"))
+        seen: list[str] = []
+        consumer = cluster.push_consumer(group, {name: "*"}, **FROM_FIRST).start()
+
+        def handle(delivery: ferrocket.Delivery) -> None:
+            seen.append(delivery.text)
+            if len(seen) == 40:
+                threading.Thread(target=consumer.close).start()
+
+        consumer.run(handle, concurrency=4)
+        assert sorted(seen) == sorted(f"m{i}" for i in range(40))
+
+
+def test_transactions_are_checked_on_a_thread(
+    addr: str, ferrocket_broker: Broker, name: str, group: str
+) -> None:
+    asked = threading.Event()
+
+    def check(message: MessageExt) -> LocalTransactionState:
+        if not asked.is_set():
+            asked.set()
+            raise RuntimeError("the broker asks again")
+        return LocalTransactionState.COMMIT
+
+    with Client(addr) as cluster, cluster.transaction_producer(group, check) as producer:
+        done = producer.send_in_transaction(Message(name, "m"), lambda _: LocalTransactionState.UNKNOWN)
+        assert done.local_transaction_state == "UNKNOW"
+        wrong: Any = lambda _: "no state"  # noqa: E731
+        assert "no state" in (producer.send_in_transaction(Message(name, "w"), wrong).failure or "")
+        with cluster.push_consumer(f"{group}-c", {name: "*"}, **FROM_FIRST) as consumer:
+            turning = threading.Event()
+
+            def turn() -> None:
+                while not turning.wait(0.05):
+                    ferrocket_broker.advance(70)
+
+            clock = threading.Thread(target=turn)
+            clock.start()
+            for delivery in consumer:
+                delivery.ack()
+                break
+            turning.set()
+            clock.join()
+
+
+def test_events_are_iterated(addr: str, name: str, group: str) -> None:
+    with Client(addr) as cluster:
+        events = cluster.events()
+        with cluster.producer(group) as producer:
+            producer.send(Message(name, "m"))
+        assert isinstance(next(events), ferrocket.Connected | ferrocket.RouteChanged)
+
+
+def test_requests_reach_a_replier(addr: str, name: str, group: str) -> None:
+    with Client(addr) as asking, Client(addr) as answering, asking.producer(group) as producer:
+        asking.admin.create_topic(name)
+        consumer = answering.push_consumer(group, {name: "*"}, **FROM_FIRST).start()
+        answers = answering.producer(f"{group}-a").start()
+        thread = threading.Thread(
+            target=consumer.run, args=(lambda one: answers.send(one.reply("re")) and None,)
+        )
+        thread.start()
+        assert producer.request(Message(name, "q"), timeout=20.0).text == "re"
+        consumer.close()
+        thread.join()
+
+
+def test_both_faces_work_side_by_side(addr: str, name: str, group: str) -> None:
+    async def send() -> bool:
+        async with ferrocket.Client(addr) as cluster, cluster.producer(group) as producer:
+            return (await producer.send(Message(name, "async"))).is_ok
+
+    with Client(addr) as cluster, cluster.producer(group) as producer:
+        assert asyncio.run(send())
+        assert producer.send(Message(name, "sync")).is_ok
