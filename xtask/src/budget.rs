@@ -9,13 +9,15 @@ use crate::command::{Cmd, Failure};
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_600),
     ("remoting", 2_250),
-    ("client", 10_300),
+    ("client", 10_600),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 950),
     ("server/broker", 9_000),
     ("server/bin", 1_200),
     ("bindings/core", 700),
+    ("bindings/python", 1_500),
+    ("bindings/c", 2_600),
 ];
 
 /// Third-party crates in a package's normal dependency tree, with these features besides the default ones.
