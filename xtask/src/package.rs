@@ -3,20 +3,30 @@
 //! `package/python.rs`, `package/node.rs` and `package/c.rs` know how: each has `build()`, which leaves its files in
 //! `target/dist`, and `test()`, which installs them into a fresh environment and runs the language's own tests there.
 
+mod c;
+
+use std::path::Path;
+
 use crate::command::Failure;
 
 /// Those that there are, in the order in which they are built.
-const LANGUAGES: &[&str] = &[];
+const LANGUAGES: &[&str] = &["c"];
 
 // To add one: `mod python;` above with `pub(crate) fn build() -> Result<(), Failure>` and `pub(crate) fn test()` alike
 // (`c.rs` also `install(prefix: &Path)`), its name in LANGUAGES, and `"python" => python::build(),` in the matches.
 
 fn build(language: &str) -> Result<(), Failure> {
-    Err(unknown(language))
+    match language {
+        "c" => c::build(),
+        _ => Err(unknown(language)),
+    }
 }
 
 fn test(language: &str) -> Result<(), Failure> {
-    Err(unknown(language))
+    match language {
+        "c" => c::test(),
+        _ => Err(unknown(language)),
+    }
 }
 
 fn unknown(language: &str) -> Failure {
@@ -43,7 +53,7 @@ pub(crate) fn test_all() -> Result<(), Failure> {
 /// `cargo xtask install --prefix FOLDER`: what a C program needs.
 pub(crate) fn install(args: &[&str]) -> Result<(), Failure> {
     match args {
-        ["--prefix", prefix] if !prefix.is_empty() => Err(unknown("c")),
+        ["--prefix", prefix] if !prefix.is_empty() => c::install(Path::new(prefix)),
         _ => Err(Failure::new("usage: cargo xtask install --prefix FOLDER")),
     }
 }
