@@ -4,13 +4,14 @@
 //! `target/dist`, and `test()`, which installs them into a fresh environment and runs the language's own tests there.
 
 mod c;
+mod python;
 
 use std::path::Path;
 
 use crate::command::Failure;
 
 /// Those that there are, in the order in which they are built.
-const LANGUAGES: &[&str] = &["c"];
+const LANGUAGES: &[&str] = &["python", "c"];
 
 // To add one: `mod python;` above with `pub(crate) fn build() -> Result<(), Failure>` and `pub(crate) fn test()` alike
 // (`c.rs` also `install(prefix: &Path)`), its name in LANGUAGES, and `"python" => python::build(),` in the matches.
@@ -18,6 +19,7 @@ const LANGUAGES: &[&str] = &["c"];
 fn build(language: &str) -> Result<(), Failure> {
     match language {
         "c" => c::build(),
+        "python" => python::build(),
         _ => Err(unknown(language)),
     }
 }
@@ -25,6 +27,7 @@ fn build(language: &str) -> Result<(), Failure> {
 fn test(language: &str) -> Result<(), Failure> {
     match language {
         "c" => c::test(),
+        "python" => python::test(),
         _ => Err(unknown(language)),
     }
 }
