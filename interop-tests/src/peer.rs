@@ -44,8 +44,16 @@ pub enum Client {
 
 impl Client {
     /// All, in table order.
-    pub const ALL: &[Self] =
-        &[Self::Ours, Self::OursPython, Self::OursC, Self::Java49, Self::Java53, Self::Go, Self::Cpp, Self::Node];
+    pub const ALL: &[Self] = &[
+        Self::Ours,
+        Self::OursPython,
+        Self::OursC,
+        Self::Java49,
+        Self::Java53,
+        Self::Go,
+        Self::Cpp,
+        Self::Node,
+    ];
 
     /// Whether it is our client, in whatever language.
     pub fn is_ours(self) -> bool {

@@ -187,7 +187,8 @@ impl Workshop {
         // The library is too long for a stamp; its package is made anew with a header and libraries of one time.
         make_dir(&self.made.join("ferrocket-c"))?;
         let mut pkg = Command::new("pkg-config");
-        let flags = pkg.args(["--cflags", "--static", "--libs-only-l", "ferrocket"]).env("PKG_CONFIG_PATH", config);
+        let flags =
+            pkg.args(["--cflags", "--static", "--libs-only-l", "ferrocket"]).env("PKG_CONFIG_PATH", config);
         let flags = flags.output().map_err(|e| format!("pkg-config: {e}"))?.stdout;
         let flags = String::from_utf8_lossy(&flags).replace("-lferrocket", &library.display().to_string());
         let mut cc = Command::new("cc");

@@ -155,7 +155,9 @@ impl Workplace {
         let args = ["-D", "--defined-only", "--with-symbol-versions"].map(OsStr::new);
         let seen = Cmd::new("nm", args.into_iter().chain([library.as_os_str()])).output()?;
         let mut seen: Vec<&str> = seen.lines().filter_map(|line| line.split(' ').nth(2)).collect();
-        seen.retain(|symbol| *symbol != SYMBOLS_VERSION && *symbol != format!("{SYMBOLS_VERSION}@@{SYMBOLS_VERSION}"));
+        seen.retain(|symbol| {
+            *symbol != SYMBOLS_VERSION && *symbol != format!("{SYMBOLS_VERSION}@@{SYMBOLS_VERSION}")
+        });
         seen.sort_unstable();
         let mut wanted: Vec<String> =
             symbols()?.iter().map(|symbol| format!("{symbol}@@{SYMBOLS_VERSION}")).collect();
@@ -165,7 +167,9 @@ impl Workplace {
         }
         let odd = seen.iter().find(|symbol| !wanted.iter().any(|known| known == *symbol));
         let lost = wanted.iter().find(|symbol| !seen.contains(&symbol.as_str()));
-        Err(Failure::new(format!("symbols differ from bindings/c/abi.txt: {odd:?} is new, {lost:?} is missing")))
+        Err(Failure::new(format!(
+            "symbols differ from bindings/c/abi.txt: {odd:?} is new, {lost:?} is missing"
+        )))
     }
 
     /// Compiles a source as a user does; answers where the program is.
