@@ -92,6 +92,8 @@ impl Workshop {
         self.java()?;
         self.go()?;
         self.python()?;
+        self.our_python()?;
+        self.our_c()?;
         self.node()
     }
 
@@ -150,6 +152,48 @@ impl Workshop {
             run_tool(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements))
         })?;
         Ok(python)
+    }
+
+    /// The interpreter that has our Python package installed, from its wheel in `target/dist`.
+    pub fn our_python(&self) -> Result<PathBuf, String> {
+        let home = self.made.join("ferrocket-python");
+        let python = home.join("bin/python3");
+        let dist = self.peers.join("../../target/dist");
+        let wheels = fs::read_dir(&dist).map_err(|e| format!("{}: {e}", dist.display()))?;
+        let wheels = wheels.filter_map(|entry| Some(entry.ok()?.path()));
+        let wheel = wheels.filter(|path| path.extension().is_some_and(|end| end == "whl")).max();
+        let wheel = wheel.ok_or("no wheel in target/dist: run `cargo xtask package python` first")?;
+        self.step("ferrocket-python", &[&wheel], || {
+            run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+            let install = ["-m", "pip", "install", "-q", "--no-index", "--force-reinstall"];
+            run_tool(Command::new(&python).args(install).arg(&wheel))
+        })?;
+        Ok(python)
+    }
+
+    /// The driver of our C library.
+    pub fn our_c_driver(&self) -> PathBuf {
+        self.made.join("ferrocket-c/driver")
+    }
+
+    /// Compiles that driver with the static library in `target/dist`, so that it needs nothing else to run.
+    fn our_c(&self) -> Result<(), String> {
+        let source = self.peers.join("ferrocket-c/driver.c");
+        let prefix = self.peers.join("../../target/dist/c");
+        let (library, config) = (prefix.join("lib/libferrocket.a"), prefix.join("lib/pkgconfig"));
+        if !library.is_file() {
+            return Err("no libferrocket.a in target/dist/c: run `cargo xtask package c` first".to_owned());
+        }
+        // The library is too long for a stamp; its package is made anew with a header and libraries of one time.
+        make_dir(&self.made.join("ferrocket-c"))?;
+        let mut pkg = Command::new("pkg-config");
+        let flags =
+            pkg.args(["--cflags", "--static", "--libs-only-l", "ferrocket"]).env("PKG_CONFIG_PATH", config);
+        let flags = flags.output().map_err(|e| format!("pkg-config: {e}"))?.stdout;
+        let flags = String::from_utf8_lossy(&flags).replace("-lferrocket", &library.display().to_string());
+        let mut cc = Command::new("cc");
+        cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"]).arg(&source);
+        run_tool(cc.args(flags.split_whitespace()).arg("-o").arg(self.our_c_driver()))
     }
 
     /// The folder in which the Node driver and its packages live.

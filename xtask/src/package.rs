@@ -3,46 +3,41 @@
 //! `package/python.rs`, `package/node.rs` and `package/c.rs` know how: each has `build()`, which leaves its files in
 //! `target/dist`, and `test()`, which installs them into a fresh environment and runs the language's own tests there.
 
-use crate::command::Failure;
-
+mod c;
 mod python;
 
+use std::path::Path;
+
+use crate::command::Failure;
+
+struct Package {
+    language: &'static str,
+    build: fn() -> Result<(), Failure>,
+    test: fn() -> Result<(), Failure>,
+}
+
 /// Those that there are, in the order in which they are built.
-const LANGUAGES: &[&str] = &["python"];
-
-// To add one: `mod python;` above with `pub(crate) fn build() -> Result<(), Failure>` and `pub(crate) fn test()` alike
-// (`c.rs` also `install(prefix: &Path)`), its name in LANGUAGES, and `"python" => python::build(),` in the matches.
-
-fn build(language: &str) -> Result<(), Failure> {
-    match language {
-        "python" => python::build(),
-        _ => Err(unknown(language)),
-    }
-}
-
-fn test(language: &str) -> Result<(), Failure> {
-    match language {
-        "python" => python::test(),
-        _ => Err(unknown(language)),
-    }
-}
-
-fn unknown(language: &str) -> Failure {
-    Failure::new(format!("there is no package for {language:?}, only for: {}", LANGUAGES.join(", ")))
-}
+const PACKAGES: &[Package] = &[
+    Package { language: "python", build: python::build, test: python::test },
+    Package { language: "c", build: c::build, test: c::test },
+];
 
 /// `cargo xtask package [LANGUAGE ...]`: these, or all.
 pub(crate) fn package(languages: &[&str]) -> Result<(), Failure> {
-    let languages = if languages.is_empty() { LANGUAGES } else { languages };
-    languages.iter().try_for_each(|language| build(language))
+    let known: Vec<&str> = PACKAGES.iter().map(|package| package.language).collect();
+    if let Some(unknown) = languages.iter().find(|language| !known.contains(language)) {
+        return Err(Failure::new(format!("no package for {unknown}; there are {}", known.join(", "))));
+    }
+    let mut wanted = PACKAGES.iter().filter(|p| languages.is_empty() || languages.contains(&p.language));
+    wanted.try_for_each(|package| (package.build)())
 }
 
 /// Builds and tests all packages, each timed.
-pub(crate) fn test_all() -> Result<(), Failure> {
-    for language in LANGUAGES {
+pub(crate) fn test() -> Result<(), Failure> {
+    for Package { language, build, test } in PACKAGES {
         crate::step(&format!("package for {language}"), || {
-            build(language)?;
-            test(language)
+            build()?;
+            test()
         })?;
     }
     Ok(())
@@ -51,7 +46,7 @@ pub(crate) fn test_all() -> Result<(), Failure> {
 /// `cargo xtask install --prefix FOLDER`: what a C program needs.
 pub(crate) fn install(args: &[&str]) -> Result<(), Failure> {
     match args {
-        ["--prefix", prefix] if !prefix.is_empty() => Err(unknown("c")),
+        ["--prefix", prefix] if !prefix.is_empty() => c::install(Path::new(prefix)),
         _ => Err(Failure::new("usage: cargo xtask install --prefix FOLDER")),
     }
 }
