@@ -26,6 +26,8 @@ use crate::setup::Workshop;
 pub enum Client {
     /// The `ferrocket` crate.
     Ours,
+    /// Our Python package.
+    OursPython,
     /// `rocketmq-client` 4.9.8.
     Java49,
     /// `rocketmq-client` 5.3.3.
@@ -40,12 +42,19 @@ pub enum Client {
 
 impl Client {
     /// All, in table order.
-    pub const ALL: [Self; 6] = [Self::Ours, Self::Java49, Self::Java53, Self::Go, Self::Cpp, Self::Node];
+    pub const ALL: &[Self] =
+        &[Self::Ours, Self::OursPython, Self::Java49, Self::Java53, Self::Go, Self::Cpp, Self::Node];
+
+    /// Whether it is our client, in whatever language.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::OursPython)
+    }
 
     /// The name in tables and on the command line.
     pub fn label(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::OursPython => "ours, Python",
             Self::Java49 => "Java 4.9.8",
             Self::Java53 => "Java 5.3.3",
             Self::Go => "Go 2.1.2",
@@ -58,6 +67,7 @@ impl Client {
     pub fn word(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::OursPython => "ours-python",
             Self::Java49 => "java49",
             Self::Java53 => "java53",
             Self::Go => "go",
@@ -155,6 +165,11 @@ impl Peer {
         std::fs::create_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
         let mut command = match client {
             Client::Ours => Command::new(workshop.our_driver()?),
+            Client::OursPython => {
+                let mut python = Command::new(workshop.our_python()?);
+                python.arg(workshop.peers.join("ferrocket-python/driver.py"));
+                python
+            }
             Client::Java49 | Client::Java53 => {
                 let version = client.version();
                 let classes = workshop.java_driver(version);

@@ -249,7 +249,7 @@ impl<'a> Play<'a> {
     /// Tells a command to end and waits until it has.
     pub fn stop(&mut self, id: u64) -> Result<(), String> {
         let Progress { peer, ready, .. } = self.commands[&id];
-        if let (Some(ready), true) = (ready, peer.client != Client::Ours) {
+        if let (Some(ready), true) = (ready, !peer.client.is_ours()) {
             thread::sleep(LIFE_MIN.saturating_sub(ready.elapsed()));
         }
         if !self.commands[&id].ended {

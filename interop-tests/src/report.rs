@@ -40,7 +40,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
                 continue;
             }
             let _ = write!(text, "\n| {} / {} |", namesrv.label(), broker.label());
-            for client in Client::ALL {
+            for &client in Client::ALL {
                 let cell = outcomes.iter().filter(row).find(|o| o.cell.client == client);
                 let _ = write!(text, " {} |", cell.map_or("n.a.".into(), Outcome::word));
             }
@@ -50,7 +50,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
     text.push_str(&heading("Scenario"));
     for scenario in Scenario::ALL {
         let _ = write!(text, "\n| {} |", scenario.label());
-        for client in Client::ALL {
+        for &client in Client::ALL {
             let _ = write!(text, " {} |", scenario_word(outcomes, client, scenario));
         }
     }
@@ -69,7 +69,7 @@ pub fn table(outcomes: &[Outcome]) -> String {
 
 fn heading(first: &str) -> String {
     let mut text = format!("| {first} |");
-    for client in Client::ALL {
+    for &client in Client::ALL {
         let _ = write!(text, " {} |", client.label());
     }
     format!("{text}\n|---|{}", "---|".repeat(Client::ALL.len()))

@@ -92,6 +92,7 @@ impl Workshop {
         self.java()?;
         self.go()?;
         self.python()?;
+        self.our_python()?;
         self.node()
     }
 
@@ -148,6 +149,23 @@ impl Workshop {
         self.step("python", &[&requirements], || {
             run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
             run_tool(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements))
+        })?;
+        Ok(python)
+    }
+
+    /// The interpreter that has our Python package installed, from its wheel in `target/dist`.
+    pub fn our_python(&self) -> Result<PathBuf, String> {
+        let home = self.made.join("ferrocket-python");
+        let python = home.join("bin/python3");
+        let dist = self.peers.join("../../target/dist");
+        let wheels = fs::read_dir(&dist).map_err(|e| format!("{}: {e}", dist.display()))?;
+        let wheels = wheels.filter_map(|entry| Some(entry.ok()?.path()));
+        let wheel = wheels.filter(|path| path.extension().is_some_and(|end| end == "whl")).max();
+        let wheel = wheel.ok_or("no wheel in target/dist: run `cargo xtask package python` first")?;
+        self.step("ferrocket-python", &[&wheel], || {
+            run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+            let install = ["-m", "pip", "install", "-q", "--no-index", "--force-reinstall"];
+            run_tool(Command::new(&python).args(install).arg(&wheel))
         })?;
         Ok(python)
     }

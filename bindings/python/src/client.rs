@@ -32,13 +32,11 @@ pub(crate) fn selector(expression: String, is_sql: bool) -> MessageSelector {
 
 /// Puts settings into a builder.
 macro_rules! set {
-    ($py:ident, $builder:expr, $settings:ident) => {
-        {
-            let builder = $builder;
-            let set = || $settings.iter().try_fold(builder, |builder, (key, value)| builder.set(key, value));
-            guard(set).raise($py)?
-        }
-    };
+    ($py:ident, $builder:expr, $settings:ident) => {{
+        let builder = $builder;
+        let set = || $settings.iter().try_fold(builder, |builder, (key, value)| builder.set(key, value));
+        guard(set).raise($py)?
+    }};
 }
 
 /// Puts subscriptions and settings into a builder.
@@ -105,9 +103,7 @@ impl Client {
         let builder = on_check(self.get(py)?.producer(group), &checks);
         let builder = set!(py, builder, settings);
         let closed = self.closed.subscribe();
-        Ok(Op::new(async move {
-            Ok(TransactionProducer::new(builder.start().await?, checks, rung, closed))
-        }))
+        Ok(Op::new(async move { Ok(TransactionProducer::new(builder.start().await?, checks, rung, closed)) }))
     }
 
     fn push_consumer(
@@ -205,9 +201,8 @@ impl Client {
                 (broker.cluster, broker.broker_name, addrs)
             });
             let queues = route.queue_datas.into_iter();
-            let queues = queues.map(|queue| {
-                (queue.broker_name, queue.read_queue_nums, queue.write_queue_nums, queue.perm)
-            });
+            let queues = queues
+                .map(|queue| (queue.broker_name, queue.read_queue_nums, queue.write_queue_nums, queue.perm));
             Ok((brokers.collect::<Vec<_>>(), queues.collect::<Vec<_>>()))
         }))
     }
@@ -238,9 +233,10 @@ impl Client {
         let admin = self.admin(py)?;
         Ok(Op::new(async move {
             let Some(known) = admin.consumer_connection(&group, &topic).await? else { return Ok(None) };
-            let connections = known.connection_set.into_iter().map(|one| {
-                (one.client_id, one.client_addr, one.language.name().to_owned(), one.version)
-            });
+            let connections = known
+                .connection_set
+                .into_iter()
+                .map(|one| (one.client_id, one.client_addr, one.language.name().to_owned(), one.version));
             let subscriptions = known.subscription_table.into_iter();
             let subscriptions = subscriptions.map(|(topic, wanted)| (topic, wanted.sub_string));
             Ok(Some((connections.collect::<Vec<_>>(), subscriptions.collect::<BTreeMap<_, _>>())))

@@ -251,11 +251,13 @@ impl OrderlyBatch {
 
     #[getter]
     fn message_queue(&self) -> Option<MessageQueue> {
-        self.messages.first().map(|message| MessageQueue(Queue {
-            topic: message.topic.clone(),
-            broker_name: message.broker_name.clone(),
-            queue_id: message.queue_id,
-        }))
+        self.messages.first().map(|message| {
+            MessageQueue(Queue {
+                topic: message.topic.clone(),
+                broker_name: message.broker_name.clone(),
+                queue_id: message.queue_id,
+            })
+        })
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -285,10 +287,13 @@ impl OrderlyBatch {
 
     #[pyo3(signature = (pause=None))]
     fn suspend(&self, py: Python<'_>, pause: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        self.answer(py, match pause {
-            None => ConsumeOrderlyResult::SuspendCurrentQueueAMoment,
-            Some(pause) => ConsumeOrderlyResult::SuspendCurrentQueueFor(duration(pause)?),
-        })
+        self.answer(
+            py,
+            match pause {
+                None => ConsumeOrderlyResult::SuspendCurrentQueueAMoment,
+                Some(pause) => ConsumeOrderlyResult::SuspendCurrentQueueFor(duration(pause)?),
+            },
+        )
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -305,7 +310,9 @@ impl OrderlyBatch {
         if kind.is_none() {
             return self.success(py);
         }
-        let why = error.map_or_else(String::new, |error| error.repr().map_or_else(|_| String::new(), |text| text.to_string()));
+        let why = error.map_or_else(String::new, |error| {
+            error.repr().map_or_else(|_| String::new(), |text| text.to_string())
+        });
         self.answer(py, ConsumeOrderlyResult::Failed(why))
     }
 }

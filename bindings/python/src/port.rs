@@ -49,7 +49,9 @@ impl Op {
     fn take(&self, py: Python<'_>) -> PyResult<Work> {
         let slot = self.0.get().raise(py)?;
         let work = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        work.ok_or_else(|| raised(py, Error::new(ErrorKind::Config, "this was waited for, or started, before")))
+        work.ok_or_else(|| {
+            raised(py, Error::new(ErrorKind::Config, "this was waited for, or started, before"))
+        })
     }
 }
 

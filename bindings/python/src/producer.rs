@@ -40,7 +40,13 @@ impl Producer {
 
     /// With a port it starts at once and yields nothing; without, it yields what is to be waited for.
     #[pyo3(signature = (message, port=None, token=0))]
-    fn enqueue(&self, py: Python<'_>, message: &Message, port: Option<&Port>, token: u64) -> PyResult<Option<Op>> {
+    fn enqueue(
+        &self,
+        py: Python<'_>,
+        message: &Message,
+        port: Option<&Port>,
+        token: u64,
+    ) -> PyResult<Option<Op>> {
         let pipeline = &self.0.get().raise(py)?.1;
         if let Some(port) = port {
             let tell = port.teller(py, token)?;
@@ -230,9 +236,7 @@ impl Transaction {
         if let Some(answer) = answer {
             let _ = answer.send(failure.map_or(Ok(state), Err));
         }
-        Ok(Op::new(async move {
-            outcome.await.unwrap_or_else(|_| Err(gone())).map(TransactionSendResult)
-        }))
+        Ok(Op::new(async move { outcome.await.unwrap_or_else(|_| Err(gone())).map(TransactionSendResult) }))
     }
 }
 

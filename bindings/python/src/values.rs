@@ -34,7 +34,8 @@ pub(crate) fn duration(given: &Bound<'_, PyAny>) -> PyResult<Duration> {
         Ok(seconds) => seconds,
         Err(_) => given.call_method0("total_seconds").map_err(|_| no_time(given))?.extract()?,
     };
-    Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(format!("{seconds} s: {error}")))
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| PyValueError::new_err(format!("{seconds} s: {error}")))
 }
 
 /// Seconds since 1970 as a `float`, or a `datetime`.
@@ -203,7 +204,8 @@ impl MessageExt {
 
     #[getter]
     fn text(&self) -> PyResult<&str> {
-        std::str::from_utf8(&self.0.body).map_err(|error| PyValueError::new_err(format!("the body is no text: {error}")))
+        std::str::from_utf8(&self.0.body)
+            .map_err(|error| PyValueError::new_err(format!("the body is no text: {error}")))
     }
 
     #[getter]
@@ -402,8 +404,11 @@ pub(crate) fn queues(found: Vec<ferrocket::MessageQueue>) -> Vec<MessageQueue> {
 /// One of RocketMQ's words for a state.
 pub(crate) fn state(word: &str) -> Result<ferrocket::LocalTransactionState> {
     use ferrocket::LocalTransactionState::{CommitMessage, RollbackMessage, Unknown};
-    [CommitMessage, RollbackMessage, Unknown].into_iter().find(|state| state.name() == word).ok_or_else(|| {
-        let text = format!("{word:?} is no state of a transaction: COMMIT_MESSAGE, ROLLBACK_MESSAGE or UNKNOW");
-        ferrocket::Error::new(ferrocket::ErrorKind::Config, text)
-    })
+    [CommitMessage, RollbackMessage, Unknown].into_iter().find(|state| state.name() == word).ok_or_else(
+        || {
+            let text =
+                format!("{word:?} is no state of a transaction: COMMIT_MESSAGE, ROLLBACK_MESSAGE or UNKNOW");
+            ferrocket::Error::new(ferrocket::ErrorKind::Config, text)
+        },
+    )
 }

@@ -79,7 +79,14 @@ def test_forgotten_deliveries_come_again(
     async def work() -> None:
         async with client() as cluster:
             await sent(cluster, group, name, 1)
+
+            async def turn() -> None:
+                while True:
+                    ferrocket_broker.advance(11)
+                    await asyncio.sleep(0.05)
+
             async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+                turning = asyncio.create_task(turn())
                 async for delivery in consumer:
                     if delivery.reconsume_times > 0:
                         delivery.ack()
@@ -87,7 +94,7 @@ def test_forgotten_deliveries_come_again(
                     # Nobody answers, and the collector takes it away.
                     del delivery
                     gc.collect()
-                    ferrocket_broker.advance(11)
+                turning.cancel()
 
     run(work())
 

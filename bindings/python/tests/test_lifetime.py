@@ -214,8 +214,8 @@ def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
         import sys, ferrocket.sync
         with ferrocket.sync.Client(sys.argv[1]) as cluster:
             with cluster.push_consumer(sys.argv[3], {sys.argv[2]: "*"}) as consumer:
-                print("waiting", flush=True)
                 try:
+                    print("waiting", flush=True)
                     for delivery in consumer:
                         pass
                 except KeyboardInterrupt:

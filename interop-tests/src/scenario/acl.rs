@@ -12,7 +12,7 @@ const WRONG: [(&str, &str); 2] = [("access-key", "somebody"), ("secret-key", "87
 /// may not be sent to, one not be consumed.
 pub fn accounts() -> String {
     let label = Scenario::Acl.label();
-    let names = Client::ALL.map(|client| format!("{}-{label}", client.word()));
+    let names: Vec<String> = Client::ALL.iter().map(|client| format!("{}-{label}", client.word())).collect();
     let rows = |of: &dyn Fn(&String) -> String| names.iter().map(of).collect::<String>();
     let topics = rows(&|name| {
         format!(

@@ -35,7 +35,8 @@ pub(crate) fn test() -> Result<(), Failure> {
     }
     let home = environment("python-test", &["--no-index", "--no-deps", &wheel.to_string_lossy()])?;
     let python = |args: &[&str]| Cmd::new(home.join("bin/python"), args.iter().copied());
-    python(&["-c", "import ferrocket, ferrocket.sync, ferrocket.testing; print(ferrocket.__version__)"]).run()?;
+    python(&["-c", "import ferrocket, ferrocket.sync, ferrocket.testing; print(ferrocket.__version__)"])
+        .run()?;
     pip(&home, &["-r", "bindings/python/requirements-test.txt"])?;
     let config = "bindings/python/pyproject.toml";
     python(&["-m", "ruff", "check", FOLDER]).run()?;

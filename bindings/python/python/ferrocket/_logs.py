@@ -19,7 +19,7 @@ _started = threading.Lock()
 _thread: threading.Thread | None = None
 _LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG, 5: logging.DEBUG}
 # How long exiting may take, in seconds: consumers and producers still open, then the core's own threads.
-_EXIT_LIMIT = 5.0
+_EXIT_LIMIT = 3.0
 
 
 def set_level(level: int) -> None:
