@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
 use crate::ledger::Ledger;
-use crate::peer::{Client, Event, Peer};
+use crate::peer::{Event, Peer};
 
 /// Longest wait for something that takes seconds: other clients share the machine, and a lost
 /// notification costs a client its whole rebalance interval (20 s in Java).
