@@ -27,6 +27,7 @@ int main(void) {
     TRY(fr_config_set(config, "consumeFromWhere", "CONSUME_FROM_FIRST_OFFSET", &error));
     TRY(fr_config_subscribe(config, "Readings", "*", FR_TAG, &error));
     TRY(fr_push_consumer_start(client, "charts", config, FR_CONCURRENTLY, &consumer, &error));
+    /* ANCHOR: loop */
     event.events = EPOLLIN;
     event.data.ptr = consumer;
     epoll_ctl(loop, EPOLL_CTL_ADD, fr_push_consumer_fd(consumer), &event);
@@ -43,6 +44,7 @@ int main(void) {
         }
         TRY(fr_deliveries_ack((fr_delivery_t *const *)batch, count, &error));
     }
+    /* ANCHOR_END: loop */
     printf("%d readings\n", consumed);
 
     close(loop);

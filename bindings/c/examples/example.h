@@ -10,6 +10,7 @@
 
 static fr_error_t *error = NULL;
 
+/* ANCHOR: try */
 #define TRY(call)                                                                          \
     do {                                                                                   \
         if ((call) != FR_OK) {                                                             \
@@ -17,5 +18,6 @@ static fr_error_t *error = NULL;
             exit(1);                                                                       \
         }                                                                                  \
     } while (0)
+/* ANCHOR_END: try */
 
 #endif

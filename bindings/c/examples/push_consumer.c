@@ -7,6 +7,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static int consumed = 0;
 
+/* ANCHOR: handler */
 static int32_t consume(const fr_delivery_t *delivery, void *user) {
     const fr_message_ext_t *message = fr_messages_at(fr_delivery_messages(delivery), 0);
     size_t len;
@@ -19,6 +20,7 @@ static int32_t consume(const fr_delivery_t *delivery, void *user) {
     pthread_mutex_unlock(&lock);
     return FR_SUCCESS; /* FR_LATER, and the message comes again. */
 }
+/* ANCHOR_END: handler */
 
 int main(void) {
     fr_client_t *client;
