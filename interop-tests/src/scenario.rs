@@ -11,7 +11,6 @@ mod kinds;
 pub use acl::accounts;
 
 use crate::ledger::named;
-use crate::peer::Client;
 use crate::play::{Play, Stage};
 
 /// The scenarios, in table order.
@@ -360,7 +359,7 @@ fn tags(mut play: Play<'_>, names: &Names, subscription: (&str, &str)) -> Result
 /// through when its last commits are. Others send them oneway, and a Broker under load may carry them out later than
 /// what comes next, in another order, or, of a group's first, some not at all: clients repeat them every few seconds.
 fn stop_committed(play: &mut Play<'_>, consumer: u64, topic: &str, group: &str) -> Result<(), String> {
-    if play.stage.peer.client != Client::Ours {
+    if !play.stage.peer.client.is_ours() {
         let count = play.ledger.sent_count().to_string();
         play.wait_committed(topic, group, &count)?;
     }

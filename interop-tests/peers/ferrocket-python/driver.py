@@ -84,10 +84,16 @@ class Command:
         level = int(options.get("--delay-level", 0))
         batch: list[tuple[str, Message]] = []
         pending: list[tuple[str, asyncio.Future[ferrocket.SendResult]]] = []
-        async with self.client() as client, client.producer(options["--group"], **self.producing()) as producer:
+        queues: list[ferrocket.MessageQueue] = []
+        async with (
+            self.client() as client,
+            client.producer(options["--group"], **self.producing()) as producer,
+        ):
             for i in range(count):
                 body = f"{prefix}-{i % KEYS}-{i // KEYS}" if mode == "orderly" else f"{prefix}-{i}"
-                message = Message(topic, body.ljust(length, "."), tags=options.get("--tag"), delay_level=level)
+                message = Message(
+                    topic, body.ljust(length, "."), tags=options.get("--tag"), delay_level=level
+                )
                 if mode == "sync":
                     self.sent(body, await producer.send(message))
                 elif mode == "async":
@@ -96,7 +102,7 @@ class Command:
                     await producer.send_oneway(message)
                     say(self.ident, "SENT", body, "ONEWAY")
                 elif mode == "orderly":
-                    queues = await producer.fetch_queues(topic) if i == 0 else queues
+                    queues = queues or await producer.fetch_queues(topic)
                     self.sent(body, await producer.send_to(message, queues[i % KEYS % len(queues)]))
                 elif mode == "request":
                     answer = await producer.request(message, timeout=REQUEST_LIMIT)
@@ -163,9 +169,11 @@ class Command:
                 async with client.lite_pull_consumer(*what, auto_commit=False, **settings) as polled:
                     say(self.ident, "READY")
                     while not self.stopped.is_set():
-                        for message in await polled.poll(0.2):
+                        messages = await polled.poll(0.2)
+                        for message in messages:
                             self.accept(message)
-                    await polled.commit()
+                        if messages:
+                            await polled.commit()
                 return
             if "--max-reconsume" in options:
                 settings["max_reconsume_times"] = int(options["--max-reconsume"])
@@ -208,7 +216,8 @@ class Command:
                         print(f"{self.ident}: {error}", file=sys.stderr)
                         if not left:
                             raise
-                        await asyncio.sleep(ANSWER_PAUSE)
+                        if await self.stopped_within(ANSWER_PAUSE):
+                            return
                     else:
                         say(self.ident, "SENT", body, sent.status)
                         return
@@ -228,9 +237,7 @@ async def main() -> None:
     running: dict[str, Command] = {}
     tasks: set[asyncio.Task[None]] = set()
     lines = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-    )
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
         ident, role, *words = line.decode().rstrip("\n").split("\t")
         if role == "stop":
