@@ -127,6 +127,27 @@ impl Message {
         self
     }
 
+    /// The answer to a request of which only the properties are at hand, see [`MessageExt::reply_message`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn reply_to<'a>(property: impl Fn(&str) -> Option<&'a str>, body: impl Into<Bytes>) -> Result<Self> {
+        let cluster = property(names::CLUSTER).ok_or_else(|| {
+            let text =
+                "create reply message fail, requestMessage error, property[CLUSTER] is null.".to_owned();
+            Error::new(ErrorKind::InvalidMessage, text)
+        })?;
+        let mut properties = Properties::new();
+        properties.set(Text::from_static(names::MESSAGE_TYPE), Text::from_static(REPLY));
+        for name in [names::CORRELATION_ID, names::MESSAGE_REPLY_TO_CLIENT, names::MESSAGE_TTL] {
+            if let Some(value) = property(name) {
+                properties.set(Text::from_static(name), value);
+            }
+        }
+        let topic = format!("{cluster}{REPLY_TOPIC_SUFFIX}").into();
+        Ok(Self { topic, flag: 0, body: body.into(), properties })
+    }
+
     pub(crate) fn set_property(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
         self.properties.set(name, value);
     }
@@ -337,20 +358,7 @@ impl MessageExt {
     /// # Errors
     /// [`ErrorKind::InvalidMessage`] when this is no message of a broker that knows its cluster.
     pub fn reply_message(&self, body: impl Into<Bytes>) -> Result<Message> {
-        let cluster = self.property(names::CLUSTER).ok_or_else(|| {
-            let text =
-                "create reply message fail, requestMessage error, property[CLUSTER] is null.".to_owned();
-            Error::new(ErrorKind::InvalidMessage, text)
-        })?;
-        let mut properties = Properties::new();
-        properties.set(Text::from_static(names::MESSAGE_TYPE), Text::from_static(REPLY));
-        for name in [names::CORRELATION_ID, names::MESSAGE_REPLY_TO_CLIENT, names::MESSAGE_TTL] {
-            if let Some(value) = self.property(name) {
-                properties.set(Text::from_static(name), value);
-            }
-        }
-        let topic = format!("{cluster}{REPLY_TOPIC_SUFFIX}").into();
-        Ok(Message { topic, flag: 0, body: body.into(), properties })
+        Message::reply_to(|name| self.property(name), body)
     }
 
     /// The broker's id of the message: its address and the place in its CommitLog.

@@ -18,6 +18,7 @@ const LINES_MAX: &[(&str, usize)] = &[
     ("bindings/core", 700),
     ("bindings/python", 1_500),
     ("bindings/c", 2_600),
+    ("bindings/node", 1_200),
 ];
 
 /// Third-party crates in a package's normal dependency tree, with these features besides the default ones.

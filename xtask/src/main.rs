@@ -24,8 +24,8 @@ Commands:
                     runs the compatibility matrix: its covering part, or all of it
   soak              the resilience tests at full size and length: about an hour, and quiet cores
   dist              builds the release binary and its links into target/dist/bin
-  package [python|node|c ...]
-                    builds these packages, or all, into target/dist
+  package [--test] [python|node|c ...]
+                    builds these packages, or all, into target/dist, and tests what was built
   install --prefix FOLDER
                     installs the C library, its header and its pkg-config file
   budget            counts source lines and third-party crates, and fails above the limits

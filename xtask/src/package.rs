@@ -4,6 +4,7 @@
 //! `target/dist`, and `test()`, which installs them into a fresh environment and runs the language's own tests there.
 
 mod c;
+mod node;
 mod python;
 
 use std::path::Path;
@@ -19,17 +20,25 @@ struct Package {
 /// Those that there are, in the order in which they are built.
 const PACKAGES: &[Package] = &[
     Package { language: "python", build: python::build, test: python::test },
+    Package { language: "node", build: node::build, test: node::test },
     Package { language: "c", build: c::build, test: c::test },
 ];
 
-/// `cargo xtask package [LANGUAGE ...]`: these, or all.
-pub(crate) fn package(languages: &[&str]) -> Result<(), Failure> {
+/// `cargo xtask package [--test] [LANGUAGE ...]`: these, or all.
+pub(crate) fn package(args: &[&str]) -> Result<(), Failure> {
+    let (is_tested, languages) = match args {
+        ["--test", languages @ ..] => (true, languages),
+        languages => (false, languages),
+    };
     let known: Vec<&str> = PACKAGES.iter().map(|package| package.language).collect();
     if let Some(unknown) = languages.iter().find(|language| !known.contains(language)) {
         return Err(Failure::new(format!("no package for {unknown}; there are {}", known.join(", "))));
     }
     let mut wanted = PACKAGES.iter().filter(|p| languages.is_empty() || languages.contains(&p.language));
-    wanted.try_for_each(|package| (package.build)())
+    wanted.try_for_each(|package| {
+        (package.build)()?;
+        if is_tested { (package.test)() } else { Ok(()) }
+    })
 }
 
 /// Builds and tests all packages, each timed.

@@ -1,0 +1,264 @@
+//! What a producer can do.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ferrocket_bindings::ferrocket::{
+    Error, ErrorKind, LocalTransactionState, Message, MessageQueue, Producer, Result, TransactionProducer,
+    TransactionSendResult,
+};
+use ferrocket_bindings::{Check, Inbox, LocalWork, Pipeline, TransactionAnswer, send_in_transaction};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use crate::args::{Args, Reply, millis, receipt};
+use crate::port::unknown;
+
+/// Checks that are handed over at once.
+const CHECKS_MAX: usize = 64;
+
+/// A producer, and what of its transactions waits for an answer.
+pub(crate) struct Sender {
+    producer: Producer,
+    line: Pipeline,
+    transactions: Option<Transactions>,
+}
+
+struct Transactions {
+    producer: TransactionProducer,
+    checks: Inbox<Check>,
+    bell: Arc<Notify>,
+    open: Tickets<Check>,
+    works: Tickets<Work>,
+}
+
+/// A transaction whose local work is being done.
+struct Work {
+    question: LocalWork,
+    sent: JoinHandle<Result<TransactionSendResult>>,
+}
+
+/// An inbox that a task waits at.
+pub(crate) fn inbox<T>() -> (Inbox<T>, Arc<Notify>) {
+    let bell = Arc::new(Notify::new());
+    let ring = Arc::clone(&bell);
+    (Inbox::new(move || ring.notify_one()), bell)
+}
+
+/// What is there, once something is; nothing at the end. One task waits at a time.
+pub(crate) async fn taken<T>(inbox: &Inbox<T>, bell: &Notify, max: usize) -> Vec<T> {
+    loop {
+        let taken = inbox.drain(max);
+        if !taken.is_empty() || inbox.is_ended() {
+            return taken;
+        }
+        bell.notified().await;
+    }
+}
+
+/// What JavaScript has to answer, by number. Bounded by what asks.
+pub(crate) struct Tickets<T>(Mutex<(u32, HashMap<u32, T>)>);
+
+impl<T> Default for Tickets<T> {
+    fn default() -> Self {
+        Self(Mutex::new((0, HashMap::new())))
+    }
+}
+
+impl<T> Tickets<T> {
+    /// Keeps these under consecutive numbers; answers the first.
+    pub(crate) fn keep(&self, values: impl IntoIterator<Item = T>) -> u32 {
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, open) = &mut *tickets;
+        let first = *next;
+        for value in values {
+            open.insert(*next, value);
+            *next = next.wrapping_add(1);
+        }
+        first
+    }
+
+    pub(crate) fn take(&self, ticket: u32) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&ticket)
+    }
+
+    /// All that are open.
+    pub(crate) fn take_all(&self) -> Vec<T> {
+        let open = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1);
+        open.into_values().collect()
+    }
+}
+
+impl Sender {
+    pub(crate) fn plain(producer: Producer) -> Result<Self> {
+        Ok(Self { line: Pipeline::new(producer.clone())?, producer, transactions: None })
+    }
+
+    pub(crate) fn transactional(
+        producer: TransactionProducer,
+        checks: Inbox<Check>,
+        bell: Arc<Notify>,
+    ) -> Result<Self> {
+        let mut sender = Self::plain(producer.producer().clone())?;
+        let (open, works) = (Tickets::default(), Tickets::default());
+        sender.transactions = Some(Transactions { producer, checks, bell, open, works });
+        Ok(sender)
+    }
+
+    /// Puts a message in line behind those of earlier calls.
+    pub(crate) fn enqueue(
+        &self,
+        mut args: Args,
+        answered: impl FnOnce(Result<Reply>) + Send + 'static,
+    ) -> Result<()> {
+        self.line.send(args.message()?, |sent| answered(sent.and_then(|sent| Reply::sent(&sent))))
+    }
+
+    pub(crate) async fn close(&self) {
+        self.producer.shutdown().await;
+        if let Some(transactions) = &self.transactions {
+            transactions.checks.close();
+            // Unanswered: the broker asks somebody else.
+            drop((transactions.open.take_all(), transactions.works.take_all()));
+        }
+    }
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("an argument is wrong: {what} is missing"))
+}
+
+pub(crate) async fn call(sender: &Sender, operation: &str, mut args: Args) -> Result<Reply> {
+    let producer = &sender.producer;
+    match operation {
+        "send" => Reply::sent(&producer.send(args.message()?).await?),
+        "sendOneway" => {
+            producer.send_oneway(args.message()?).await?;
+            Reply::empty()
+        }
+        "sendOrdered" => {
+            let (message, key) = args.message_to::<String>()?;
+            let key = key.ok_or_else(|| missing("the key"))?;
+            Reply::sent(&producer.send_ordered(message, &key).await?)
+        }
+        "sendTo" => {
+            let (message, queue) = args.message_to::<MessageQueue>()?;
+            let queue = queue.ok_or_else(|| missing("the queue"))?;
+            Reply::sent(&producer.send_to(message, &queue).await?)
+        }
+        "sendBatch" => Reply::sent(&producer.send_batch(args.messages()?).await?),
+        "request" => {
+            let (message, timeout) = args.message_to::<f64>()?;
+            let timeout = millis(timeout.ok_or_else(|| missing("timeout"))?)?;
+            Reply::messages([&producer.request(message, timeout).await?])
+        }
+        "reply" => {
+            let request: BTreeMap<String, String> = args.read()?;
+            let reply = Message::reply_to(|name| request.get(name).map(String::as_str), args.body())?;
+            Reply::sent(&producer.send(reply).await?)
+        }
+        "recall" => {
+            #[derive(Deserialize)]
+            #[serde(rename_all = "camelCase")]
+            struct Recall {
+                topic: String,
+                recall_handle: String,
+            }
+            let Recall { topic, recall_handle } = args.read()?;
+            Reply::new(&producer.recall(&topic, &recall_handle).await?)
+        }
+        "fetchQueues" => Reply::new(&producer.fetch_queues(&args.read::<String>()?).await?),
+        _ => match &sender.transactions {
+            Some(transactions) => transactions.call(operation, args).await,
+            None => Err(unknown(operation)),
+        },
+    }
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    ticket: u32,
+    state: State,
+    failure: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum State {
+    CommitMessage,
+    RollbackMessage,
+    Unknown,
+}
+
+impl Outcome {
+    fn answer(self) -> TransactionAnswer {
+        match (self.failure, self.state) {
+            (Some(failure), _) => Err(failure),
+            (None, State::CommitMessage) => Ok(LocalTransactionState::CommitMessage),
+            (None, State::RollbackMessage) => Ok(LocalTransactionState::RollbackMessage),
+            (None, State::Unknown) => Ok(LocalTransactionState::Unknown),
+        }
+    }
+}
+
+impl Transactions {
+    async fn call(&self, operation: &str, mut args: Args) -> Result<Reply> {
+        match operation {
+            "sendHalf" => self.send_half(args.message()?).await,
+            "endTransaction" => {
+                let outcome: Outcome = args.read()?;
+                let work = self.works.take(outcome.ticket).ok_or_else(settled)?;
+                work.question.answer(outcome.answer());
+                let sent =
+                    work.sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+                Reply::sent(&sent.sent)
+            }
+            "takeChecks" => {
+                let checks = taken(&self.checks, &self.bell, CHECKS_MAX).await;
+                if checks.is_empty() {
+                    return Reply::empty();
+                }
+                let messages: Vec<_> = checks.iter().map(|check| check.subject.clone()).collect();
+                Reply::new(&self.open.keep(checks))?.with_messages(&messages)
+            }
+            "answerCheck" => {
+                let outcome: Outcome = args.read()?;
+                let check = self.open.take(outcome.ticket).ok_or_else(settled)?;
+                check.answer(outcome.answer());
+                Reply::empty()
+            }
+            _ => Err(unknown(operation)),
+        }
+    }
+
+    /// Sends a half message; answers once the local work is to be done, or will not be.
+    async fn send_half(&self, message: Message) -> Result<Reply> {
+        let (inbox, bell) = inbox();
+        let producer = self.producer.clone();
+        let works = inbox.clone();
+        let sent = tokio::spawn(async move {
+            let sent = send_in_transaction(&producer, message, &works).await;
+            works.finish();
+            sent
+        });
+        match taken(&inbox, &bell, 1).await.pop() {
+            Some(question) => {
+                let local = &question.subject;
+                let answer = (receipt(&local.half), local.transaction_id.clone());
+                let ticket = self.works.keep([Work { question, sent }]);
+                Reply::new(&json!({ "ticket": ticket, "transactionId": answer.1, "half": answer.0 }))
+            }
+            None => {
+                let sent =
+                    sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
+                Reply::new(&json!({ "half": receipt(&sent.sent), "transactionId": &*sent.sent.msg_id }))
+            }
+        }
+    }
+}
+
+fn settled() -> Error {
+    Error::new(ErrorKind::Closed, "nobody waits for this answer any more")
+}

@@ -1,0 +1,217 @@
+// Producers: what sends.
+import { FerrocketError, InvalidMessageError, said } from './errors.js';
+import type { Handle } from './handle.js';
+import {
+  bytes,
+  messagesOf,
+  packed,
+  type Body,
+  type Message,
+  type MessageExt,
+  type MessageQueue,
+  type SendResult,
+} from './message.js';
+
+/** Options of operations that may be given up. */
+export interface SignalOptions {
+  /** Gives up waiting. A message may have been stored all the same. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What became of a local transaction. Java's `UNKNOW` is spelt right here. */
+export type LocalTransactionState = 'COMMIT_MESSAGE' | 'ROLLBACK_MESSAGE' | 'UNKNOWN';
+
+/** What the local work of a transaction is given. */
+export interface LocalTransaction {
+  /** The message as it was handed in. */
+  message: Message;
+  /** Names the transaction: a check brings the same id, see {@link MessageExt.transactionId}. */
+  transactionId: string;
+  /** The broker's receipt for the half message. */
+  half: SendResult;
+}
+
+/** The broker's receipt for the half message, and what became of the transaction. */
+export interface TransactionSendResult extends SendResult {
+  localTransactionState: LocalTransactionState;
+  /** What the local work threw. */
+  failure?: unknown;
+}
+
+/** Sends messages in the name of a producer group. Made by {@link Client.producer}. */
+export class Producer implements AsyncDisposable {
+  /** @internal */
+  protected readonly handle: Handle;
+  readonly group: string;
+
+  /** @internal */
+  constructor(handle: Handle, group: string) {
+    this.handle = handle;
+    this.group = group;
+  }
+
+  /** Sends one message and waits for the broker's receipt. After a failure another broker is tried, while time is left. */
+  send(message: Message, options?: SignalOptions): Promise<SendResult> {
+    return this.#send('send', message, undefined, options);
+  }
+
+  /** The same, in the order of calls: what is enqueued first is first in line for a broker. */
+  enqueue(message: Message): Promise<SendResult> {
+    return this.#send('enqueue', message, undefined, undefined);
+  }
+
+  /** Sends a message without waiting for a receipt. It may get lost. */
+  async sendOneway(message: Message): Promise<void> {
+    await this.#send('sendOneway', message, undefined, undefined);
+  }
+
+  /** Sends a message to the queue that all messages with this key go to, so that they keep their order. Tried once. */
+  sendOrdered(message: Message, key: string, options?: SignalOptions): Promise<SendResult> {
+    return this.#send('sendOrdered', message, key, options);
+  }
+
+  /** Sends a message to this queue. Tried once. */
+  sendTo(message: Message, queue: MessageQueue, options?: SignalOptions): Promise<SendResult> {
+    return this.#send('sendTo', message, queue, options);
+  }
+
+  /** Sends messages of one topic as one request: stored next to each other in one queue, all or none. */
+  async sendBatch(messages: readonly Message[], options: SignalOptions = {}): Promise<SendResult> {
+    if (!Array.isArray(messages)) throw new InvalidMessageError('a batch is an array of messages');
+    const all = (messages as readonly Message[]).map(packed);
+    const args = all.map(({ message }) => message);
+    const bodies = all.map(({ body }) => body);
+    return this.unsent(messages, this.handle.ask<SendResult>('sendBatch', args, { ...options, bodies }));
+  }
+
+  /** Sends a request and waits for its reply, together at most `timeout` milliseconds. */
+  async request(message: Message, options: SignalOptions & { timeout: number }): Promise<MessageExt> {
+    const { message: request, body } = packed(message);
+    const { timeout, signal } = options;
+    const args = { message: request, to: timeout };
+    const asked = this.handle.call('request', args, { signal, bodies: [body] });
+    const { data } = await this.unsent([message], asked);
+    const [reply] = messagesOf(data);
+    return reply as MessageExt;
+  }
+
+  /** Answers a request that a consumer got. */
+  async reply(request: MessageExt, body: Body): Promise<SendResult> {
+    const args = request.properties;
+    return this.handle.ask<SendResult>('reply', args, { bodies: [bytes(body)] });
+  }
+
+  /** Takes back a delayed message by the handle that its receipt has; answers the message's id. Brokers from 5.3 on. */
+  recall(topic: string, recallHandle: string): Promise<string> {
+    return this.handle.ask('recall', { topic, recallHandle });
+  }
+
+  /** The queues that messages of a topic can be sent to. */
+  fetchQueues(topic: string): Promise<MessageQueue[]> {
+    return this.handle.ask('fetchQueues', topic);
+  }
+
+  /** Further sends are refused, those under way finish by themselves. Closing the client does it, too. */
+  close(): Promise<void> {
+    return this.handle.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #send(operation: string, message: Message, to: unknown, options?: SignalOptions): Promise<SendResult> {
+    const { message: args, body } = packed(message);
+    const sent = this.handle.ask<SendResult>(operation, { message: args, to }, { ...options, bodies: [body] });
+    return this.unsent([message], sent);
+  }
+
+  /** Gives failed messages back with the error. @internal */
+  protected async unsent<T>(messages: readonly Message[], sent: Promise<T>): Promise<T> {
+    try {
+      return await sent;
+    } catch (error) {
+      if (error instanceof FerrocketError) error.unsent = messages;
+      throw error;
+    }
+  }
+}
+
+/** Asked by brokers what became of a message whose end they did not hear of. */
+export type CheckLocalTransaction = (
+  message: MessageExt,
+) => LocalTransactionState | Promise<LocalTransactionState>;
+
+/** Sends messages that consumers get only if a local transaction was committed. */
+export class TransactionProducer extends Producer {
+  #check: CheckLocalTransaction;
+
+  /** @internal */
+  constructor(handle: Handle, group: string, check: CheckLocalTransaction) {
+    super(handle, group);
+    this.#check = check;
+    void this.#checks();
+  }
+
+  /**
+   * Sends a half message, does the local work, and tells the broker what became of it. Work that throws leaves it
+   * `UNKNOWN`: the broker asks `checkLocalTransaction` later. The work is not done when the half message was stored
+   * with another status than `SEND_OK`.
+   */
+  async sendInTransaction(
+    message: Message,
+    local: (transaction: LocalTransaction) => LocalTransactionState | Promise<LocalTransactionState>,
+  ): Promise<TransactionSendResult> {
+    const { message: args, body } = packed(message);
+    const half = this.handle.ask<{ ticket?: number; transactionId: string; half: SendResult }>(
+      'sendHalf',
+      { message: args },
+      { bodies: [body] },
+    );
+    const { ticket, transactionId, half: sent } = await this.unsent([message], half);
+    if (ticket === undefined) return { ...sent, localTransactionState: 'ROLLBACK_MESSAGE' };
+    const [localTransactionState, failure] = await outcome(() => local({ message, transactionId, half: sent }));
+    const end = { ticket, state: localTransactionState, failure: text(failure) };
+    await this.handle.ask('endTransaction', end);
+    return failure === undefined
+      ? { ...sent, localTransactionState }
+      : { ...sent, localTransactionState, failure };
+  }
+
+  /** Answers checks until the end. */
+  async #checks(): Promise<void> {
+    try {
+      for (;;) {
+        // A producer that is only asked does not keep the process alive.
+        const { value: first, data } = await this.handle.call('takeChecks', null, { background: true });
+        if (!data) return;
+        messagesOf(data).forEach((message, at) => void this.#answer(first + at, message));
+      }
+    } catch {
+      // Closed.
+    }
+  }
+
+  async #answer(ticket: number, message: MessageExt): Promise<void> {
+    const [state, failure] = await outcome(() => this.#check(message));
+    await this.handle.answer('answerCheck', { ticket, state, failure: text(failure) });
+  }
+}
+
+const STATES: readonly unknown[] = ['COMMIT_MESSAGE', 'ROLLBACK_MESSAGE', 'UNKNOWN'];
+
+async function outcome(
+  work: () => LocalTransactionState | Promise<LocalTransactionState>,
+): Promise<[LocalTransactionState, unknown]> {
+  try {
+    const state = await work();
+    if (STATES.includes(state)) return [state, undefined];
+    return ['UNKNOWN', new TypeError(`${said(state)} is no state of a local transaction`)];
+  } catch (error) {
+    return ['UNKNOWN', error ?? new Error('nothing was thrown as an error')];
+  }
+}
+
+function text(failure: unknown): string | undefined {
+  return failure === undefined ? undefined : said(failure);
+}

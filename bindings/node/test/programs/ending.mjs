@@ -1,0 +1,40 @@
+// Ends in the way that it is told; nothing but the end of the event loop ends it.
+import { Client } from 'ferrocket';
+import { Broker } from 'ferrocket/testing';
+
+const [way, namesrvAddr] = process.argv.slice(2);
+if (way === 'broker') {
+  const broker = await Broker.start();
+  const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
+  const producer = await client.producer({ producerGroup: 'p' });
+  console.log((await producer.send({ topic: 'T', body: 'x' })).sendStatus);
+} else {
+  const topic = `ending-${way}`;
+  const client = await Client.connect({ namesrvAddr });
+  client.on('rebalanced', () => {});
+  const producer = await client.transactionProducer({ producerGroup: way, checkLocalTransaction: () => 'UNKNOWN' });
+  await producer.send({ topic, body: way });
+  console.log('sent');
+  if (way === 'waiting') {
+    const consumer = await client.pushConsumer({
+      consumerGroup: 'g', subscriptions: { [topic]: '*' }, consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+    });
+    // Nobody awaits this: the running consumer alone keeps the process.
+    void consumer.run({
+      eachMessage: (message) => {
+        console.log(`received ${message.body}`);
+        setImmediate(async () => {
+          await client.close();
+          console.log('closed');
+        });
+      },
+    });
+  } else {
+    const lite = await client.litePullConsumer({ consumerGroup: 'l', subscriptions: { [topic]: '*' } });
+    await lite.poll({ timeout: 10 });
+    if (way === 'closed') {
+      await client.close();
+      console.log('closed');
+    }
+  }
+}
