@@ -83,7 +83,7 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
   }
 
   /** A client of the cluster at `namesrvAddr`, `host:port;host:port`. Connections are made when they are needed. */
-  static async connect(options: ClientOptions): Promise<Client> {
+  static async connect(options: ClientOptions = {}): Promise<Client> {
     const { value } = await port().call('client', 0, settings(options));
     return new Client(new Handle(value.handle, 'the client'), value.clientId);
   }

@@ -16,6 +16,7 @@ const WAITING = 'waiting for messages, Ctrl-C ends';
 
 /** Files in the order in which they run: how many lines have which text; an endless one is interrupted after that. */
 const EXAMPLES = [
+  ['first.mjs', { ' is number 0 of queue ': 1 }],
   ['producer.mjs', { 'SEND_OK ': 10 }],
   ['pipelined.mjs', { '1000 of 1000 messages are stored': 1 }],
   ['oneway.mjs', { '100 messages are on their way': 1 }],

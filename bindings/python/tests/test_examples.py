@@ -33,6 +33,10 @@ def run(environment: Any, *command: str) -> str:
     return ended.stdout
 
 
+def test_the_first_program_sends(environment: Any) -> None:
+    assert " is number 0 of queue " in run(environment, str(EXAMPLES / "first.py"))
+
+
 @pytest.mark.parametrize("example", ["asyncio_program.py", "plain_script.py"])
 def test_programs_send_and_consume(environment: Any, example: str) -> None:
     lines = run(environment, str(EXAMPLES / example)).splitlines()

@@ -81,7 +81,7 @@ fn in_step() {
     }
 }
 
-/// Each page that the book lists exists, and each anchor that a page includes is in its file, begun and ended.
+/// Each page that the book lists exists, and so does each file and anchor that a page includes.
 #[test]
 fn included() {
     let book = Path::new(ROOT).join("docs/src");
@@ -91,16 +91,38 @@ fn included() {
     for (page, _) in pages {
         let text = read(&book.join(page));
         for (include, _) in text.split("{{#include ").skip(1).filter_map(|rest| rest.split_once("}}")) {
-            let (file, anchor) = include.rsplit_once(':').expect(include);
-            let source = read(&PathBuf::from(&book).join(file));
+            let (file, anchor) = include.split_once(':').unwrap_or((include, ""));
+            let source = read(&book.join(file));
             for mark in ["ANCHOR", "ANCHOR_END"] {
-                let lines = source.lines().filter(|line| line.trim() == format!("// {mark}: {anchor}"));
-                assert_eq!(lines.count(), 1, "{mark} of {include} in {page}");
+                // In the comment of the file's language.
+                let wanted = format!("{mark}: {anchor}");
+                let is_mark = |line: &&str| line.trim_matches(['/', '*', '#', ' ']) == wanted;
+                assert_eq!(
+                    source.lines().filter(is_mark).count(),
+                    usize::from(!anchor.is_empty()),
+                    "{mark} of {include} in {page}"
+                );
             }
             count += 1;
         }
     }
     assert!(count > 0);
+}
+
+/// The README's programs in other languages are examples, which the tests of the packages run.
+#[test]
+fn first_programs_of_packages() {
+    let root = Path::new(ROOT);
+    let readme = read(&root.join("README.md"));
+    for (language, example) in [
+        ("python", "bindings/python/examples/first.py"),
+        ("js", "bindings/node/examples/first.mjs"),
+        ("c", "bindings/c/examples/producer.c"),
+    ] {
+        let (_, shown) = readme.split_once(&format!("```{language}\n")).unwrap();
+        let (shown, _) = shown.split_once("```").unwrap();
+        assert!(read(&root.join(example)).ends_with(shown), "{example} and its copy in the README");
+    }
 }
 
 /// The README's first program is the one that the client's documentation has compiled.
