@@ -31,8 +31,8 @@ def test_both_faces_have_the_same_methods(kind: str) -> None:
     def public(module: Any) -> set[str]:
         return {name for name, _ in inspect.getmembers(getattr(module, kind)) if not name.startswith("_")}
 
-    # A loop's bridge, and batches and handlers of queues side by side, are asyncio's.
-    extra = {"bridge", "batches"} | ({"run"} if kind == "OrderlyConsumer" else set())
+    # Batches, and handlers of queues side by side, are asyncio's.
+    extra = {"batches"} | ({"run"} if kind == "OrderlyConsumer" else set())
     assert public(ferrocket.sync) == public(ferrocket) - extra
 
 

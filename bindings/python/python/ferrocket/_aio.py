@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from ferrocket import _core, _logs, _values
 from ferrocket._bridge import Bridge
@@ -120,19 +121,20 @@ class Client(_Scope):
         """The NameServers are `host:port;host:port`; with none, `$NAMESRV_ADDR` says them."""
         self._core = _core.Client(namesrv_addr, pairs(settings))
         self._bridge: Bridge | None = None
+        self._sources: WeakSet[_Source[Any, Any]] = WeakSet()
         self._state = "running"
         _logs.start()
 
     async def start(self) -> Self:
         """A client connects when it has to; nothing is to be started."""
-        self.bridge()
+        self._in_loop()
         return self
 
     def _run(self, op: _core.Op[T]) -> asyncio.Future[T]:
-        return self.bridge().run(op)
+        return self._in_loop().run(op)
 
-    def bridge(self) -> Bridge:
-        """What brings this client's answers into the running event loop."""
+    def _in_loop(self) -> Bridge:
+        """What brings answers into the running event loop."""
         bridge = self._bridge
         if bridge is None:
             if self._state == "closed":
@@ -146,6 +148,8 @@ class Client(_Scope):
         bridge = self._bridge or Bridge(asyncio.get_running_loop())
         self._bridge = bridge
         try:
+            # What lies in their buffers would be waited for.
+            await asyncio.gather(*(source.close() for source in self._sources))
             await bridge.run(self._core.shutdown())
         finally:
             self._bridge = None
@@ -243,7 +247,7 @@ class Producer(_Scope):
         The cheapest way to send many: messages leave in the order of calls. Raises `FlowControlError` when too
         many wait for their receipts.
         """
-        bridge = self._client.bridge()
+        bridge = self._client._in_loop()
         future, token = bridge.slot()
         try:
             self._running.enqueue(message, bridge.port, token)
@@ -359,6 +363,7 @@ class _Source(_Scope, Generic[Core, Taken]):
 
     async def _start(self) -> None:
         self._core = await self._client._run(self._open())
+        self._client._sources.add(self)
 
     async def _close(self) -> None:
         # What nobody looked at goes back.

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from ferrocket import _core, _logs, _values
 from ferrocket._core import (
@@ -109,6 +110,7 @@ class Client(_Scope):
     def __init__(self, namesrv_addr: str = "", /, **settings: Unpack[ClientSettings]) -> None:
         """The NameServers are `host:port;host:port`; with none, `$NAMESRV_ADDR` says them."""
         self._core = _core.Client(namesrv_addr, pairs(settings))
+        self._sources: WeakSet[_Source[Any, Any]] = WeakSet()
         _logs.start()
 
     def _start(self) -> None:
@@ -118,6 +120,9 @@ class Client(_Scope):
         """Ends everything this client started; further calls have no effect."""
         if self._state != "closed":
             self._state = "closed"
+            # What lies in their buffers would be waited for.
+            for source in list(self._sources):
+                source.close()
             self._core.shutdown().wait()
 
     @property
@@ -337,6 +342,7 @@ class _Source(_Scope, Generic[Core, Taken]):
 
     def _start(self) -> None:
         self._core = self._open().wait()
+        self._client._sources.add(self)
 
     def _close(self) -> None:
         # What nobody looked at goes back.
