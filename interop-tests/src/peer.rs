@@ -28,6 +28,8 @@ pub enum Client {
     Ours,
     /// Our Python package.
     OursPython,
+    /// Our npm package.
+    OursNode,
     /// Our C library.
     OursC,
     /// `rocketmq-client` 4.9.8.
@@ -47,6 +49,7 @@ impl Client {
     pub const ALL: &[Self] = &[
         Self::Ours,
         Self::OursPython,
+        Self::OursNode,
         Self::OursC,
         Self::Java49,
         Self::Java53,
@@ -57,7 +60,7 @@ impl Client {
 
     /// Whether it is our client, in whatever language.
     pub fn is_ours(self) -> bool {
-        matches!(self, Self::Ours | Self::OursPython | Self::OursC)
+        matches!(self, Self::Ours | Self::OursPython | Self::OursNode | Self::OursC)
     }
 
     /// The name in tables and on the command line.
@@ -65,6 +68,7 @@ impl Client {
         match self {
             Self::Ours => "ours",
             Self::OursPython => "ours, Python",
+            Self::OursNode => "ours, Node",
             Self::OursC => "ours, C",
             Self::Java49 => "Java 4.9.8",
             Self::Java53 => "Java 5.3.3",
@@ -79,6 +83,7 @@ impl Client {
         match self {
             Self::Ours => "ours",
             Self::OursPython => "ours-python",
+            Self::OursNode => "ours-node",
             Self::OursC => "ours-c",
             Self::Java49 => "java49",
             Self::Java53 => "java53",
@@ -181,6 +186,11 @@ impl Peer {
                 let mut python = Command::new(workshop.our_python()?);
                 python.arg(workshop.peers.join("ferrocket-python/driver.py"));
                 python
+            }
+            Client::OursNode => {
+                let mut node = Command::new("node");
+                node.arg("driver.mjs").current_dir(workshop.our_node_home());
+                node
             }
             Client::OursC => Command::new(workshop.our_c_driver()),
             Client::Java49 | Client::Java53 => {

@@ -93,6 +93,7 @@ impl Workshop {
         self.go()?;
         self.python()?;
         self.our_python()?;
+        self.our_node()?;
         self.our_c()?;
         self.node()
     }
@@ -169,6 +170,35 @@ impl Workshop {
             run_tool(Command::new(&python).args(install).arg(&wheel))
         })?;
         Ok(python)
+    }
+
+    /// The folder in which our npm package is installed, and its driver.
+    pub fn our_node_home(&self) -> PathBuf {
+        self.made.join("ferrocket-node")
+    }
+
+    /// Installs it from its tarballs in `target/dist`.
+    fn our_node(&self) -> Result<(), String> {
+        let home = self.our_node_home();
+        let tarballs = ["ferrocket-linux-x64-gnu", "ferrocket"].map(|package| {
+            let file = format!("../../target/dist/{package}-{}.tgz", env!("CARGO_PKG_VERSION"));
+            self.peers.join(file)
+        });
+        if let Some(missing) = tarballs.iter().find(|tarball| !tarball.is_file()) {
+            return Err(format!("no {}: run `cargo xtask package node` first", missing.display()));
+        }
+        self.step("ferrocket-node", &tarballs.each_ref().map(PathBuf::as_path), || {
+            // What is installed already would be kept: the version is the same.
+            let _ = fs::remove_dir_all(&home);
+            make_dir(&home)?;
+            fs::write(home.join("package.json"), "{ \"name\": \"driver\", \"private\": true }\n")
+                .map_err(|e| format!("package.json: {e}"))?;
+            let install = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"];
+            run_tool(Command::new("npm").current_dir(&home).args(install).args(&tarballs))
+        })?;
+        // Copied each time, as the other Node driver.
+        let driver = fs::copy(self.peers.join("ferrocket-node/driver.mjs"), home.join("driver.mjs"));
+        driver.map_err(|e| format!("driver.mjs: {e}")).map(drop)
     }
 
     /// The driver of our C library.
