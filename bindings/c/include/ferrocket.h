@@ -797,7 +797,7 @@ fr_status_t fr_log_handle(uint8_t level,
 /**
  * Ends the library's threads, for programs that unload it or look for leaks at their exit; waits at most so many
  * milliseconds for what is at work. Clients should have been closed before: every later call that needs a server
- * answers FR_ERROR_CLOSED. Not needed else. Not to be called by a callback. Thread-safe.
+ * answers FR_ERROR_CLOSED, and so does this. Not needed else. Not to be called by a callback. Thread-safe.
  */
 fr_status_t fr_stop(uint32_t timeout_ms,
                     struct fr_error_t **error);
@@ -1223,7 +1223,7 @@ fr_status_t fr_producer_close(const struct fr_producer_t *producer,
                               struct fr_error_t **error);
 
 /**
- * Closes and frees a producer. NULL is allowed.
+ * Closes and frees a producer; completions that were not taken go with it. NULL is allowed.
  */
 void fr_producer_free(struct fr_producer_t *producer);
 
@@ -1384,7 +1384,8 @@ fr_status_t fr_delivery_answer(struct fr_delivery_t *delivery,
                                struct fr_error_t **error);
 
 /**
- * Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over.
+ * Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over; for what is no delivery
+ * nothing is done, and FR_ERROR_CONFIG the answer.
  */
 fr_status_t fr_deliveries_ack(struct fr_delivery_t *const *deliveries,
                               size_t count,

@@ -31,12 +31,17 @@ thread_local! {
 
 /// The threads of one object.
 #[derive(Default)]
-pub(crate) struct Callers(Mutex<Vec<JoinHandle<()>>>);
+pub(crate) struct Callers {
+    /// Held for one look or change.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while somebody waits for them: whoever closes an object at the same time waits as long.
+    joining: Mutex<()>,
+}
 
 impl Callers {
     /// Starts so many threads that run this, each until it returns.
     pub(crate) fn start(&self, count: usize, run: impl Fn() + Clone + Send + 'static) -> Result<()> {
-        let mut threads = lock(&self.0);
+        let mut threads = lock(&self.threads);
         if count == 0 || threads.len() + count > THREADS_MAX {
             let text = format!("{} and {count} more threads: allowed are 1 to {THREADS_MAX}", threads.len());
             return Err(fr_error_t::config(text));
@@ -57,12 +62,13 @@ impl Callers {
 
     /// Whether there is none yet.
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
+        lock(&self.threads).is_empty()
     }
 
     /// Waits until all have returned.
     pub(crate) fn join(&self) {
-        let threads = std::mem::take(&mut *lock(&self.0));
+        let _joining = lock(&self.joining);
+        let threads = std::mem::take(&mut *lock(&self.threads));
         for thread in threads {
             // One that panicked has returned, too.
             let _ = thread.join();

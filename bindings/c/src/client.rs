@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use ferrocket_bindings::ferrocket::{Client, Event};
 use ferrocket_bindings::logs::{self, Line};
-use ferrocket_bindings::{Bridge, Held, Inbox, Watched, block_on};
+use ferrocket_bindings::{Bridge, Held, Inbox, Watched, block_on, runtime};
 
 use crate::callers::{Callers, EventFd, FOREVER, end, millis, not_in_callback, number};
 use crate::config::fr_config_t;
@@ -332,6 +332,8 @@ pub extern "C" fn fr_log_handle(
 ) -> fr_status_t {
     call(error, || {
         not_in_callback("the log")?;
+        // The thread that takes lines is its parent's in a forked child.
+        runtime()?;
         let mut logs = lock(&LOGS);
         let Some(log) = log else {
             logs::set_level(0)?;
@@ -361,11 +363,12 @@ fn end_logs(logs: Option<(Inbox<Line>, Callers)>) {
 
 /// Ends the library's threads, for programs that unload it or look for leaks at their exit; waits at most so many
 /// milliseconds for what is at work. Clients should have been closed before: every later call that needs a server
-/// answers FR_ERROR_CLOSED. Not needed else. Not to be called by a callback. Thread-safe.
+/// answers FR_ERROR_CLOSED, and so does this. Not needed else. Not to be called by a callback. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_stop(timeout_ms: u32, error: *mut *mut fr_error_t) -> fr_status_t {
     call(error, || {
         not_in_callback("the library")?;
+        runtime()?;
         Bridge::stop(millis(timeout_ms));
         logs::set_level(0)?;
         end_logs(lock(&LOGS).take());

@@ -290,7 +290,8 @@ pub extern "C" fn fr_delivery_answer(
     })
 }
 
-/// Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over.
+/// Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over; for what is no delivery
+/// nothing is done, and FR_ERROR_CONFIG the answer.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_deliveries_ack(
     deliveries: *const *mut fr_delivery_t,
@@ -298,10 +299,11 @@ pub extern "C" fn fr_deliveries_ack(
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
     call(error, || {
-        for delivery in slice(deliveries, count, "the array of deliveries")? {
-            take(*delivery).map_or(Ok(()), |taken| taken.answer(fr_answer_t::FR_SUCCESS as i32, 0))?;
-        }
-        Ok(())
+        let deliveries = slice(deliveries, count, "the array of deliveries")?;
+        let deliveries = || deliveries.iter().filter(|delivery| !delivery.is_null());
+        deliveries().try_for_each(|delivery| get(delivery.cast_const()).map(drop))?;
+        let mut taken = deliveries().filter_map(|delivery| take(*delivery));
+        taken.try_for_each(|delivery| delivery.answer(fr_answer_t::FR_SUCCESS as i32, 0))
     })
 }
 

@@ -155,8 +155,10 @@ impl fr_producer_t {
     }
 
     fn close(&self) -> Result<()> {
+        // Nothing of the kind is there in a forked child.
+        let producer = self.producer.get()?;
         let ended = block_on(async {
-            self.producer.get()?.shutdown().await;
+            producer.shutdown().await;
             Ok(())
         });
         // What was begun ends within the send timeout, and is told of before this returns.
@@ -443,7 +445,7 @@ pub extern "C" fn fr_producer_close(
     })
 }
 
-/// Closes and frees a producer. NULL is allowed.
+/// Closes and frees a producer; completions that were not taken go with it. NULL is allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_producer_free(producer: *mut fr_producer_t) {
     free_after(producer, |producer| {
@@ -634,6 +636,7 @@ pub extern "C" fn fr_transaction_free(transaction: *mut fr_transaction_t) {
 
 impl fr_transaction_producer_t {
     fn close(&self) -> Result<()> {
+        self.transactions.get()?;
         self.checks.close();
         let ended = self.producer.close();
         self.callers.join();

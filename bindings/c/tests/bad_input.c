@@ -1,4 +1,9 @@
 /* What programs get wrong: each ends in an error, and the library goes on. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "harness.h"
 
 static int32_t answer_nonsense(const fr_delivery_t *delivery, void *user) {
@@ -106,6 +111,8 @@ static void other_handles_are_errors(fr_producer_t *producer) {
     FAILS(FR_ERROR_CONFIG, fr_push_consumer_poll(handle, deliveries, 1, 0, &count, &error));
     FAILS(FR_ERROR_CONFIG, fr_delivery_answer(handle, FR_SUCCESS, 0, &error));
     FAILS(FR_ERROR_CONFIG, fr_config_set(handle, "a", "b", &error));
+    deliveries[0] = handle;
+    FAILS(FR_ERROR_CONFIG, fr_deliveries_ack((fr_delivery_t *const *)deliveries, 1, &error));
     CHECK(fr_message_ext_topic(handle) == NULL && fr_messages_count(handle) == 0);
     /* Nothing is freed that is something else. */
     fr_message_free(handle);
@@ -260,6 +267,46 @@ static void closed_handles_say_so(void) {
     fr_message_free(m);
 }
 
+/* A child of fork() is refused everything, and ends; its parent goes on. */
+static void forked_children_are_refused(fr_producer_t *producer) {
+    fr_push_consumer_t *consumer;
+    fr_config_t *config = fr_config_new();
+    fr_message_t *m;
+    fr_send_result_t *sent;
+    fr_client_t *made;
+    pid_t child;
+    int status = -1;
+    volatile int calls = 0;
+    OK(fr_config_subscribe(config, "Forked", "*", FR_TAG, &error));
+    OK(fr_push_consumer_start(client, "g-forked", config, FR_CONCURRENTLY, &consumer, &error));
+    OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
+    OK(fr_message_new("Forked", "x", 1, &m, &error));
+    child = fork();
+    if (child == 0) {
+        failures = 0;
+        /* Ends the child if something waits for a thread that is not there. */
+        alarm(20);
+        FAILS(FR_ERROR_CLOSED, fr_producer_send(producer, m, &sent, &error));
+        FAILS(FR_ERROR_CLOSED, fr_producer_close(producer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_push_consumer_close(consumer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_client_close(client, &error));
+        FAILS(FR_ERROR_CLOSED, fr_client_new(NULL, &made, &error));
+        FAILS(FR_ERROR_CLOSED, fr_log_handle(0, NULL, NULL, &error));
+        FAILS(FR_ERROR_CLOSED, fr_stop(0, &error));
+        fr_push_consumer_free(consumer);
+        fr_producer_free(producer);
+        fr_client_free(client);
+        fr_testing_broker_free(broker);
+        _exit(failures);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    OK(fr_producer_send(producer, m, &sent, &error));
+    fr_send_result_free(sent);
+    fr_message_free(m);
+    fr_push_consumer_free(consumer);
+    fr_config_free(config);
+}
+
 int main(void) {
     fr_producer_t *producer;
     begin();
@@ -270,6 +317,7 @@ int main(void) {
     settings_are_checked();
     callbacks_cannot_wait_for_themselves(producer);
     closed_handles_say_so();
+    forked_children_are_refused(producer);
     fr_producer_free(producer);
     return end();
 }

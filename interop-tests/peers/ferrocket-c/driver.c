@@ -458,13 +458,13 @@ failed:
     return NULL;
 }
 
-/* A consumer that polls and commits when it is told to end. */
+/* A consumer that polls and commits what it got. */
 static void consume_lite(struct command *c) {
     fr_client_t *client = connect_client(c);
     fr_config_t *config = consumer_config(c);
     fr_lite_pull_consumer_t *consumer = NULL;
     fr_messages_t *messages;
-    size_t at;
+    size_t at, count;
     if (client == NULL || config == NULL) {
         goto failed;
     }
@@ -473,12 +473,15 @@ static void consume_lite(struct command *c) {
     say(c, "READY");
     while (!stopped_within(c, 0)) {
         TRY(fr_lite_pull_consumer_poll(consumer, 200, &messages, where));
-        for (at = 0; at < fr_messages_count(messages); at++) {
+        count = fr_messages_count(messages);
+        for (at = 0; at < count; at++) {
             accept_message(c, fr_messages_at(messages, at));
         }
         fr_messages_free(messages);
+        if (count > 0) {
+            TRY(fr_lite_pull_consumer_commit(consumer, where));
+        }
     }
-    TRY(fr_lite_pull_consumer_commit(consumer, where));
     TRY(fr_lite_pull_consumer_close(consumer, where));
     TRY(fr_client_close(client, where));
     say(c, "STOPPED");
