@@ -558,8 +558,13 @@ impl Consumer {
 
     /// Moves the offsets of queues that are ours; messages in memory are thrown away.
     ///
-    /// Java waits 10 s for running handlers. Here their commits are void as soon as the queue is released.
-    async fn reset(&self, topic: &Text, offsets: Vec<(MessageQueue, i64)>) {
+    /// Java waits 10 s for running handlers. Here their commits are void as soon as the queue is released. A queue
+    /// that should be ours and is not taken yet is taken first: Java forgets a reset that comes before.
+    async fn reset(self: &Arc<Self>, topic: &Text, offsets: Vec<(MessageQueue, i64)>) {
+        let is_missing = |(queue, _): &(MessageQueue, i64)| !self.queues().contains_key(queue);
+        if offsets.iter().any(is_missing) && !self.rebalance().await {
+            self.wake.notify_one();
+        }
         for (queue, offset) in offsets {
             let assigned = self.queues().get(&queue).cloned();
             let Some(assigned) = assigned.filter(|_| queue.topic == *topic) else { continue };

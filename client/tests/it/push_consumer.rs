@@ -21,6 +21,7 @@ use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageH
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::cluster::builder;
 use crate::queue_broker::record;
 use crate::world::{World, next, text};
 
@@ -543,12 +544,45 @@ async fn offsets_can_be_reset() {
     for number in 0..3 {
         assert_eq!(next(&mut received).await, number.to_string());
     }
+    world.broker.connection().oneway(reset_to(1)).await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("1".to_owned(), "2".to_owned()));
+    consumer.shutdown().await;
+    assert_eq!(world.broker.offset("T", 0), Some(3));
+}
+
+/// A reset of the queue T 0, as an administrator has the broker send it.
+fn reset_to(offset: i64) -> RemotingCommand {
     let header =
         ResetOffsetHeader { group: "g".into(), topic: "T".into(), timestamp: 0, ..Default::default() };
-    let body = ResetOffsetBody { offset_table: [(MessageQueue::new("T", "a", 0), 1)].into() };
-    let reset = RemotingCommand::request(RequestCode::ResetConsumerClientOffset, &header)
-        .with_body(fastjson::to_vec(&body));
-    world.broker.connection().oneway(reset).await.unwrap();
+    let body = ResetOffsetBody { offset_table: [(MessageQueue::new("T", "a", 0), offset)].into() };
+    RemotingCommand::request(RequestCode::ResetConsumerClientOffset, &header)
+        .with_body(fastjson::to_vec(&body))
+}
+
+/// A reset that comes before the consumer has got its queues is not lost.
+#[tokio::test]
+async fn early_resets_are_kept() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world.broker.store("T", 0, &number.to_string(), None);
+    }
+    {
+        let mut state = world.broker.state.lock().unwrap();
+        state.offsets.insert(("T".into(), 0), 3);
+        state.ignore_offset_query = true;
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let client = builder(&world.names).mq_client_api_timeout(Duration::from_secs(1)).build().unwrap();
+    let consumer = client.push_consumer("g").subscribe("T", "*").concurrency(1).on_message(handle);
+    let consumer = consumer.start().await.unwrap();
+    // The first is for the retry topic's queue.
+    world.broker.wait_for(RequestCode::QueryConsumerOffset, 2).await;
+    world.broker.connection().oneway(reset_to(1)).await.unwrap();
+    world.broker.state.lock().unwrap().ignore_offset_query = false;
     assert_eq!((next(&mut received).await, next(&mut received).await), ("1".to_owned(), "2".to_owned()));
     consumer.shutdown().await;
     assert_eq!(world.broker.offset("T", 0), Some(3));
