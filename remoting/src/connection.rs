@@ -4,20 +4,25 @@
 //!
 //! Java counterparts: `NettyRemotingAbstract` and Netty's `Channel`.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use ferrocket_protocol::command::RemotingCommand;
+use ferrocket_protocol::frame;
 use ferrocket_protocol::response_code::ResponseCode;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::calls::{Calls, Refused};
+use crate::calls::{Calls, Effect, NoAnswer, Refused, Waiter};
 use crate::config::RemotingConfig;
 use crate::error::CallError;
 use crate::outbound::{Outbound, too_large};
@@ -66,6 +71,12 @@ impl Handler for RefuseAll {
     }
 }
 
+/// Who is told of an answer without waiting for it, see [`Connection::begin`].
+pub trait Answered: Send + Sync + 'static {
+    /// The call is over. Called once, on the connection's task unless the call was refused, and must not block.
+    fn answered(self: Arc<Self>, answer: Result<RemotingCommand, CallError>);
+}
+
 /// Reads, writes, calls and late answers are possible.
 const OPEN: u8 = 0;
 /// Nothing is read or queued any more; what is queued is still written.
@@ -92,12 +103,19 @@ pub(crate) struct Link {
     pub(crate) totals: Arc<Totals>,
     pub(crate) state: AtomicU8,
     /// Our own calls. Never held together with `queue`.
-    pub(crate) calls: Mutex<Calls<RemotingCommand>>,
-    /// Frames that the task has not taken over yet. Held only to encode one frame or to take all.
+    pub(crate) calls: Mutex<Calls<RemotingCommand, Told>>,
+    /// Frames that nobody has begun to write. Held only to encode one frame or to take all.
     pub(crate) queue: Mutex<Outbound>,
-    /// Bytes in `queue` and in the task's own output.
+    /// Whose turn it is to write. The task waits for it; callers try, and never hold it together with `calls`. Taken
+    /// before `queue`.
+    pub(crate) writer: Mutex<Writer>,
+    /// Whether the next caller may write its frame itself: one may for each read, so that the frames of many callers
+    /// still become one write of the task.
+    pub(crate) prompt: AtomicBool,
+    /// Bytes in `queue` and in `writer`.
     pub(crate) pending: AtomicUsize,
-    /// Tells the task that the queue is no longer empty, or that it shall close.
+    /// Tells the task that the queue is no longer empty, that a caller could not write all, that a call ends sooner
+    /// than the others, or that it shall close.
     pub(crate) wake: Notify,
     /// Tells waiting callers that `pending` fell below its limit, or that the connection closed.
     pub(crate) room: Notify,
@@ -110,6 +128,29 @@ pub(crate) struct Link {
     heard_ms: AtomicU64,
     /// Whether a whole frame has come.
     pub(crate) framed: AtomicBool,
+}
+
+/// Where frames leave.
+#[derive(Default)]
+pub(crate) struct Writer {
+    /// What is being written.
+    pub(crate) out: Outbound,
+    /// For callers who write themselves; `None` with TLS, before the connection is served and after.
+    pub(crate) socket: Option<Arc<OwnedWriteHalf>>,
+}
+
+/// Who is told of an answer, and how long it may take.
+pub(crate) struct Told {
+    whom: Arc<dyn Answered>,
+    timeout: Duration,
+}
+
+/// Heads longer than this are not kept.
+const SPARE_HEAD_MAX: usize = 4 * 1024;
+
+thread_local! {
+    /// The head of the frame that a caller on this thread writes.
+    static HEAD: RefCell<BytesMut> = RefCell::default();
 }
 
 /// What all connections of a listener hold together.
@@ -147,6 +188,23 @@ impl Link {
         }
     }
 
+    /// Does what follows from answers and from their absence.
+    pub(crate) fn carry_out(&self, effect: Effect<RemotingCommand, Told>) {
+        match effect {
+            Effect::Wake(waker) => waker.wake(),
+            Effect::Tell(Told { whom, timeout }, answer) => {
+                whom.answered(answer.map_err(|reason| self.no_answer(reason, timeout)));
+            }
+        }
+    }
+
+    fn no_answer(&self, reason: NoAnswer, timeout: Duration) -> CallError {
+        match reason {
+            NoAnswer::Expired => CallError::Timeout { addr: self.name.clone(), after: timeout },
+            NoAnswer::Closed => CallError::Closed { addr: self.name.clone() },
+        }
+    }
+
     /// Whether all connections together have too much to write.
     pub(crate) fn is_pressed(&self) -> bool {
         self.totals.pending.load(Ordering::Relaxed) > self.config.write_total_max
@@ -177,6 +235,8 @@ impl Connection {
             state: AtomicU8::new(OPEN),
             calls: Mutex::new(Calls::new(config.calls_max)),
             queue: Mutex::default(),
+            writer: Mutex::default(),
+            prompt: AtomicBool::new(true),
             pending: AtomicUsize::new(0),
             wake: Notify::new(),
             room: Notify::new(),
@@ -217,26 +277,51 @@ impl Connection {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand, CallError> {
-        match tokio::time::timeout(timeout, self.answer(request)).await {
-            Ok(answered) => answered,
-            Err(_) => Err(CallError::Timeout { addr: self.link.name.clone(), after: timeout }),
-        }
-    }
-
-    async fn answer(&self, mut request: RemotingCommand) -> Result<RemotingCommand, CallError> {
+        let deadline = deadline(timeout);
+        let mut request = request;
         self.sign(&mut request)?;
-        self.room().await?;
-        let opaque = lock(&self.link.calls).enter().map_err(|refused| match refused {
-            Refused::Full => CallError::Busy { addr: self.link.name.clone() },
-            Refused::Closed => self.closed_error(),
-        })?;
-        let _waiting = Waiting { link: &self.link, opaque };
-        request.opaque = opaque;
-        if !self.queue(&request) {
+        if self.is_full() && tokio::time::timeout_at(deadline, self.room()).await.is_err() {
+            return Err(self.link.no_answer(NoAnswer::Expired, timeout));
+        }
+        request.opaque = self.enter(Waiter::Task(None), deadline)?;
+        let waiting = Waiting { link: &self.link, opaque: request.opaque };
+        if !self.write(&request) && !self.queue(&request) {
             return Err(self.closed_error());
         }
         drop(request);
-        poll_fn(|cx| lock(&self.link.calls).poll(opaque, cx)).await.ok_or_else(|| self.closed_error())
+        let answer = poll_fn(|cx| lock(&self.link.calls).poll(waiting.opaque, cx)).await;
+        // It is out of the table.
+        std::mem::forget(waiting);
+        answer.map_err(|reason| self.link.no_answer(reason, timeout))
+    }
+
+    /// Sends a request and has `whom` told of its answer, or that none came within `timeout`. Never waits: whoever
+    /// sends more than the peer takes calls [`Connection::room`] before.
+    ///
+    /// Meant for many requests at once: their frames become one write.
+    pub fn begin(&self, mut request: RemotingCommand, timeout: Duration, whom: Arc<dyn Answered>) {
+        let told = Told { whom: Arc::clone(&whom), timeout };
+        let entered =
+            self.sign(&mut request).and_then(|()| self.enter(Waiter::Told(told), deadline(timeout)));
+        match entered {
+            Ok(opaque) => request.opaque = opaque,
+            Err(error) => return whom.answered(Err(error)),
+        }
+        // The end of the connection is told by the end of its calls.
+        self.queue(&request);
+    }
+
+    /// Enters a call, and has the task look for its end if that is the next.
+    fn enter(&self, waiter: Waiter<Told>, deadline: Instant) -> Result<i32, CallError> {
+        let entered = lock(&self.link.calls).enter(waiter, deadline);
+        let (opaque, is_nearer) = entered.map_err(|refused| match refused {
+            Refused::Full => CallError::Busy { addr: self.link.name.clone() },
+            Refused::Closed => self.closed_error(),
+        })?;
+        if is_nearer {
+            self.link.wake.notify_one();
+        }
+        Ok(opaque)
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -248,7 +333,7 @@ impl Connection {
         self.room().await?;
         request.opaque = lock(&self.link.calls).number();
         request.set_oneway();
-        if self.queue(&request) { Ok(()) } else { Err(self.closed_error()) }
+        if self.write(&request) || self.queue(&request) { Ok(()) } else { Err(self.closed_error()) }
     }
 
     /// Sends a request that nobody answers if there is room for it right now.
@@ -348,8 +433,11 @@ impl Connection {
     }
 
     /// Waits until fewer bytes are pending than their limit.
-    async fn room(&self) -> Result<(), CallError> {
-        loop {
+    ///
+    /// # Errors
+    /// [`CallError::Closed`].
+    pub async fn room(&self) -> Result<(), CallError> {
+        while self.is_full() || self.is_closed() {
             let mut room = pin!(self.link.room.notified());
             room.as_mut().enable();
             if self.is_closed() {
@@ -360,6 +448,45 @@ impl Connection {
             }
             room.await;
         }
+        Ok(())
+    }
+
+    /// Writes a frame at once, on the caller's own task, which saves the way to the connection's: if it is the
+    /// first since the last read and nothing is before it. False when it is still to be queued.
+    fn write(&self, command: &RemotingCommand) -> bool {
+        let link = &*self.link;
+        if !link.prompt.load(Ordering::Relaxed) || !link.prompt.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        let Ok(mut writer) = link.writer.try_lock() else { return false };
+        let Some(socket) = writer.socket.clone() else { return false };
+        if self.is_closed() || !writer.out.is_empty() || !lock(&link.queue).is_empty() {
+            return false;
+        }
+        let (len, written) = HEAD.with_borrow_mut(|head| {
+            frame::encode_head(command, head);
+            let frame = [IoSlice::new(head), IoSlice::new(&command.body)];
+            // An error shows again when the task writes what is left.
+            let written = socket.try_write_vectored(&frame).unwrap_or(0);
+            let len = head.len() + command.body.len();
+            if head.capacity() > SPARE_HEAD_MAX {
+                *head = BytesMut::new()
+            } else {
+                head.clear()
+            }
+            (len, written)
+        });
+        if written > 0 {
+            link.note_activity();
+        }
+        if written < len {
+            link.add_pending(writer.out.push(command));
+            writer.out.advance(written);
+            link.sub_pending(written);
+            drop(writer);
+            link.wake.notify_one();
+        }
+        true
     }
 
     /// Hands a frame to the task; false when the connection is closed.
@@ -390,6 +517,12 @@ pub(crate) fn fitting(reply: RemotingCommand) -> RemotingCommand {
     let Some(len) = too_large(&reply) else { return reply };
     tracing::error!(opaque = reply.opaque, len, "an answer exceeds the greatest frame");
     reply.reply_error(ResponseCode::SYSTEM_ERROR, "the answer exceeds the greatest frame")
+}
+
+/// The end of a call's time; one that never comes for a time beyond all clocks.
+fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
 /// Forgets a call whose caller no longer waits.

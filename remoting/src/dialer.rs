@@ -42,7 +42,7 @@ async fn open(addr: &str, handler: Arc<dyn Handler>, config: Arc<RemotingConfig>
         prepare(&stream, &config)?;
         let driver = Driver::new(&stream, Some(addr), handler, config.clone(), None)?;
         let stream = match &config.client_tls {
-            None => Stream::Plain(stream),
+            None => Stream::plain(stream),
             Some(tls) => tls.connect(addr, stream).await?,
         };
         io::Result::Ok((driver, stream))

@@ -43,11 +43,6 @@ pub(crate) fn too_large(command: &RemotingCommand) -> Option<usize> {
 }
 
 impl Outbound {
-    /// Bytes that are to be written.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -162,7 +157,7 @@ mod tests {
             }
             first.append(&mut second);
             assert!(second.is_empty());
-            assert_eq!(first.len(), expected.len());
+            assert_eq!(first.len, expected.len());
             assert!(all_bytes(&mut first, step) == expected, "bytes differ with writes of {step}");
         }
     }

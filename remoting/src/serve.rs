@@ -6,7 +6,8 @@
 //!        queued frames (calls, late answers) → the same write
 //! ```
 //!
-//! Nothing but the task touches the socket, and no request costs a task or a thread hop. While nothing is
+//! Nothing but the task reads, and only a caller who finds everybody idle writes, see `Connection::write`. No request
+//! costs a task or a thread hop. While nothing is
 //! under way the task owns no buffer: bytes are read into a buffer of the thread and copied once, sized
 //! right, so that a retained text or body keeps only the bytes of its own read alive. Short answers that a dialled
 //! connection reads share blocks of [`BLOCK_LEN`] instead: nobody keeps those of many peers.
@@ -20,16 +21,16 @@ use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, BytesMut};
 use ferrocket_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::config::RemotingConfig;
-use crate::connection::{CLOSED, CLOSING, Connection, Handler, Totals, fitting, lock};
+use crate::connection::{CLOSED, CLOSING, Connection, Handler, Totals, Writer, fitting, lock};
 use crate::outbound::{Outbound, SLICES_MAX};
 use crate::stream::Stream;
 
@@ -92,8 +93,6 @@ pub(crate) struct Driver {
     partial: BytesMut,
     /// Our share of [`Totals::partial`].
     partial_share: usize,
-    /// What is being written.
-    out: Outbound,
     /// Since when the peer has taken nothing of what is written; `None` while that is nothing.
     stalled_since: Option<Instant>,
     /// Whether the handler knows of the connection.
@@ -113,9 +112,9 @@ impl Driver {
         let accepted = totals.is_some();
         let totals = totals.unwrap_or_default();
         let connection = Connection::new(stream.peer_addr()?, stream.local_addr()?, name, config, totals);
-        let (partial, out) = (BytesMut::new(), Outbound::default());
+        let partial = BytesMut::new();
         let (partial_share, stalled_since, opened) = (0, None, false);
-        Ok(Self { connection, handler, accepted, partial, partial_share, out, stalled_since, opened })
+        Ok(Self { connection, handler, accepted, partial, partial_share, stalled_since, opened })
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -125,7 +124,7 @@ impl Driver {
     /// Serves an accepted connection until it ends, as TLS where that is taken and the peer begins with it.
     pub(crate) async fn run_accepted(self, stream: TcpStream) {
         let link = self.connection.link.clone();
-        let Some(tls) = &link.config.server_tls else { return self.run(Stream::Plain(stream)).await };
+        let Some(tls) = &link.config.server_tls else { return self.run(Stream::plain(stream)).await };
         let closed = async {
             while !self.connection.is_closed() {
                 link.wake.notified().await;
@@ -145,6 +144,7 @@ impl Driver {
     /// Serves the connection until it ends.
     pub(crate) async fn run(mut self, mut stream: Stream) {
         self.opened = true;
+        lock(&self.connection.link.writer).socket = stream.shared();
         self.handler.opened(&self.connection);
         let end = self.serve(&mut stream).await;
         poll_fn(|cx| stream.poll_end(cx)).await;
@@ -166,8 +166,8 @@ impl Driver {
         let link = self.connection.link.clone();
         let mut drain_until = None;
         let mut more = false;
+        let mut look = None;
         loop {
-            self.out.append(&mut lock(&link.queue));
             if let Err(end) = self.write(stream).await {
                 return end;
             }
@@ -193,7 +193,16 @@ impl Driver {
             let (give_up, writing) = (drain_until.or(stalled), stalled.is_some());
             tokio::select! {
                 // Others that are about to queue go first: many callers' frames become one write.
-                () = link.wake.notified() => tokio::task::yield_now().await,
+                () = link.wake.notified() => {
+                    tokio::task::yield_now().await;
+                    set(&mut look, lock(&link.calls).look_at());
+                }
+                () = due(&mut look) => {
+                    let now = Instant::now();
+                    let effects = lock(&link.calls).expire(now);
+                    effects.into_iter().for_each(|effect| link.carry_out(effect));
+                    set(&mut look, lock(&link.calls).look_at());
+                }
                 event = self.event(stream, reading, writing), if reading || writing => match event {
                     Ok(Event::Writable) => {}
                     Ok(Event::Read(0)) => {
@@ -229,6 +238,7 @@ impl Driver {
     fn round(&mut self) -> Result<bool, End> {
         let link = &self.connection.link;
         link.note_heard();
+        link.prompt.store(true, Ordering::Relaxed);
         let mut requests = Vec::new();
         let mut decoded = 0;
         let mut broken = None;
@@ -238,9 +248,9 @@ impl Driver {
                 Ok(Some(command)) if command.is_response() => {
                     decoded += 1;
                     // Nobody waits any more for the answer to a call given up.
-                    let waker = lock(&link.calls).answer(command.opaque, command);
-                    if let Some(waker) = waker {
-                        waker.wake();
+                    let effect = lock(&link.calls).answer(command.opaque, command);
+                    if let Some(effect) = effect {
+                        link.carry_out(effect);
                     }
                 }
                 Ok(Some(command)) => {
@@ -260,11 +270,9 @@ impl Driver {
         if !requests.is_empty() {
             let mut replies = Vec::with_capacity(requests.len());
             self.handler.handle(&self.connection, &mut requests, &mut replies);
-            let before = self.out.len();
-            for reply in replies {
-                self.out.push(&fitting(reply));
-            }
-            link.add_pending(self.out.len() - before);
+            let out = &mut lock(&link.writer).out;
+            let added: usize = replies.into_iter().map(|reply| out.push(&fitting(reply))).sum();
+            link.add_pending(added);
         }
         match broken {
             Some(error) => Err(End::Broken(error)),
@@ -335,17 +343,24 @@ impl Driver {
 
     fn write_now(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Result<(), End> {
         let link = &self.connection.link;
+        if self.stalled_since.is_none() && link.pending.load(Ordering::Acquire) == 0 {
+            // Without the lock: a caller who was just answered may be writing.
+            return Ok(());
+        }
+        let mut writer = lock(&link.writer);
+        let out = &mut writer.out;
+        out.append(&mut lock(&link.queue));
         let mut taken = 0;
         let result = loop {
-            if self.out.is_empty() {
+            if out.is_empty() {
                 break Ok(());
             }
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = self.out.slices(&mut slices);
+            let filled = out.slices(&mut slices);
             match stream.try_write(cx, &slices[..filled]) {
                 Ok(0) => break Err(End::PeerClosed),
                 Ok(written) => {
-                    self.out.advance(written);
+                    out.advance(written);
                     taken += written;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Ok(()),
@@ -363,7 +378,7 @@ impl Driver {
             link.sub_pending(taken);
             self.stalled_since = None;
         }
-        if self.out.is_empty() && flushed {
+        if out.is_empty() && flushed {
             self.stalled_since = None;
         } else {
             self.stalled_since.get_or_insert_with(Instant::now);
@@ -389,9 +404,10 @@ impl Drop for Driver {
             link.state.store(CLOSING, Ordering::Release);
             *queue = Outbound::default();
         }
+        *lock(&link.writer) = Writer::default();
         link.sub_pending(link.pending.load(Ordering::Acquire));
-        let waiting = lock(&link.calls).close();
-        waiting.into_iter().for_each(Waker::wake);
+        let ended = lock(&link.calls).close();
+        ended.into_iter().for_each(|effect| link.carry_out(effect));
         link.room.notify_waiters();
         link.totals.partial.fetch_sub(self.partial_share, Ordering::Relaxed);
         if self.opened {
@@ -399,6 +415,24 @@ impl Drop for Driver {
         }
         link.state.store(CLOSED, Ordering::Release);
         link.gone.notify_waiters();
+    }
+}
+
+/// Sets the timer of calls, which stays as long as it is right.
+fn set(look: &mut Option<Pin<Box<Sleep>>>, at: Option<Instant>) {
+    match (look.as_mut(), at) {
+        (_, None) => *look = None,
+        (Some(sleep), Some(at)) if sleep.deadline() == at => {}
+        (Some(sleep), Some(at)) => sleep.as_mut().reset(at),
+        // Boxed: most connections of a server make no calls.
+        (None, Some(at)) => *look = Some(Box::pin(tokio::time::sleep_until(at))),
+    }
+}
+
+async fn due(look: &mut Option<Pin<Box<Sleep>>>) {
+    match look {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -196,7 +196,7 @@ impl ServerTls {
             if len > 0 && self.shared.options.enforcing {
                 return Err(io::Error::other("plain text, and tls.server.mode is enforcing"));
             }
-            return Ok(Stream::Plain(tcp));
+            return Ok(Stream::plain(tcp));
         }
         let Ok(_handshake) = self.shared.handshakes.try_acquire() else {
             return Err(io::Error::other("too many handshakes are under way"));
