@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use ferrocket_bindings::ferrocket::admin::{SubscriptionGroupConfig, TopicConfig};
+use ferrocket_bindings::ferrocket::admin::{
+    ConsumerConnection, SubscriptionGroupConfig, TopicConfig, TopicRouteData,
+};
 use ferrocket_bindings::ferrocket::{self, Event, MessageSelector, Result};
-use ferrocket_bindings::{Held, Inbox, guard, on_check, orderly, runtime};
+use ferrocket_bindings::{Held, guard, on_check, orderly, runtime};
 use futures_core::Stream;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use tokio::sync::{Mutex, watch};
 
-use crate::consumer::{LitePullConsumer, OrderlyConsumer, PushConsumer, TAKEN_MAX};
-use crate::port::Op;
+use crate::consumer::{Asked, LitePullConsumer, OrderlyConsumer, PushConsumer, TAKEN_MAX};
+use crate::port::{Op, methods};
 use crate::process::{Raise, remember};
 use crate::producer::{Producer, TransactionProducer};
 use crate::values::{MessageExt, MessageQueue, from_millis, messages, queues};
@@ -62,14 +64,54 @@ impl Client {
     fn get(&self, py: Python<'_>) -> PyResult<&ferrocket::Client> {
         self.client.get().raise(py)
     }
-
-    fn admin(&self, py: Python<'_>) -> PyResult<ferrocket::admin::Admin> {
-        Ok(self.get(py)?.admin())
-    }
 }
 
-#[pymethods]
-impl Client {
+methods! { Client
+    fields {}
+    operations {
+        fetch_queues(topic: String) = |client| Ok(queues(client.fetch_queues(&topic).await?));
+        create_topic(topic: String, queues: i32, perm: i32) = |client| {
+            client.admin().create_topic(&TopicConfig::new(topic, queues, queues, perm)).await
+        };
+        delete_topic(topic: String) = |client| client.admin().delete_topic(&topic).await;
+        create_group(group: String, retry_max_times: i32) = |client| {
+            let config = SubscriptionGroupConfig { retry_max_times, ..SubscriptionGroupConfig::new(group) };
+            client.admin().create_group(&config).await
+        };
+        delete_group(group: String) = |client| client.admin().delete_group(&group).await;
+        topics() = |client| Ok(client.admin().topics().await?.into_iter().collect::<Vec<_>>());
+        topic_route(topic: String) = |client| Ok(route(client.admin().topic_route(&topic).await?));
+        topic_stats(topic: String) = |client| {
+            let stats = client.admin().topic_stats(&topic).await?.offset_table.into_iter();
+            Ok(stats.map(|(queue, offset)| {
+                (MessageQueue(queue), offset.min_offset, offset.max_offset, offset.last_update_timestamp)
+            }).collect::<Vec<_>>())
+        };
+        consume_stats(group: String, topic: String) = |client| {
+            let stats = client.admin().consume_stats(&group, &topic).await?.offset_table.into_iter();
+            Ok(stats.map(|(queue, offset)| {
+                (MessageQueue(queue), offset.broker_offset, offset.consumer_offset, offset.last_timestamp)
+            }).collect::<Vec<_>>())
+        };
+        consumer_connection(group: String, topic: String) = |client| {
+            Ok(client.admin().consumer_connection(&group, &topic).await?.map(connections))
+        };
+        view_message(topic: String, offset_msg_id: String) = |client| {
+            client.admin().view_message(&topic, &offset_msg_id).await.map(MessageExt)
+        };
+        query_message(topic: String, key: String, max: u16, begin: i64, end: i64) = |client| {
+            let (begin, end) = (from_millis(begin), from_millis(end));
+            Ok(messages(client.admin().query_message(&topic, &key, max, begin, end).await?))
+        };
+        query_message_by_unique_key(topic: String, key: String) = |client| {
+            Ok(client.admin().query_message_by_unique_key(&topic, &key).await?.map(MessageExt))
+        };
+        reset_offset(group: String, topic: String, time: i64) = |client| {
+            let reset = client.admin().reset_offset(&group, &topic, from_millis(time)).await?;
+            Ok(reset.into_iter().map(|(queue, offset)| (MessageQueue(queue), offset)).collect::<Vec<_>>())
+        };
+    }
+
     #[new]
     fn new(py: Python<'_>, namesrv_addr: &str, settings: Settings) -> PyResult<Self> {
         let runtime = runtime().raise(py)?;
@@ -97,49 +139,24 @@ impl Client {
     }
 
     fn transaction_producer(&self, py: Python<'_>, group: &str, settings: Settings) -> PyResult<Op> {
-        let bell = watch::Sender::new(());
-        let rung = bell.subscribe();
-        let checks = Inbox::new(move || bell.send_replace(()));
-        let builder = on_check(self.get(py)?.producer(group), &checks);
-        let builder = set!(py, builder, settings);
-        let closed = self.closed.subscribe();
-        Ok(Op::new(async move { Ok(TransactionProducer::new(builder.start().await?, checks, rung, closed)) }))
+        let checks = Asked::new(self.closed.subscribe());
+        let builder = set!(py, on_check(self.get(py)?.producer(group), &checks.inbox), settings);
+        Ok(Op::new(async move { Ok(TransactionProducer::new(builder.start().await?, checks)) }))
     }
 
-    fn push_consumer(
-        &self,
-        py: Python<'_>,
-        group: &str,
-        subscriptions: Subscriptions,
-        settings: Settings,
-    ) -> PyResult<Op> {
+    fn push_consumer(&self, py: Python<'_>, group: &str, subscriptions: Subscriptions, settings: Settings) -> PyResult<Op> {
         let builder = subscribed!(py, self.get(py)?.push_consumer(group), subscriptions, settings);
         Ok(Op::new(async move { Ok(PushConsumer::new(builder.deliveries().await?)) }))
     }
 
-    fn orderly_consumer(
-        &self,
-        py: Python<'_>,
-        group: &str,
-        subscriptions: Subscriptions,
-        settings: Settings,
-    ) -> PyResult<Op> {
-        let bell = watch::Sender::new(());
-        let rung = bell.subscribe();
-        let batches = Inbox::new(move || bell.send_replace(()));
+    fn orderly_consumer(&self, py: Python<'_>, group: &str, subscriptions: Subscriptions, settings: Settings) -> PyResult<Op> {
+        let batches = Asked::new(self.closed.subscribe());
         let builder = subscribed!(py, self.get(py)?.push_consumer(group), subscriptions, settings);
-        let builder = orderly(builder, &batches);
-        let closed = self.closed.subscribe();
-        Ok(Op::new(async move { Ok(OrderlyConsumer::new(builder.start().await?, batches, rung, closed)) }))
+        let builder = orderly(builder, &batches.inbox);
+        Ok(Op::new(async move { Ok(OrderlyConsumer::new(builder.start().await?, batches)) }))
     }
 
-    fn lite_pull_consumer(
-        &self,
-        py: Python<'_>,
-        group: &str,
-        subscriptions: Subscriptions,
-        settings: Settings,
-    ) -> PyResult<Op> {
+    fn lite_pull_consumer(&self, py: Python<'_>, group: &str, subscriptions: Subscriptions, settings: Settings) -> PyResult<Op> {
         let builder = subscribed!(py, self.get(py)?.lite_pull_consumer(group), subscriptions, settings);
         Ok(Op::new(async move { Ok(LitePullConsumer::new(builder.start().await?)) }))
     }
@@ -158,122 +175,32 @@ impl Client {
         let events = self.get(py)?.events();
         Ok(Events(Held::new(Arc::new(Mutex::new(events)))))
     }
+}
 
-    fn fetch_queues(&self, py: Python<'_>, topic: String) -> PyResult<Op> {
-        let client = self.get(py)?.clone();
-        Ok(Op::new(async move { Ok(queues(client.fetch_queues(&topic).await?)) }))
-    }
+type Brokers = Vec<(String, String, BTreeMap<i64, String>)>;
+type Queues = Vec<(String, i32, i32, i32)>;
 
-    fn create_topic(&self, py: Python<'_>, topic: &str, queues: i32, perm: i32) -> PyResult<Op> {
-        let (admin, config) = (self.admin(py)?, TopicConfig::new(topic, queues, queues, perm));
-        Ok(Op::new(async move { admin.create_topic(&config).await }))
-    }
+/// Brokers and queues of a route, as `ferrocket._values` takes them.
+fn route(route: TopicRouteData) -> (Brokers, Queues) {
+    let brokers = route.broker_datas.into_iter();
+    let brokers =
+        brokers.map(|one| (one.cluster, one.broker_name.to_string(), one.broker_addrs.into_iter().collect()));
+    let queues = route.queue_datas.into_iter();
+    let queues =
+        queues.map(|one| (one.broker_name.to_string(), one.read_queue_nums, one.write_queue_nums, one.perm));
+    (brokers.collect(), queues.collect())
+}
 
-    fn delete_topic(&self, py: Python<'_>, topic: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move { admin.delete_topic(&topic).await }))
-    }
+type Connections = Vec<(String, String, String, i32)>;
 
-    fn create_group(&self, py: Python<'_>, group: &str, retry_max_times: i32) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        let mut config = SubscriptionGroupConfig::new(group);
-        config.retry_max_times = retry_max_times;
-        Ok(Op::new(async move { admin.create_group(&config).await }))
-    }
-
-    fn delete_group(&self, py: Python<'_>, group: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move { admin.delete_group(&group).await }))
-    }
-
-    fn topics(&self, py: Python<'_>) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move { Ok(admin.topics().await?.into_iter().collect::<Vec<_>>()) }))
-    }
-
-    fn topic_route(&self, py: Python<'_>, topic: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move {
-            let route = admin.topic_route(&topic).await?;
-            let brokers = route.broker_datas.into_iter();
-            let brokers = brokers.map(|broker| {
-                let addrs: BTreeMap<_, _> = broker.broker_addrs.into_iter().collect();
-                (broker.cluster, broker.broker_name, addrs)
-            });
-            let queues = route.queue_datas.into_iter();
-            let queues = queues
-                .map(|queue| (queue.broker_name, queue.read_queue_nums, queue.write_queue_nums, queue.perm));
-            Ok((brokers.collect::<Vec<_>>(), queues.collect::<Vec<_>>()))
-        }))
-    }
-
-    fn topic_stats(&self, py: Python<'_>, topic: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move {
-            let stats = admin.topic_stats(&topic).await?.offset_table.into_iter();
-            let stats = stats.map(|(queue, offset)| {
-                (MessageQueue(queue), offset.min_offset, offset.max_offset, offset.last_update_timestamp)
-            });
-            Ok(stats.collect::<Vec<_>>())
-        }))
-    }
-
-    fn consume_stats(&self, py: Python<'_>, group: String, topic: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move {
-            let stats = admin.consume_stats(&group, &topic).await?.offset_table.into_iter();
-            let stats = stats.map(|(queue, offset)| {
-                (MessageQueue(queue), offset.broker_offset, offset.consumer_offset, offset.last_timestamp)
-            });
-            Ok(stats.collect::<Vec<_>>())
-        }))
-    }
-
-    fn consumer_connection(&self, py: Python<'_>, group: String, topic: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move {
-            let Some(known) = admin.consumer_connection(&group, &topic).await? else { return Ok(None) };
-            let connections = known
-                .connection_set
-                .into_iter()
-                .map(|one| (one.client_id, one.client_addr, one.language.name().to_owned(), one.version));
-            let subscriptions = known.subscription_table.into_iter();
-            let subscriptions = subscriptions.map(|(topic, wanted)| (topic, wanted.sub_string));
-            Ok(Some((connections.collect::<Vec<_>>(), subscriptions.collect::<BTreeMap<_, _>>())))
-        }))
-    }
-
-    fn view_message(&self, py: Python<'_>, topic: String, offset_msg_id: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move { admin.view_message(&topic, &offset_msg_id).await.map(MessageExt) }))
-    }
-
-    fn query_message(
-        &self,
-        py: Python<'_>,
-        topic: String,
-        key: String,
-        max: u16,
-        begin: i64,
-        end: i64,
-    ) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        let (begin, end) = (from_millis(begin), from_millis(end));
-        Ok(Op::new(async move { Ok(messages(admin.query_message(&topic, &key, max, begin, end).await?)) }))
-    }
-
-    fn query_message_by_unique_key(&self, py: Python<'_>, topic: String, key: String) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move { Ok(admin.query_message_by_unique_key(&topic, &key).await?.map(MessageExt)) }))
-    }
-
-    fn reset_offset(&self, py: Python<'_>, group: String, topic: String, time: i64) -> PyResult<Op> {
-        let admin = self.admin(py)?;
-        Ok(Op::new(async move {
-            let reset = admin.reset_offset(&group, &topic, from_millis(time)).await?;
-            Ok(reset.into_iter().map(|(queue, offset)| (MessageQueue(queue), offset)).collect::<Vec<_>>())
-        }))
-    }
+/// Connections and subscriptions of a group, as `ferrocket._values` takes them.
+fn connections(known: ConsumerConnection) -> (Connections, BTreeMap<String, String>) {
+    let connections = known.connection_set.into_iter();
+    let connections =
+        connections.map(|one| (one.client_id, one.client_addr, one.language.name().to_owned(), one.version));
+    let subscriptions =
+        known.subscription_table.into_iter().map(|(topic, wanted)| (topic, wanted.sub_string));
+    (connections.collect(), subscriptions.collect())
 }
 
 /// What a stream has ready, up to `max`, once there is something; empty at its end.

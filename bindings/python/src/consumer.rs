@@ -1,81 +1,89 @@
 //! Consumers: batches are taken out of them, and each delivery is answered by itself.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ferrocket_bindings::ferrocket::{
-    self, ConsumeOrderlyResult, Deliveries, ErrorKind, MessageQueue as Queue,
-};
+use ferrocket_bindings::ferrocket::{self, ConsumeOrderlyResult, Deliveries, ErrorKind};
 use ferrocket_bindings::{self as bindings, Held, Inbox};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tokio::sync::watch;
 
 use crate::client::{batch, selector};
-use crate::port::Op;
+use crate::port::methods;
 use crate::process::Raise;
-use crate::values::{MessageExt, MessageQueue, duration, from_millis, messages, queues};
+use crate::values::{MessageExt, MessageQueue, Seconds, from_millis, messages, queue_of, queues};
 
 /// What one look takes at most: a wake-up costs about as much as a hundred messages.
 pub(crate) const TAKEN_MAX: usize = 256;
 /// How long a poll without a limit waits, in effect.
 const FOREVER: Duration = Duration::from_secs(1 << 31);
 
-/// What is in an inbox, up to `max`, once there is something; empty at its end and at the client's.
-pub(crate) async fn take_from<T>(
-    inbox: Inbox<T>,
-    mut rung: watch::Receiver<()>,
-    mut closed: watch::Receiver<bool>,
-    max: usize,
-) -> Vec<T> {
-    loop {
-        rung.mark_unchanged();
-        let taken = inbox.drain(max);
-        if !taken.is_empty() || inbox.is_ended() || *closed.borrow() {
-            return taken;
-        }
-        tokio::select! {
-            _ = rung.changed() => {}
-            _ = closed.changed() => {}
+/// Questions of the client's, and who is told of them and of the client's end.
+pub(crate) struct Asked<T> {
+    pub(crate) inbox: Inbox<T>,
+    rung: watch::Receiver<()>,
+    closed: watch::Receiver<bool>,
+}
+
+impl<T> Asked<T> {
+    pub(crate) fn new(closed: watch::Receiver<bool>) -> Self {
+        let bell = watch::Sender::new(());
+        let rung = bell.subscribe();
+        Self { inbox: Inbox::new(move || bell.send_replace(())), rung, closed }
+    }
+
+    /// What is there, once there is something; empty at the end.
+    pub(crate) async fn take(mut self) -> Vec<T> {
+        loop {
+            self.rung.mark_unchanged();
+            let taken = self.inbox.drain(TAKEN_MAX);
+            if !taken.is_empty() || self.inbox.is_ended() || *self.closed.borrow() {
+                return taken;
+            }
+            tokio::select! {
+                _ = self.rung.changed() => {}
+                _ = self.closed.changed() => {}
+            }
         }
     }
 }
 
-/// The methods that both kinds of push consumers have.
-macro_rules! push_consumer {
-    ($name:ident { $($methods:tt)* }) => {
-        #[pymethods]
-        impl $name {
+impl<T> Clone for Asked<T> {
+    fn clone(&self) -> Self {
+        Self { inbox: self.inbox.clone(), rung: self.rung.clone(), closed: self.closed.clone() }
+    }
+}
+
+/// The methods of all consumers, besides rows of operations.
+macro_rules! consumer {
+    ($name:ident is $held:ident operations { $($rows:tt)* } $($rest:tt)*) => {
+        methods! { $name
+            fields {}
+            operations {
+                subscribe(topic: String, expression: String, is_sql: bool) = |it| {
+                    it.consumer.subscribe(&topic, selector(expression, is_sql)).await
+                };
+                $($rows)*
+            }
+
             #[getter]
             fn group(&self, py: Python<'_>) -> PyResult<&str> {
-                Ok(self.0.get().raise(py)?.consumer.group())
-            }
-
-            fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-                Ok(queues(self.0.get().raise(py)?.consumer.queues()))
-            }
-
-            fn subscribe(&self, py: Python<'_>, topic: String, expression: String, is_sql: bool) -> PyResult<Op> {
-                let consumer = self.0.get().raise(py)?.consumer.clone();
-                Ok(Op::new(async move { consumer.subscribe(&topic, selector(expression, is_sql)).await }))
+                Ok(self.get(py)?.consumer.group())
             }
 
             fn unsubscribe(&self, py: Python<'_>, topic: &str) -> PyResult<()> {
-                self.0.get().raise(py)?.consumer.unsubscribe(topic);
+                self.get(py)?.consumer.unsubscribe(topic);
                 Ok(())
             }
 
-            fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-                self.0.get().raise(py)?.consumer.suspend();
-                Ok(())
-            }
+            $($rest)*
+        }
 
-            fn resume(&self, py: Python<'_>) -> PyResult<()> {
-                self.0.get().raise(py)?.consumer.resume();
-                Ok(())
+        impl $name {
+            fn get(&self, py: Python<'_>) -> PyResult<&$held> {
+                self.0.get().raise(py)
             }
-
-            $($methods)*
         }
     };
 }
@@ -83,6 +91,7 @@ macro_rules! push_consumer {
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct PushConsumer(Held<Concurrent>);
 
+#[derive(Clone)]
 struct Concurrent {
     consumer: ferrocket::PushConsumer,
     deliveries: Deliveries,
@@ -94,21 +103,33 @@ impl PushConsumer {
     }
 }
 
-push_consumer!(PushConsumer {
-    /// The next deliveries; none after the end.
-    fn take(&self, py: Python<'_>) -> PyResult<Op> {
-        let mut deliveries = self.0.get().raise(py)?.deliveries.clone();
-        Ok(Op::new(async move { Ok(handed(batch(&mut deliveries, TAKEN_MAX).await?)) }))
+consumer! { PushConsumer is Concurrent
+    operations {
+        // The next deliveries; none after the end.
+        take() = |it| {
+            let mut deliveries = it.deliveries;
+            Ok(batch(&mut deliveries, TAKEN_MAX).await?.into_iter().map(Handed).collect::<Vec<_>>())
+        };
+        shutdown() = |it| {
+            it.consumer.shutdown().await;
+            Ok(())
+        };
     }
 
-    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
-        let consumer = self.0.get().raise(py)?.consumer.clone();
-        Ok(Op::new(async move {
-            consumer.shutdown().await;
-            Ok(())
-        }))
+    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
+        Ok(queues(self.get(py)?.consumer.queues()))
     }
-});
+
+    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py)?.consumer.suspend();
+        Ok(())
+    }
+
+    fn resume(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py)?.consumer.resume();
+        Ok(())
+    }
+}
 
 #[pyclass(frozen, extends = MessageExt, module = "ferrocket._core")]
 pub(crate) struct Delivery(Held<Mutex<Option<ferrocket::Delivery>>>);
@@ -125,10 +146,6 @@ impl<'py> IntoPyObject<'py> for Handed {
         let message = MessageExt(self.0.message().clone());
         Bound::new(py, (Delivery(Held::new(Mutex::new(Some(self.0)))), message))
     }
-}
-
-fn handed(deliveries: Vec<ferrocket::Delivery>) -> Vec<Handed> {
-    deliveries.into_iter().map(Handed).collect()
 }
 
 impl Delivery {
@@ -179,47 +196,44 @@ impl Delivery {
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct OrderlyConsumer(Held<Orderly>);
 
+#[derive(Clone)]
 struct Orderly {
     consumer: ferrocket::PushConsumer,
-    batches: Inbox<bindings::OrderlyBatch>,
-    /// Changes when there are batches.
-    rung: watch::Receiver<()>,
-    closed: watch::Receiver<bool>,
+    batches: Asked<bindings::OrderlyBatch>,
 }
 
 impl OrderlyConsumer {
-    pub(crate) fn new(
-        consumer: ferrocket::PushConsumer,
-        batches: Inbox<bindings::OrderlyBatch>,
-        rung: watch::Receiver<()>,
-        closed: watch::Receiver<bool>,
-    ) -> Self {
-        Self(Held::new(Orderly { consumer, batches, rung, closed }))
+    pub(crate) fn new(consumer: ferrocket::PushConsumer, batches: Asked<bindings::OrderlyBatch>) -> Self {
+        Self(Held::new(Orderly { consumer, batches }))
     }
 }
 
-push_consumer!(OrderlyConsumer {
-    /// The next batches, one of a queue; none after the end.
-    fn take(&self, py: Python<'_>) -> PyResult<Op> {
-        let Orderly { batches, rung, closed, .. } = self.0.get().raise(py)?;
-        let (batches, rung, closed) = (batches.clone(), rung.clone(), closed.clone());
-        Ok(Op::new(async move {
-            let taken = take_from(batches, rung, closed, TAKEN_MAX).await.into_iter();
-            Ok(taken.map(OrderlyBatch::new).collect::<Vec<_>>())
-        }))
+consumer! { OrderlyConsumer is Orderly
+    operations {
+        // The next batches, one of a queue; none after the end.
+        take() = |it| Ok(it.batches.take().await.into_iter().map(OrderlyBatch::new).collect::<Vec<_>>());
+        shutdown() = |it| {
+            // What nobody has taken is not waited for.
+            it.batches.inbox.close();
+            it.consumer.shutdown().await;
+            Ok(())
+        };
     }
 
-    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
-        let Orderly { consumer, batches, .. } = self.0.get().raise(py)?;
-        let (consumer, batches) = (consumer.clone(), batches.clone());
-        Ok(Op::new(async move {
-            // What nobody has taken is not waited for.
-            batches.close();
-            consumer.shutdown().await;
-            Ok(())
-        }))
+    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
+        Ok(queues(self.get(py)?.consumer.queues()))
     }
-});
+
+    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py)?.consumer.suspend();
+        Ok(())
+    }
+
+    fn resume(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py)?.consumer.resume();
+        Ok(())
+    }
+}
 
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct OrderlyBatch {
@@ -251,13 +265,7 @@ impl OrderlyBatch {
 
     #[getter]
     fn message_queue(&self) -> Option<MessageQueue> {
-        self.messages.first().map(|message| {
-            MessageQueue(Queue {
-                topic: message.topic.clone(),
-                broker_name: message.broker_name.clone(),
-                queue_id: message.queue_id,
-            })
-        })
+        self.messages.first().map(queue_of)
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -286,14 +294,9 @@ impl OrderlyBatch {
     }
 
     #[pyo3(signature = (pause=None))]
-    fn suspend(&self, py: Python<'_>, pause: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        self.answer(
-            py,
-            match pause {
-                None => ConsumeOrderlyResult::SuspendCurrentQueueAMoment,
-                Some(pause) => ConsumeOrderlyResult::SuspendCurrentQueueFor(duration(pause)?),
-            },
-        )
+    fn suspend(&self, py: Python<'_>, pause: Option<Seconds>) -> PyResult<()> {
+        let usual = ConsumeOrderlyResult::SuspendCurrentQueueAMoment;
+        self.answer(py, pause.map_or(usual, |pause| ConsumeOrderlyResult::SuspendCurrentQueueFor(pause.0)))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -310,123 +313,68 @@ impl OrderlyBatch {
         if kind.is_none() {
             return self.success(py);
         }
-        let why = error.map_or_else(String::new, |error| {
-            error.repr().map_or_else(|_| String::new(), |text| text.to_string())
-        });
+        let why = error.and_then(|error| error.repr().ok()).map_or_else(String::new, |text| text.to_string());
         self.answer(py, ConsumeOrderlyResult::Failed(why))
     }
 }
 
 #[pyclass(frozen, module = "ferrocket._core")]
-pub(crate) struct LitePullConsumer(Held<Arc<ferrocket::LitePullConsumer>>);
+pub(crate) struct LitePullConsumer(Held<Polled>);
+
+#[derive(Clone)]
+struct Polled {
+    consumer: ferrocket::LitePullConsumer,
+}
 
 impl LitePullConsumer {
     pub(crate) fn new(consumer: ferrocket::LitePullConsumer) -> Self {
-        Self(Held::new(Arc::new(consumer)))
-    }
-
-    fn get(&self, py: Python<'_>) -> PyResult<Arc<ferrocket::LitePullConsumer>> {
-        Ok(Arc::clone(self.0.get().raise(py)?))
+        Self(Held::new(Polled { consumer }))
     }
 }
 
-#[pymethods]
-impl LitePullConsumer {
-    #[getter]
-    fn group(&self, py: Python<'_>) -> PyResult<&str> {
-        Ok(self.0.get().raise(py)?.group())
-    }
-
-    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-        Ok(queues(self.get(py)?.assignment()))
-    }
-
-    fn subscribe(&self, py: Python<'_>, topic: String, expression: String, is_sql: bool) -> PyResult<Op> {
-        let consumer = self.get(py)?;
-        Ok(Op::new(async move { consumer.subscribe(&topic, selector(expression, is_sql)).await }))
-    }
-
-    fn unsubscribe(&self, py: Python<'_>, topic: &str) -> PyResult<()> {
-        self.get(py)?.unsubscribe(topic);
-        Ok(())
-    }
-
-    /// With a limit an end in between is an error; without one it yields nothing.
-    fn poll(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Op> {
-        let (consumer, limit) = (self.get(py)?, timeout.map(duration).transpose()?);
-        Ok(Op::new(async move {
-            match (consumer.poll(limit.unwrap_or(FOREVER)).await, limit) {
+consumer! { LitePullConsumer is Polled
+    operations {
+        // With a limit an end in between is an error; without one it yields nothing.
+        poll(timeout: Option<Seconds>) = |it| {
+            match (it.consumer.poll(timeout.as_ref().map_or(FOREVER, |limit| limit.0)).await, timeout) {
                 (Err(error), None) if error.kind() == ErrorKind::Closed => Ok(Vec::new()),
                 (polled, _) => polled.map(messages),
             }
-        }))
-    }
-
-    fn assign(&self, py: Python<'_>, queues: Vec<PyRef<'_, MessageQueue>>) -> PyResult<Op> {
-        let (consumer, queues) = (self.get(py)?, owned(&queues));
-        Ok(Op::new(async move { consumer.assign(queues).await }))
-    }
-
-    fn seek(&self, py: Python<'_>, queue: &MessageQueue, offset: i64) -> PyResult<Op> {
-        let (consumer, queue) = (self.get(py)?, queue.0.clone());
-        Ok(Op::new(async move { consumer.seek(&queue, offset).await }))
-    }
-
-    fn seek_to_begin(&self, py: Python<'_>, queue: &MessageQueue) -> PyResult<Op> {
-        let (consumer, queue) = (self.get(py)?, queue.0.clone());
-        Ok(Op::new(async move { consumer.seek_to_begin(&queue).await }))
-    }
-
-    fn seek_to_end(&self, py: Python<'_>, queue: &MessageQueue) -> PyResult<Op> {
-        let (consumer, queue) = (self.get(py)?, queue.0.clone());
-        Ok(Op::new(async move { consumer.seek_to_end(&queue).await }))
-    }
-
-    fn pause(&self, py: Python<'_>, queues: Vec<PyRef<'_, MessageQueue>>) -> PyResult<()> {
-        self.get(py)?.pause(&owned(&queues));
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>, queues: Vec<PyRef<'_, MessageQueue>>) -> PyResult<()> {
-        self.get(py)?.resume(&owned(&queues));
-        Ok(())
-    }
-
-    fn commit(&self, py: Python<'_>) -> PyResult<Op> {
-        let consumer = self.get(py)?;
-        Ok(Op::new(async move { consumer.commit().await }))
-    }
-
-    fn commit_offsets(&self, py: Python<'_>, offsets: Vec<(PyRef<'_, MessageQueue>, i64)>) -> PyResult<Op> {
-        let consumer = self.get(py)?;
-        let offsets: Vec<_> = offsets.iter().map(|(queue, offset)| (queue.0.clone(), *offset)).collect();
-        Ok(Op::new(async move { consumer.commit_offsets(offsets).await }))
-    }
-
-    fn committed(&self, py: Python<'_>, queue: &MessageQueue) -> PyResult<Op> {
-        let (consumer, queue) = (self.get(py)?, queue.0.clone());
-        Ok(Op::new(async move { consumer.committed(&queue).await }))
-    }
-
-    fn offset_for_timestamp(&self, py: Python<'_>, queue: &MessageQueue, time: i64) -> PyResult<Op> {
-        let (consumer, queue, time) = (self.get(py)?, queue.0.clone(), from_millis(time));
-        Ok(Op::new(async move { consumer.offset_for_timestamp(&queue, time).await }))
-    }
-
-    fn fetch_queues(&self, py: Python<'_>, topic: String) -> PyResult<Op> {
-        let consumer = self.get(py)?;
-        Ok(Op::new(async move { Ok(queues(consumer.fetch_queues(&topic).await?)) }))
-    }
-
-    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
-        let consumer = self.get(py)?;
-        Ok(Op::new(async move {
-            consumer.shutdown().await;
+        };
+        assign(queues: Vec<MessageQueue>) = |it| it.consumer.assign(owned(queues)).await;
+        seek(queue: MessageQueue, offset: i64) = |it| it.consumer.seek(&queue.0, offset).await;
+        seek_to_begin(queue: MessageQueue) = |it| it.consumer.seek_to_begin(&queue.0).await;
+        seek_to_end(queue: MessageQueue) = |it| it.consumer.seek_to_end(&queue.0).await;
+        commit() = |it| it.consumer.commit().await;
+        commit_offsets(offsets: Vec<(MessageQueue, i64)>) = |it| {
+            it.consumer.commit_offsets(offsets.into_iter().map(|(queue, offset)| (queue.0, offset))).await
+        };
+        committed(queue: MessageQueue) = |it| it.consumer.committed(&queue.0).await;
+        offset_for_timestamp(queue: MessageQueue, time: i64) = |it| {
+            it.consumer.offset_for_timestamp(&queue.0, from_millis(time)).await
+        };
+        fetch_queues(topic: String) = |it| Ok(queues(it.consumer.fetch_queues(&topic).await?));
+        shutdown() = |it| {
+            it.consumer.shutdown().await;
             Ok(())
-        }))
+        };
+    }
+
+    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
+        Ok(queues(self.get(py)?.consumer.assignment()))
+    }
+
+    fn pause(&self, py: Python<'_>, queues: Vec<MessageQueue>) -> PyResult<()> {
+        self.get(py)?.consumer.pause(&owned(queues));
+        Ok(())
+    }
+
+    fn resume(&self, py: Python<'_>, queues: Vec<MessageQueue>) -> PyResult<()> {
+        self.get(py)?.consumer.resume(&owned(queues));
+        Ok(())
     }
 }
 
-fn owned(queues: &[PyRef<'_, MessageQueue>]) -> Vec<Queue> {
-    queues.iter().map(|queue| queue.0.clone()).collect()
+fn owned(queues: Vec<MessageQueue>) -> Vec<ferrocket::MessageQueue> {
+    queues.into_iter().map(|queue| queue.0).collect()
 }

@@ -146,3 +146,28 @@ impl Port {
         outcomes.collect()
     }
 }
+
+/// The methods of a class. Fields are read from what it holds; operations are done with a clone of what its `get`
+/// gives, one row each.
+macro_rules! methods {
+    ($class:ident
+        fields { $($field:ident: $kind:ty = |$this:ident| $value:expr;)* }
+        operations { $($name:ident($($argument:ident: $type:ty),*) = |$owned:ident| $work:expr;)* }
+        $($rest:tt)*
+    ) => {
+        #[pyo3::pymethods]
+        impl $class {
+            $(#[getter]
+            fn $field(&self) -> $kind {
+                let $this = &self.0;
+                $value
+            })*
+            $(fn $name(&self, py: pyo3::Python<'_>, $($argument: $type),*) -> pyo3::PyResult<crate::port::Op> {
+                let $owned = self.get(py)?.clone();
+                Ok(crate::port::Op::new(async move { $work }))
+            })*
+            $($rest)*
+        }
+    };
+}
+pub(crate) use methods;

@@ -3,14 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use ferrocket_bindings::ferrocket::{self, Error, ErrorKind, LocalTransaction, Result};
-use ferrocket_bindings::{self as bindings, Held, Inbox, Pipeline, TransactionAnswer, spawn};
+use ferrocket_bindings::{self as bindings, Held, Pipeline, TransactionAnswer, spawn};
 use pyo3::prelude::*;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
-use crate::consumer::{TAKEN_MAX, take_from};
-use crate::port::{Op, Port};
+use crate::consumer::Asked;
+use crate::port::{Op, Port, methods};
 use crate::process::{Raise, raised};
-use crate::values::{Message, MessageExt, MessageQueue, SendResult, TransactionSendResult, duration, state};
+use crate::values::{Message, MessageExt, MessageQueue, Seconds, SendResult, TransactionSendResult, state};
 
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct Producer(Held<(ferrocket::Producer, Pipeline)>);
@@ -21,80 +21,52 @@ impl Producer {
         Ok(Self(Held::new((producer, pipeline))))
     }
 
-    fn get(&self, py: Python<'_>) -> PyResult<ferrocket::Producer> {
-        Ok(self.0.get().raise(py)?.0.clone())
+    fn get(&self, py: Python<'_>) -> PyResult<&ferrocket::Producer> {
+        Ok(&self.0.get().raise(py)?.0)
     }
 }
 
-#[pymethods]
-impl Producer {
-    #[getter]
-    fn group(&self, py: Python<'_>) -> PyResult<&str> {
-        Ok(self.0.get().raise(py)?.0.group())
+methods! { Producer
+    fields {}
+    operations {
+        send(message: Message) = |producer| producer.send(message.0).await.map(SendResult);
+        send_oneway(message: Message) = |producer| producer.send_oneway(message.0).await;
+        send_batch(messages: Vec<Message>) = |producer| {
+            producer.send_batch(messages.into_iter().map(|message| message.0).collect()).await.map(SendResult)
+        };
+        send_ordered(message: Message, key: String) = |producer| {
+            producer.send_ordered(message.0, &key).await.map(SendResult)
+        };
+        send_to(message: Message, queue: MessageQueue) = |producer| {
+            producer.send_to(message.0, &queue.0).await.map(SendResult)
+        };
+        request(message: Message, timeout: Seconds) = |producer| {
+            producer.request(message.0, timeout.0).await.map(MessageExt)
+        };
+        recall(topic: String, recall_handle: String) = |producer| producer.recall(&topic, &recall_handle).await;
+        shutdown() = |producer| {
+            producer.shutdown().await;
+            Ok(())
+        };
     }
 
-    fn send(&self, py: Python<'_>, message: &Message) -> PyResult<Op> {
-        let (producer, message) = (self.get(py)?, message.0.clone());
-        Ok(Op::new(async move { producer.send(message).await.map(SendResult) }))
+    #[getter]
+    fn group(&self, py: Python<'_>) -> PyResult<&str> {
+        Ok(self.get(py)?.group())
     }
 
     /// With a port it starts at once and yields nothing; without, it yields what is to be waited for.
     #[pyo3(signature = (message, port=None, token=0))]
-    fn enqueue(
-        &self,
-        py: Python<'_>,
-        message: &Message,
-        port: Option<&Port>,
-        token: u64,
-    ) -> PyResult<Option<Op>> {
+    fn enqueue(&self, py: Python<'_>, message: Message, port: Option<&Port>, token: u64) -> PyResult<Option<Op>> {
         let pipeline = &self.0.get().raise(py)?.1;
         if let Some(port) = port {
             let tell = port.teller(py, token)?;
-            pipeline.send(message.0.clone(), |sent| tell(sent.map(SendResult))).raise(py)?;
+            pipeline.send(message.0, |sent| tell(sent.map(SendResult))).raise(py)?;
             return Ok(None);
         }
         let (done, receipt) = oneshot::channel();
-        pipeline.send(message.0.clone(), |sent| drop(done.send(sent))).raise(py)?;
+        pipeline.send(message.0, |sent| drop(done.send(sent))).raise(py)?;
         Ok(Some(Op::new(async move { receipt.await.unwrap_or_else(|_| Err(gone())).map(SendResult) })))
-    }
-
-    fn send_oneway(&self, py: Python<'_>, message: &Message) -> PyResult<Op> {
-        let (producer, message) = (self.get(py)?, message.0.clone());
-        Ok(Op::new(async move { producer.send_oneway(message).await }))
-    }
-
-    fn send_batch(&self, py: Python<'_>, messages: Vec<PyRef<'_, Message>>) -> PyResult<Op> {
-        let producer = self.get(py)?;
-        let messages = messages.iter().map(|message| message.0.clone()).collect();
-        Ok(Op::new(async move { producer.send_batch(messages).await.map(SendResult) }))
-    }
-
-    fn send_ordered(&self, py: Python<'_>, message: &Message, key: String) -> PyResult<Op> {
-        let (producer, message) = (self.get(py)?, message.0.clone());
-        Ok(Op::new(async move { producer.send_ordered(message, &key).await.map(SendResult) }))
-    }
-
-    fn send_to(&self, py: Python<'_>, message: &Message, queue: &MessageQueue) -> PyResult<Op> {
-        let (producer, message, queue) = (self.get(py)?, message.0.clone(), queue.0.clone());
-        Ok(Op::new(async move { producer.send_to(message, &queue).await.map(SendResult) }))
-    }
-
-    fn request(&self, py: Python<'_>, message: &Message, timeout: &Bound<'_, PyAny>) -> PyResult<Op> {
-        let (producer, message, timeout) = (self.get(py)?, message.0.clone(), duration(timeout)?);
-        Ok(Op::new(async move { producer.request(message, timeout).await.map(MessageExt) }))
-    }
-
-    fn recall(&self, py: Python<'_>, topic: String, recall_handle: String) -> PyResult<Op> {
-        let producer = self.get(py)?;
-        Ok(Op::new(async move { producer.recall(&topic, &recall_handle).await }))
-    }
-
-    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
-        let producer = self.get(py)?;
-        Ok(Op::new(async move {
-            producer.shutdown().await;
-            Ok(())
-        }))
     }
 }
 
@@ -105,55 +77,38 @@ fn gone() -> Error {
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct TransactionProducer(Held<Checked>);
 
+#[derive(Clone)]
 struct Checked {
     producer: ferrocket::TransactionProducer,
-    checks: Inbox<bindings::Check>,
-    /// Changes when there are checks.
-    rung: watch::Receiver<()>,
-    closed: watch::Receiver<bool>,
+    checks: Asked<bindings::Check>,
 }
 
 impl TransactionProducer {
-    pub(crate) fn new(
-        producer: ferrocket::TransactionProducer,
-        checks: Inbox<bindings::Check>,
-        rung: watch::Receiver<()>,
-        closed: watch::Receiver<bool>,
-    ) -> Self {
-        Self(Held::new(Checked { producer, checks, rung, closed }))
+    pub(crate) fn new(producer: ferrocket::TransactionProducer, checks: Asked<bindings::Check>) -> Self {
+        Self(Held::new(Checked { producer, checks }))
+    }
+
+    fn get(&self, py: Python<'_>) -> PyResult<&Checked> {
+        self.0.get().raise(py)
     }
 }
 
-#[pymethods]
-impl TransactionProducer {
+methods! { TransactionProducer
+    fields {}
+    operations {
+        // The next checks; none after the end.
+        checks() = |it| Ok(it.checks.take().await.into_iter().map(Check::new).collect::<Vec<_>>());
+        begin(message: Message) = |it| begin(it.producer, message.0).await;
+        shutdown() = |it| {
+            it.producer.shutdown().await;
+            it.checks.inbox.close();
+            Ok(())
+        };
+    }
+
     #[getter]
     fn group(&self, py: Python<'_>) -> PyResult<&str> {
-        Ok(self.0.get().raise(py)?.producer.producer().group())
-    }
-
-    /// The next checks; none after the end.
-    fn checks(&self, py: Python<'_>) -> PyResult<Op> {
-        let Checked { checks, rung, closed, .. } = self.0.get().raise(py)?;
-        let (checks, rung, closed) = (checks.clone(), rung.clone(), closed.clone());
-        Ok(Op::new(async move {
-            let asked = take_from(checks, rung, closed, TAKEN_MAX).await.into_iter();
-            Ok(asked.map(Check::new).collect::<Vec<_>>())
-        }))
-    }
-
-    fn begin(&self, py: Python<'_>, message: &Message) -> PyResult<Op> {
-        let (producer, message) = (self.0.get().raise(py)?.producer.clone(), message.0.clone());
-        Ok(Op::new(begin(producer, message)))
-    }
-
-    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
-        let Checked { producer, checks, .. } = self.0.get().raise(py)?;
-        let (producer, checks) = (producer.clone(), checks.clone());
-        Ok(Op::new(async move {
-            producer.shutdown().await;
-            checks.close();
-            Ok(())
-        }))
+        Ok(self.get(py)?.producer.producer().group())
     }
 }
 

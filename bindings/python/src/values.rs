@@ -1,5 +1,6 @@
 //! Messages and receipts. A received message becomes an object whose fields are converted when they are asked for.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use crate::port::methods;
 use crate::process::Raise;
 
 /// A body: `str` as UTF-8, `bytes`, or anything with a buffer of bytes. Copied, so that no task holds an object.
@@ -29,13 +31,19 @@ pub(crate) fn body(given: &Bound<'_, PyAny>) -> PyResult<Bytes> {
 }
 
 /// Seconds as a `float`, or a `timedelta`.
-pub(crate) fn duration(given: &Bound<'_, PyAny>) -> PyResult<Duration> {
-    let seconds: f64 = match given.extract() {
-        Ok(seconds) => seconds,
-        Err(_) => given.call_method0("total_seconds").map_err(|_| no_time(given))?.extract()?,
-    };
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|error| PyValueError::new_err(format!("{seconds} s: {error}")))
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl FromPyObject<'_, '_> for Seconds {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let seconds: f64 = match given.extract() {
+            Ok(seconds) => seconds,
+            Err(_) => given.call_method0("total_seconds").map_err(|_| no_time(&given))?.extract()?,
+        };
+        let duration = Duration::try_from_secs_f64(seconds);
+        duration.map(Self).map_err(|error| PyValueError::new_err(format!("{seconds} s: {error}")))
+    }
 }
 
 /// Seconds since 1970 as a `float`, or a `datetime`.
@@ -58,18 +66,7 @@ pub(crate) fn from_millis(ms: i64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(ms).unwrap_or(0).min(1 << 52))
 }
 
-fn dict<'py, 'a>(
-    py: Python<'py>,
-    properties: impl Iterator<Item = (&'a str, &'a str)>,
-) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    for (name, value) in properties {
-        dict.set_item(name, value)?;
-    }
-    Ok(dict)
-}
-
-#[pyclass(frozen, eq, module = "ferrocket._core")]
+#[pyclass(frozen, eq, from_py_object, module = "ferrocket._core")]
 #[derive(Clone, PartialEq)]
 pub(crate) struct Message(pub(crate) ferrocket::Message);
 
@@ -80,8 +77,15 @@ enum Keys {
     Several(Vec<String>),
 }
 
-#[pymethods]
-impl Message {
+methods! { Message
+    fields {
+        topic: &str = |message| message.topic();
+        body: Bytes = |message| message.body().clone();
+        flag: i32 = |message| message.flag_value();
+        properties: BTreeMap<&str, &str> = |message| message.properties().collect();
+    }
+    operations {}
+
     #[new]
     #[pyo3(signature = (topic, body, *, tags=None, keys=None, delay_level=0, deliver_at=None, deliver_after=None, flag=0, wait_store_msg_ok=true, properties=None))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
@@ -92,7 +96,7 @@ impl Message {
         keys: Option<Keys>,
         delay_level: u32,
         deliver_at: Option<&Bound<'_, PyAny>>,
-        deliver_after: Option<&Bound<'_, PyAny>>,
+        deliver_after: Option<Seconds>,
         flag: i32,
         wait_store_msg_ok: bool,
         properties: Option<&Bound<'_, PyDict>>,
@@ -113,7 +117,7 @@ impl Message {
             message = message.deliver_at(time(at)?);
         }
         if let Some(delay) = deliver_after {
-            message = message.deliver_after(duration(delay)?);
+            message = message.deliver_after(delay.0);
         }
         if flag != 0 {
             message = message.flag(flag);
@@ -127,26 +131,6 @@ impl Message {
         Ok(Self(message))
     }
 
-    #[getter]
-    fn topic(&self) -> &str {
-        self.0.topic()
-    }
-
-    #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.0.body())
-    }
-
-    #[getter]
-    fn flag(&self) -> i32 {
-        self.0.flag_value()
-    }
-
-    #[getter]
-    fn properties<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        dict(py, self.0.properties())
-    }
-
     fn property(&self, name: &str) -> Option<&str> {
         self.0.property_value(name)
     }
@@ -156,30 +140,21 @@ impl Message {
     }
 }
 
-#[pyclass(frozen, eq, ord, hash, module = "ferrocket._core")]
+#[pyclass(frozen, eq, ord, hash, from_py_object, module = "ferrocket._core")]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MessageQueue(pub(crate) ferrocket::MessageQueue);
 
-#[pymethods]
-impl MessageQueue {
+methods! { MessageQueue
+    fields {
+        topic: &str = |queue| &queue.topic;
+        broker_name: &str = |queue| &queue.broker_name;
+        queue_id: i32 = |queue| queue.queue_id;
+    }
+    operations {}
+
     #[new]
     fn new(topic: &str, broker_name: &str, queue_id: i32) -> Self {
         Self(ferrocket::MessageQueue::new(topic, broker_name, queue_id))
-    }
-
-    #[getter]
-    fn topic(&self) -> &str {
-        &self.0.topic
-    }
-
-    #[getter]
-    fn broker_name(&self) -> &str {
-        &self.0.broker_name
-    }
-
-    #[getter]
-    fn queue_id(&self) -> i32 {
-        self.0.queue_id
     }
 
     fn __repr__(&self) -> String {
@@ -187,129 +162,46 @@ impl MessageQueue {
     }
 }
 
+/// The queue that a message stands in.
+pub(crate) fn queue_of(message: &ferrocket::MessageExt) -> MessageQueue {
+    let (topic, broker_name) = (message.topic.clone(), message.broker_name.clone());
+    MessageQueue(ferrocket::MessageQueue { topic, broker_name, queue_id: message.queue_id })
+}
+
 #[pyclass(frozen, subclass, module = "ferrocket._core")]
 pub(crate) struct MessageExt(pub(crate) ferrocket::MessageExt);
 
-#[pymethods]
-impl MessageExt {
-    #[getter]
-    fn topic(&self) -> &str {
-        &self.0.topic
+methods! { MessageExt
+    fields {
+        topic: &str = |message| &message.topic;
+        body: Bytes = |message| message.body.clone();
+        text: PyResult<&str> = |message| std::str::from_utf8(&message.body).map_err(|error| {
+            PyValueError::new_err(format!("the body is no text: {error}"))
+        });
+        tags: Option<&str> = |message| message.tags();
+        keys: Vec<&str> = |message| message.keys().collect();
+        properties: BTreeMap<&str, &str> = |message| message.properties().collect();
+        msg_id: &str = |message| &message.msg_id;
+        offset_msg_id: String = |message| message.offset_msg_id();
+        transaction_id: Option<&str> = |message| message.transaction_id();
+        message_queue: MessageQueue = |message| queue_of(message);
+        broker_name: &str = |message| &message.broker_name;
+        queue_id: i32 = |message| message.queue_id;
+        queue_offset: i64 = |message| message.queue_offset;
+        reconsume_times: i32 = |message| message.reconsume_times;
+        flag: i32 = |message| message.flag;
+        sys_flag: i32 = |message| message.sys_flag;
+        born_timestamp: i64 = |message| message.born_timestamp;
+        born_host: String = |message| message.born_host.to_string();
+        store_timestamp: i64 = |message| message.store_timestamp;
+        store_host: String = |message| message.store_host.to_string();
+        commit_log_offset: i64 = |message| message.commit_log_offset;
+        delay_level: u32 = |message| message.delay_level();
     }
-
-    #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0.body)
-    }
-
-    #[getter]
-    fn text(&self) -> PyResult<&str> {
-        std::str::from_utf8(&self.0.body)
-            .map_err(|error| PyValueError::new_err(format!("the body is no text: {error}")))
-    }
-
-    #[getter]
-    fn tags(&self) -> Option<&str> {
-        self.0.tags()
-    }
-
-    #[getter]
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().collect()
-    }
-
-    #[getter]
-    fn properties<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        dict(py, self.0.properties())
-    }
+    operations {}
 
     fn property(&self, name: &str) -> Option<&str> {
         self.0.property(name)
-    }
-
-    #[getter]
-    fn msg_id(&self) -> &str {
-        &self.0.msg_id
-    }
-
-    #[getter]
-    fn offset_msg_id(&self) -> String {
-        self.0.offset_msg_id()
-    }
-
-    #[getter]
-    fn transaction_id(&self) -> Option<&str> {
-        self.0.transaction_id()
-    }
-
-    #[getter]
-    fn message_queue(&self) -> MessageQueue {
-        let message = &self.0;
-        MessageQueue(ferrocket::MessageQueue {
-            topic: message.topic.clone(),
-            broker_name: message.broker_name.clone(),
-            queue_id: message.queue_id,
-        })
-    }
-
-    #[getter]
-    fn broker_name(&self) -> &str {
-        &self.0.broker_name
-    }
-
-    #[getter]
-    fn queue_id(&self) -> i32 {
-        self.0.queue_id
-    }
-
-    #[getter]
-    fn queue_offset(&self) -> i64 {
-        self.0.queue_offset
-    }
-
-    #[getter]
-    fn reconsume_times(&self) -> i32 {
-        self.0.reconsume_times
-    }
-
-    #[getter]
-    fn flag(&self) -> i32 {
-        self.0.flag
-    }
-
-    #[getter]
-    fn sys_flag(&self) -> i32 {
-        self.0.sys_flag
-    }
-
-    #[getter]
-    fn born_timestamp(&self) -> i64 {
-        self.0.born_timestamp
-    }
-
-    #[getter]
-    fn born_host(&self) -> String {
-        self.0.born_host.to_string()
-    }
-
-    #[getter]
-    fn store_timestamp(&self) -> i64 {
-        self.0.store_timestamp
-    }
-
-    #[getter]
-    fn store_host(&self) -> String {
-        self.0.store_host.to_string()
-    }
-
-    #[getter]
-    fn commit_log_offset(&self) -> i64 {
-        self.0.commit_log_offset
-    }
-
-    #[getter]
-    fn delay_level(&self) -> u32 {
-        self.0.delay_level()
     }
 
     fn reply(&self, py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<Message> {
@@ -325,47 +217,18 @@ impl MessageExt {
 #[derive(Clone, PartialEq)]
 pub(crate) struct SendResult(pub(crate) ferrocket::SendResult);
 
-#[pymethods]
-impl SendResult {
-    #[getter]
-    fn status(&self) -> &'static str {
-        self.0.status.name()
+methods! { SendResult
+    fields {
+        status: &'static str = |sent| sent.status.name();
+        is_ok: bool = |sent| sent.is_ok();
+        msg_id: &str = |sent| &sent.msg_id;
+        offset_msg_id: &str = |sent| &sent.offset_msg_id;
+        message_queue: MessageQueue = |sent| MessageQueue(sent.message_queue.clone());
+        queue_offset: i64 = |sent| sent.queue_offset;
+        transaction_id: Option<&str> = |sent| sent.transaction_id.as_deref();
+        recall_handle: Option<&str> = |sent| sent.recall_handle.as_deref();
     }
-
-    #[getter]
-    fn is_ok(&self) -> bool {
-        self.0.is_ok()
-    }
-
-    #[getter]
-    fn msg_id(&self) -> &str {
-        &self.0.msg_id
-    }
-
-    #[getter]
-    fn offset_msg_id(&self) -> &str {
-        &self.0.offset_msg_id
-    }
-
-    #[getter]
-    fn message_queue(&self) -> MessageQueue {
-        MessageQueue(self.0.message_queue.clone())
-    }
-
-    #[getter]
-    fn queue_offset(&self) -> i64 {
-        self.0.queue_offset
-    }
-
-    #[getter]
-    fn transaction_id(&self) -> Option<&str> {
-        self.0.transaction_id.as_deref()
-    }
-
-    #[getter]
-    fn recall_handle(&self) -> Option<&str> {
-        self.0.recall_handle.as_deref()
-    }
+    operations {}
 
     fn __repr__(&self) -> String {
         self.0.to_string()
@@ -375,22 +238,13 @@ impl SendResult {
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct TransactionSendResult(pub(crate) ferrocket::TransactionSendResult);
 
-#[pymethods]
-impl TransactionSendResult {
-    #[getter]
-    fn sent(&self) -> SendResult {
-        SendResult(self.0.sent.clone())
+methods! { TransactionSendResult
+    fields {
+        sent: SendResult = |ended| SendResult(ended.sent.clone());
+        local_transaction_state: &'static str = |ended| ended.local_transaction_state.name();
+        failure: Option<&str> = |ended| ended.failure.as_deref();
     }
-
-    #[getter]
-    fn local_transaction_state(&self) -> &'static str {
-        self.0.local_transaction_state.name()
-    }
-
-    #[getter]
-    fn failure(&self) -> Option<&str> {
-        self.0.failure.as_deref()
-    }
+    operations {}
 }
 
 pub(crate) fn messages(found: Vec<ferrocket::MessageExt>) -> Vec<MessageExt> {

@@ -311,3 +311,31 @@ def test_administration(run: Run[None], client: MakeClient, name: str, group: st
                 await admin.topic_route(name)
 
     run(work())
+
+
+def test_workers_wait_side_by_side(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+    """A worker that asks for more just when a batch has arrived neither misses it nor spins."""
+
+    async def work() -> None:
+        async with client() as cluster, cluster.producer(f"{group}-p") as producer:
+            seen = 0
+            all_seen = asyncio.Event()
+
+            async def handle(_: ferrocket.Delivery) -> None:
+                nonlocal seen
+                seen += 1
+                if seen == 300:
+                    all_seen.set()
+                for _ in range(seen % 7):
+                    await asyncio.sleep(0)
+
+            async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+                handling = asyncio.create_task(consumer.run(handle, concurrency=8))
+                for i in range(300):
+                    pending = producer.enqueue(Message(name, f"m{i}"))
+                    if i % 3 == 0:
+                        await pending
+                await all_seen.wait()
+            await handling
+
+    run(work())

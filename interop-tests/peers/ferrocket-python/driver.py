@@ -84,7 +84,6 @@ class Command:
         level = int(options.get("--delay-level", 0))
         batch: list[tuple[str, Message]] = []
         pending: list[tuple[str, asyncio.Future[ferrocket.SendResult]]] = []
-        queues: list[ferrocket.MessageQueue] = []
         async with (
             self.client() as client,
             client.producer(options["--group"], **self.producing()) as producer,
@@ -102,8 +101,8 @@ class Command:
                     await producer.send_oneway(message)
                     say(self.ident, "SENT", body, "ONEWAY")
                 elif mode == "orderly":
-                    queues = queues or await producer.fetch_queues(topic)
-                    self.sent(body, await producer.send_to(message, queues[i % KEYS % len(queues)]))
+                    # Java's hash of the key picks the queue.
+                    self.sent(body, await producer.send_ordered(message, str(i % KEYS)))
                 elif mode == "request":
                     answer = await producer.request(message, timeout=REQUEST_LIMIT)
                     say(self.ident, "SENT", body, "SEND_OK")

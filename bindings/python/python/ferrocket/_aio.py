@@ -377,22 +377,27 @@ class _Source(_Scope, Generic[Core, Taken]):
             raise ClosedError("the consumer is not started: use `async with`, or start()")
         return self._core
 
-    def _take(self) -> asyncio.Future[list[Taken]]:
-        taking = self._taking
-        if taking is None:
-            taking = self._taking = self._client._run(self._next_batch())
-            taking.add_done_callback(self._took)
+    def _take(self, op: _core.Op[list[Taken]]) -> asyncio.Future[list[Taken]]:
+        taking = self._taking = self._client._run(op)
+        taking.add_done_callback(self._took)
         return taking
 
     def _took(self, taking: asyncio.Future[list[Taken]]) -> None:
+        """Once for each batch: by whoever comes first, a waiter or the loop."""
+        if self._taking is not taking:
+            return
         self._taking = None
         if not taking.cancelled() and taking.exception() is None and self._state != "closed":
             self._buffer.extend(taking.result())
 
     async def _wait(self) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
-        batch = await asyncio.shield(self._take())
-        return bool(batch)
+        taking = self._taking or self._take(self._next_batch())
+        if not taking.done():
+            await asyncio.shield(taking)
+        # A batch may have come whose callback has not been called yet.
+        self._took(taking)
+        return bool(taking.result())
 
     def _next_batch(self) -> _core.Op[list[Taken]]:
         raise NotImplementedError
@@ -537,12 +542,11 @@ class LitePullConsumer(_Source[_core.LitePullConsumer, MessageExt]):
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
         if not self._buffer:
-            if self._taking is None:
-                self._taking = self._client._run(self._running.poll(timeout))
-                self._taking.add_done_callback(self._took)
-            taking = self._taking
-            await asyncio.wait([taking], timeout=timeout + 1.0)
+            taking = self._taking or self._take(self._running.poll(timeout))
+            if not taking.done():
+                await asyncio.wait([taking], timeout=timeout + 1.0)
             if taking.done():
+                self._took(taking)
                 taking.result()
         messages = list(self._buffer)
         self._buffer.clear()
