@@ -91,8 +91,7 @@ class Command {
         await producer.sendOneway(message);
         say(this.id, 'SENT', body, 'ONEWAY');
       } else if (mode === 'orderly') {
-        const queues = await producer.fetchQueues(topic);
-        this.sent(body, await producer.sendTo(message, queues[key % queues.length]));
+        this.sent(body, await producer.sendOrdered(message, `key-${key}`));
       } else if (mode === 'request') {
         const answer = await producer.request(message, { timeout: REQUEST_LIMIT });
         say(this.id, 'SENT', body, 'SEND_OK');
