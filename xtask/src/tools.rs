@@ -35,6 +35,15 @@ const PEERS: &[Tool] = &[
         debian: &["python3", "python3-venv"],
     },
     Tool { program: "go", version_arg: "version", major: 19, after: "go1.", debian: &["golang-go"] },
+    Tool { program: "g++", version_arg: "--version", major: 9, after: ") ", debian: &["g++"] },
+    Tool { program: "pkg-config", version_arg: "--version", major: 0, after: "", debian: &["pkg-config"] },
+    Tool {
+        program: "valgrind",
+        version_arg: "--version",
+        major: 3,
+        after: "valgrind-",
+        debian: &["valgrind"],
+    },
 ];
 
 /// Cargo's own extensions, pinned.
@@ -44,7 +53,7 @@ const CARGO_TOOLS: &[(&str, &str, &[&str])] = &[
     ("mdbook", "0.5.4", &["--no-default-features", "--features", "search"]),
 ];
 
-/// Java, Maven, Node, Python and Go for the peers of the interop tests.
+/// Java, Maven, Node, Python and Go for the peers of the interop tests, and what tests of the C package need.
 pub(crate) fn peers() -> Result<(), Failure> {
     for tool in PEERS {
         if tool.found().is_none_or(|major| major < tool.major) {

@@ -967,8 +967,8 @@ int64_t fr_message_ext_store_timestamp(const struct fr_message_ext_t *message);
 
 /**
  * Makes the reply to a request, to be sent with any producer: the broker brings it to the one who asked with
- * fr_producer_request. The body is as for fr_message_new. FR_ERROR_INVALID_MESSAGE for a message that is no request.
- * Thread-safe.
+ * fr_producer_request. The body is as for fr_message_new. FR_ERROR_INVALID_MESSAGE for a message of a broker that does
+ * not name its cluster. Thread-safe.
  *
  * Gives the reply into *reply; the program owns it (fr_message_free).
  */
