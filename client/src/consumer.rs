@@ -151,6 +151,8 @@ pub(crate) struct Consumer {
     /// Queues whose lock a broker may have given us, listed before it is asked: a keeper that is stopped while it
     /// takes or releases one must not leave it locked for a minute. Held for one look-up or change.
     locks: Mutex<BTreeSet<MessageQueue>>,
+    /// Whether the last division found a queue that another consumer has locked.
+    locked_elsewhere: AtomicBool,
     pub(crate) offsets: OffsetStore,
     stats: Mutex<Stats>,
     /// To the keeper, which alone touches stored offsets.
@@ -202,6 +204,7 @@ impl Consumer {
             by_hand: Mutex::new(by_hand),
             queues: Mutex::default(),
             locks: Mutex::default(),
+            locked_elsewhere: AtomicBool::new(false),
             offsets: OffsetStore::new(place),
             stats: Mutex::default(),
             commands,

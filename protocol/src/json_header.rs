@@ -4,12 +4,15 @@
 //! strings, `language` as a number, missing `extFields`, white space, unknown keys), strict about
 //! everything that would make two readers disagree. A general parser into a map takes six times as long.
 
+use std::cell::RefCell;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
+use crate::decimal::Decimal;
 use crate::fastjson::DEPTH_MAX;
 use crate::frame::{EXT_FIELDS_MAX, EXT_KEY_LEN_MAX, FrameError};
-use crate::json_text::{put_string, unescape};
+use crate::json_text::{plain_len, put_string, unescape};
 
 /// Reads a header; the command's body is left empty.
 pub(crate) fn decode(header: &Bytes) -> Result<RemotingCommand, FrameError> {
@@ -17,8 +20,25 @@ pub(crate) fn decode(header: &Bytes) -> Result<RemotingCommand, FrameError> {
     scanner.header().map_err(|reason| FrameError::Header(format!("{reason} at byte {}", scanner.at)))
 }
 
+/// Memory that a thread keeps to write headers in.
+const HEAD_KEPT_MAX: usize = 16 << 10;
+
+thread_local! {
+    /// Where a header is put together: many small pieces, which a growing vector takes at the least cost.
+    static HEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Writes a header with Java's keys in Java's (alphabetical) order.
 pub(crate) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
+    HEAD.with_borrow_mut(|head| {
+        write(command, head);
+        out.extend_from_slice(head);
+        head.clear();
+        head.shrink_to(HEAD_KEPT_MAX);
+    });
+}
+
+fn write(command: &RemotingCommand, out: &mut Vec<u8>) {
     out.put_slice(b"{\"code\":");
     put_int(out, command.code);
     if !command.ext_fields.is_empty() || command.is_response() {
@@ -48,10 +68,33 @@ pub(crate) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
     out.put_u8(b'}');
 }
 
-fn put_int(out: &mut BytesMut, value: i32) {
-    use std::fmt::Write;
-    // A number always fits a growing buffer.
-    let _ = write!(out, "{value}");
+fn put_int(out: &mut Vec<u8>, value: i32) {
+    out.put_slice(Decimal::new(value.into()).as_bytes());
+}
+
+/// Names and values that nearly every header has: they need no share of the frame's memory, whose readers are counted.
+fn known(text: &[u8]) -> Option<&'static str> {
+    const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+    const DIGITS: &str = "0123456789";
+    Some(match text {
+        [letter @ b'a'..=b'z'] => {
+            let at = usize::from(letter - b'a');
+            &LETTERS[at..=at]
+        }
+        [digit @ b'0'..=b'9'] => {
+            let at = usize::from(digit - b'0');
+            &DIGITS[at..=at]
+        }
+        b"true" => "true",
+        b"false" => "false",
+        b"msgId" => "msgId",
+        b"queueId" => "queueId",
+        b"queueOffset" => "queueOffset",
+        b"MSG_REGION" => "MSG_REGION",
+        b"DefaultRegion" => "DefaultRegion",
+        b"TRACE_ON" => "TRACE_ON",
+        _ => return None,
+    })
 }
 
 struct Scanner<'a> {
@@ -59,8 +102,18 @@ struct Scanner<'a> {
     at: usize,
 }
 
+/// A quoted text as it was found.
+enum Quoted {
+    /// What stands between these places.
+    Plain(usize, usize),
+    /// It had escapes.
+    Unescaped(Text),
+}
+
 /// What went wrong; the position is the scanner's.
 type Scan<T> = Result<T, &'static str>;
+
+const NOT_UTF8: &str = "text that is not UTF-8";
 
 impl Scanner<'_> {
     fn header(&mut self) -> Scan<RemotingCommand> {
@@ -77,7 +130,7 @@ impl Scanner<'_> {
         };
         let mut has_code = false;
         self.object(|scanner, key| {
-            match &*key {
+            match scanner.str(&key)? {
                 "code" => {
                     command.code = scanner.int()?;
                     has_code = true;
@@ -98,6 +151,7 @@ impl Scanner<'_> {
                         return scanner.literal(b"null", ());
                     }
                     scanner.object(|scanner, key| {
+                        let key = scanner.kept(key)?;
                         if key.len() > EXT_KEY_LEN_MAX {
                             return Err("field name too long");
                         }
@@ -153,7 +207,7 @@ impl Scanner<'_> {
     }
 
     /// Reads an object, handing each key to `member`, which must consume the value.
-    fn object(&mut self, mut member: impl FnMut(&mut Self, Text) -> Scan<()>) -> Scan<()> {
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Quoted) -> Scan<()>) -> Scan<()> {
         self.expect(b'{', "an object expected")?;
         if self.peek()? == b'}' {
             self.at += 1;
@@ -163,7 +217,7 @@ impl Scanner<'_> {
             if self.peek()? != b'"' {
                 return Err("a quoted key expected");
             }
-            let key = self.string()?;
+            let key = self.quoted()?;
             self.expect(b':', "a colon expected")?;
             self.peek()?;
             member(self, key)?;
@@ -185,47 +239,81 @@ impl Scanner<'_> {
             b'n' => self.literal(b"null", None),
             b't' => self.literal(b"true", Some(Text::from_static("true"))),
             b'f' => self.literal(b"false", Some(Text::from_static("false"))),
-            b'-' | b'0'..=b'9' => self.number().map(Some),
+            b'-' | b'0'..=b'9' => {
+                let start = self.number();
+                self.text(start, self.at).map(Some)
+            }
             _ => Err("a text, number or boolean expected"),
         }
     }
 
-    fn number(&mut self) -> Scan<Text> {
+    /// Passes over a number, or what begins like one, and answers where it began.
+    fn number(&mut self) -> usize {
         let start = self.at;
         while matches!(self.source.get(self.at), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
         }
-        self.text(start, self.at)
+        start
     }
 
     fn int(&mut self) -> Scan<i32> {
-        self.scalar()?.and_then(|text| text.parse().ok()).ok_or("a 32-bit number expected")
+        let number = match self.peek()? {
+            b'-' | b'0'..=b'9' => {
+                let start = self.number();
+                self.str(&Quoted::Plain(start, self.at))?.parse().ok()
+            }
+            _ => self.scalar()?.and_then(|text| text.parse().ok()),
+        };
+        number.ok_or("a 32-bit number expected")
     }
 
     fn text(&self, start: usize, end: usize) -> Scan<Text> {
-        Text::try_from(self.source.slice(start..end)).map_err(|_| "text that is not UTF-8")
+        if let Some(known) = known(&self.source[start..end]) {
+            return Ok(Text::from_static(known));
+        }
+        Text::try_from(self.source.slice(start..end)).map_err(|_| NOT_UTF8)
     }
 
     fn string(&mut self) -> Scan<Text> {
-        self.at += 1;
-        let start = self.at;
-        loop {
-            match self.source.get(self.at).ok_or("unexpected end in a text")? {
-                b'"' => {
-                    self.at += 1;
-                    return self.text(start, self.at - 1);
-                }
-                b'\\' => return self.escaped_string(start),
-                _ => self.at += 1,
+        let quoted = self.quoted()?;
+        self.kept(quoted)
+    }
+
+    /// A quoted text as long as its bytes are there; most keys and many values are only looked at.
+    fn str<'q>(&'q self, quoted: &'q Quoted) -> Scan<&'q str> {
+        match quoted {
+            Quoted::Plain(start, end) => {
+                std::str::from_utf8(&self.source[*start..*end]).map_err(|_| NOT_UTF8)
             }
+            Quoted::Unescaped(text) => Ok(text),
         }
     }
 
-    /// The slow path of [`Self::string`]: from the first backslash on, into memory of its own.
+    /// A quoted text that is kept.
+    fn kept(&self, quoted: Quoted) -> Scan<Text> {
+        match quoted {
+            Quoted::Plain(start, end) => self.text(start, end),
+            Quoted::Unescaped(text) => Ok(text),
+        }
+    }
+
+    fn quoted(&mut self) -> Scan<Quoted> {
+        let start = self.at + 1;
+        self.at = start + plain_len::<false>(&self.source[start..]);
+        match self.source.get(self.at).ok_or("unexpected end in a text")? {
+            b'"' => {
+                self.at += 1;
+                Ok(Quoted::Plain(start, self.at - 1))
+            }
+            _ => self.escaped_string(start).map(Quoted::Unescaped),
+        }
+    }
+
+    /// The slow path of [`Self::quoted`]: from the first backslash on, into memory of its own.
     fn escaped_string(&mut self, start: usize) -> Scan<Text> {
         let mut unescaped = self.source[start..self.at].to_vec();
         unescape(self.source, &mut self.at, b'"', &mut unescaped)?;
-        Text::try_from(Bytes::from(unescaped)).map_err(|_| "text that is not UTF-8")
+        Text::try_from(Bytes::from(unescaped)).map_err(|_| NOT_UTF8)
     }
 
     /// Passes over a value of any kind on this level.
@@ -253,6 +341,10 @@ impl Scanner<'_> {
                         _ => return Err("a comma or closing bracket expected"),
                     }
                 }
+            }
+            b'"' => {
+                let quoted = self.quoted()?;
+                self.str(&quoted).map(|_| ())
             }
             _ => self.scalar().map(|_| ()),
         }

@@ -9,6 +9,7 @@ pub mod batch;
 pub mod body;
 pub mod command;
 pub mod compression;
+mod decimal;
 pub mod fastjson;
 pub mod frame;
 mod json_header;

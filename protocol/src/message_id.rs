@@ -76,8 +76,12 @@ impl UniqueKeys {
     pub fn next(&self, now_ms: i64) -> Text {
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         let since = now_ms.wrapping_sub(self.month_start_ms) as u32;
-        let prefix = &self.prefix;
-        text_block::text(prefix.len() + 12, format_args!("{prefix}{since:08X}{:04X}", count as u16))
+        let number = u64::from(since) << 16 | u64::from(count as u16);
+        // By hand: every message has one, and formatting takes five times as long.
+        const HEX: &[u8; 16] = b"0123456789ABCDEF";
+        let digits: [u8; 12] = std::array::from_fn(|at| HEX[(number >> (44 - 4 * at)) as usize & 15]);
+        let (prefix, digits) = (&*self.prefix, std::str::from_utf8(&digits).unwrap_or_default());
+        text_block::text(prefix.len() + digits.len(), [prefix, digits])
     }
 }
 

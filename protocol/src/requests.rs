@@ -9,6 +9,7 @@
 use std::fmt;
 
 use crate::command::{ExtFields, Text};
+use crate::decimal::Decimal;
 use crate::text_block;
 
 pub mod auth;
@@ -112,7 +113,7 @@ impl FieldValue for i64 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        text_block::text(20, self)
+        text_block::text(20, [Decimal::new(*self).as_str()])
     }
 }
 

@@ -1,7 +1,6 @@
 //! Short texts that live about as long as one request, many in one block of memory.
 
 use std::cell::RefCell;
-use std::fmt::{Display, Write};
 
 use bytes::BytesMut;
 
@@ -17,15 +16,15 @@ thread_local! {
     static BLOCK: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(BLOCK_LEN));
 }
 
-/// `value` as a text. `len_max` says how many bytes that may have.
-pub(crate) fn text(len_max: usize, value: impl Display) -> Text {
+/// These parts as one text. `len_max` says how many bytes that may have.
+pub(crate) fn text<'a>(len_max: usize, parts: impl IntoIterator<Item = &'a str>) -> Text {
     if len_max > SHORT_MAX {
-        return value.to_string().into();
+        return parts.into_iter().collect::<String>().into();
     }
     let bytes = BLOCK.with_borrow_mut(|block| {
         // Takes a new block when this one is used up and still has readers.
         block.reserve(len_max);
-        write!(block, "{value}").expect("a buffer that grows takes every character");
+        parts.into_iter().for_each(|part| block.extend_from_slice(part.as_bytes()));
         block.split().freeze()
     });
     Text::try_from(bytes).expect("characters are UTF-8")

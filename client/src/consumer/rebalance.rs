@@ -35,6 +35,8 @@ use crate::validate::config;
 
 /// First pause before another try when something was missing; doubles up to the usual interval.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause when all that is missing is another consumer's lock, which may end at any moment.
+const LOCK_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long giving a queue up waits for its orderly handler.
 const HANDLER_WAIT: Duration = Duration::from_secs(1);
 /// Time between two renewals of the locks, and before the first.
@@ -149,13 +151,15 @@ async fn keep_on(
                 next_division = Instant::now();
             }
             () = tokio::time::sleep_until(next_division) => {
+                consumer.locked_elsewhere.store(false, Ordering::Relaxed);
                 let pause = match consumer.rebalance().await {
                     true => {
                         retry_pause = RETRY_PAUSE;
                         settings.rebalance_interval
                     }
                     false => {
-                        let pause = retry_pause.min(settings.rebalance_interval);
+                        let locked = consumer.locked_elsewhere.load(Ordering::Relaxed);
+                        let pause = pause_before_retry(retry_pause, settings.rebalance_interval, locked);
                         retry_pause = retry_pause.saturating_mul(2);
                         pause
                     }
@@ -180,6 +184,12 @@ async fn keep_on(
             }
         }
     }
+}
+
+/// The pause before queues that are missing are tried again; `locked` if another consumer has the lock on some.
+fn pause_before_retry(pause: Duration, usual: Duration, locked: bool) -> Duration {
+    let longest = if locked { LOCK_PAUSE_MAX.min(usual) } else { usual };
+    pause.min(longest)
 }
 
 /// Renews the broker's locks on all queues until the consumer stops.
@@ -410,6 +420,7 @@ impl Consumer {
             let locked = self.calls.lock(BTreeSet::from([queue.clone()])).await?;
             if !locked.contains(queue) {
                 self.locks().remove(queue);
+                self.locked_elsewhere.store(true, Ordering::Relaxed);
                 tracing::info!(group = %self.calls.group, %queue, "the queue is locked by another consumer still");
                 return Ok(false);
             }
@@ -693,6 +704,19 @@ mod tests {
         let division = divide(&at_hand, &assigned);
         assert_eq!(division.release, [1, 2, 4, 5].map(queue));
         assert_eq!(division.take, [1, 2, 6].map(queue));
+    }
+
+    /// What is missing is tried again less and less often, but a lock that another may lose at any moment every two
+    /// seconds.
+    #[test]
+    fn locked_queues_are_tried_often() {
+        let usual = Duration::from_secs(20);
+        let pauses = |locked| {
+            [1, 2, 4, 64].map(|s| pause_before_retry(Duration::from_secs(s), usual, locked).as_secs())
+        };
+        assert_eq!((pauses(false), pauses(true)), ([1, 2, 4, 20], [1, 2, 2, 2]));
+        let short = Duration::from_millis(500);
+        assert_eq!(pause_before_retry(RETRY_PAUSE, short, true), short);
     }
 
     /// Where a new group begins, retry topics included.

@@ -10,6 +10,7 @@ use ferrocket::{
     MessageModel, MessageQueue,
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
+use ferrocket_protocol::body::lock::LockBatchRequestBody;
 use ferrocket_protocol::body::offset::ResetOffsetBody;
 use ferrocket_protocol::properties::names;
 use ferrocket_protocol::requests::client::{
@@ -412,6 +413,57 @@ async fn orderly_queues_wait_for_failures() {
             at(RequestCode::UpdateConsumerOffset) < at(RequestCode::UnlockBatchMq)
         })
         .await;
+}
+
+/// A consumer whose connection was lost gives its locks back over another one when it stops.
+#[tokio::test]
+async fn locks_are_given_back_after_a_lost_connection() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "m", None);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let consumer = world.consumer().on_message_orderly(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "m");
+    let connections = std::mem::take(&mut world.broker.state.lock().unwrap().connections);
+    for connection in connections {
+        connection.close();
+        connection.closed().await;
+    }
+    assert!(!world.broker.state.lock().unwrap().locks.is_empty());
+    consumer.shutdown().await;
+    assert!(world.broker.state.lock().unwrap().locks.is_empty());
+}
+
+/// The queue of an orderly consumer that died is left alone while the broker has it locked for that one, and is taken
+/// when the lease is over.
+#[tokio::test]
+async fn a_dead_members_queue_is_taken_when_its_lease_ends() {
+    let world = World::new().await;
+    let queue = MessageQueue::new("T", "a", 0);
+    world.broker.state.lock().unwrap().locks.insert(queue.clone(), "dead".into());
+    for (queue_id, body) in [(0, "of the dead"), (1, "ours")] {
+        world.broker.store("T", queue_id, body, None);
+    }
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        async {}
+    };
+    let consumer = world.consumer().on_message_orderly(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "ours");
+    let asked = |request: &&RemotingCommand| {
+        request.code == RequestCode::LockBatchMq.code()
+            && fastjson::from_slice::<LockBatchRequestBody>(&request.body)
+                .is_ok_and(|body| body.mq_set.contains(&queue))
+    };
+    world.broker.until(|seen| seen.iter().filter(asked).count() >= 2).await;
+    assert!(received.try_recv().is_err());
+    world.broker.state.lock().unwrap().locks.remove(&queue);
+    assert_eq!(next(&mut received).await, "of the dead");
+    consumer.shutdown().await;
 }
 
 /// A consumer that is stopped while it takes a queue gives the lock back that it has already: the next one does not
