@@ -15,10 +15,10 @@ use tokio::time::Instant;
 /// Least time between two looks for calls whose time is up: with many of them, looks are what costs.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// Opaque → call, for at most `max` calls. `A` is an answer, `T` who is told of it.
+/// Opaque → call, for at most `max` calls.
 #[derive(Debug)]
-pub(crate) struct Calls<A, T> {
-    calls: HashMap<i32, Call<A, T>, BuildHasherDefault<Spread>>,
+pub(crate) struct Calls<A> {
+    calls: HashMap<i32, Call<A>, BuildHasherDefault<Spread>>,
     next: i32,
     max: usize,
     open: bool,
@@ -29,26 +29,11 @@ pub(crate) struct Calls<A, T> {
 
 /// What became of a call. Not a channel, which would be one more piece of memory per call.
 #[derive(Debug)]
-enum Call<A, T> {
-    Waiting { waiter: Waiter<T>, deadline: Instant },
+pub(crate) enum Call<A> {
+    /// With whom to wake, and when its time is up.
+    Waiting(Option<Waker>, Instant),
     Answered(A),
     Expired,
-}
-
-/// Who waits for an answer.
-#[derive(Debug)]
-pub(crate) enum Waiter<T> {
-    /// A task, that fetches it with [`Calls::poll`] and may be woken then.
-    Task(Option<Waker>),
-    /// Somebody who is told.
-    Told(T),
-}
-
-/// What follows from an answer, or from a call's end without one. Done once the table is free.
-#[derive(Debug)]
-pub(crate) enum Effect<A, T> {
-    Wake(Waker),
-    Tell(T, Result<A, NoAnswer>),
 }
 
 /// Why no answer comes.
@@ -87,7 +72,7 @@ impl Hasher for Spread {
     }
 }
 
-impl<A, T> Calls<A, T> {
+impl<A> Calls<A> {
     pub(crate) fn new(max: usize) -> Self {
         Self { calls: HashMap::default(), next: 0, max, open: true, look_at: None }
     }
@@ -100,7 +85,7 @@ impl<A, T> Calls<A, T> {
     }
 
     /// Enters a call under a number that no other call has. The flag says that [`Calls::look_at`] came nearer.
-    pub(crate) fn enter(&mut self, waiter: Waiter<T>, deadline: Instant) -> Result<(i32, bool), Refused> {
+    pub(crate) fn enter(&mut self, deadline: Instant) -> Result<(i32, bool), Refused> {
         if !self.open {
             return Err(Refused::Closed);
         }
@@ -115,44 +100,39 @@ impl<A, T> Calls<A, T> {
         loop {
             let opaque = self.number();
             if let Entry::Vacant(vacant) = self.calls.entry(opaque) {
-                vacant.insert(Call::Waiting { waiter, deadline });
+                vacant.insert(Call::Waiting(None, deadline));
                 return Ok((opaque, is_nearer));
             }
         }
     }
 
-    /// Takes an answer for its call, if that has none.
-    pub(crate) fn answer(&mut self, opaque: i32, answer: A) -> Option<Effect<A, T>> {
-        let Entry::Occupied(mut call) = self.calls.entry(opaque) else { return None };
-        match call.get_mut() {
-            Call::Waiting { waiter: Waiter::Task(waker), .. } => {
-                let waker = waker.take();
-                *call.get_mut() = Call::Answered(answer);
-                waker.map(Effect::Wake)
-            }
-            Call::Waiting { .. } => tell(call.remove(), Ok(answer)),
-            _ => None,
-        }
+    /// Keeps an answer for its call, if that has none, and returns whom to wake.
+    pub(crate) fn answer(&mut self, opaque: i32, answer: A) -> Option<Waker> {
+        let call = self.calls.get_mut(&opaque)?;
+        let Call::Waiting(waker, _) = call else { return None };
+        let waker = waker.take();
+        *call = Call::Answered(answer);
+        waker
     }
 
-    /// Fetches what became of a task's call.
+    /// Fetches what became of a call.
     pub(crate) fn poll(&mut self, opaque: i32, cx: &Context<'_>) -> Poll<Result<A, NoAnswer>> {
         let Entry::Occupied(mut call) = self.calls.entry(opaque) else {
             return Poll::Ready(Err(NoAnswer::Closed));
         };
-        if let Call::Waiting { waiter: Waiter::Task(waker), .. } = call.get_mut() {
+        if let Call::Waiting(waker, _) = call.get_mut() {
             *waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(match call.remove() {
             Call::Answered(answer) => Ok(answer),
             Call::Expired => Err(NoAnswer::Expired),
-            Call::Waiting { .. } => Err(NoAnswer::Closed),
+            Call::Waiting(..) => Err(NoAnswer::Closed),
         })
     }
 
     /// Takes out a call that was given up, if it is still there.
-    pub(crate) fn forget(&mut self, opaque: i32) -> Option<impl Sized + use<A, T>> {
+    pub(crate) fn forget(&mut self, opaque: i32) -> Option<Call<A>> {
         self.calls.remove(&opaque)
     }
 
@@ -161,41 +141,29 @@ impl<A, T> Calls<A, T> {
         self.look_at
     }
 
-    /// Ends the calls whose time is up.
-    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Effect<A, T>> {
-        let (mut effects, mut next) = (Vec::new(), None);
-        let told = self.calls.extract_if(|_, call| {
-            let Call::Waiting { waiter, deadline } = call else { return false };
+    /// Ends the calls whose time is up and returns whom to wake.
+    pub(crate) fn expire(&mut self, now: Instant) -> Vec<Waker> {
+        let (mut wakers, mut next) = (Vec::new(), None);
+        for call in self.calls.values_mut() {
+            let Call::Waiting(waker, deadline) = call else { continue };
             if *deadline > now {
                 next = Some(next.map_or(*deadline, |next: Instant| next.min(*deadline)));
-                return false;
+                continue;
             }
-            let Waiter::Task(waker) = waiter else { return true };
-            effects.extend(waker.take().map(Effect::Wake));
-            // Until the task fetches it.
+            wakers.extend(waker.take());
             *call = Call::Expired;
-            false
-        });
-        let told: Vec<_> = told.filter_map(|(_, call)| tell(call, Err(NoAnswer::Expired))).collect();
-        effects.extend(told);
+        }
         self.look_at = next.map(|next| next.max(now + LOOK_EVERY));
-        effects
+        wakers
     }
 
-    /// Enters no more calls and ends those without an answer.
-    pub(crate) fn close(&mut self) -> Vec<Effect<A, T>> {
+    /// Enters no more calls, forgets those without an answer and returns whom to wake.
+    pub(crate) fn close(&mut self) -> Vec<Waker> {
         self.open = false;
-        let waiting = self.calls.extract_if(|_, call| matches!(call, Call::Waiting { .. }));
-        waiting.filter_map(|(_, call)| tell(call, Err(NoAnswer::Closed))).collect()
-    }
-}
-
-/// What a call that waits and was taken out comes to.
-fn tell<A, T>(call: Call<A, T>, answer: Result<A, NoAnswer>) -> Option<Effect<A, T>> {
-    match call {
-        Call::Waiting { waiter: Waiter::Told(told), .. } => Some(Effect::Tell(told, answer)),
-        Call::Waiting { waiter: Waiter::Task(waker), .. } => waker.map(Effect::Wake),
-        _ => None,
+        let waiting = self.calls.extract_if(|_, call| matches!(call, Call::Waiting(..)));
+        waiting
+            .filter_map(|(_, call)| if let Call::Waiting(waker, _) = call { waker } else { None })
+            .collect()
     }
 }
 
@@ -203,21 +171,19 @@ fn tell<A, T>(call: Call<A, T>, answer: Result<A, NoAnswer>) -> Option<Effect<A,
 mod tests {
     use super::*;
 
-    type Table = Calls<&'static str, &'static str>;
-
-    fn poll(calls: &mut Table, opaque: i32) -> Poll<Result<&'static str, NoAnswer>> {
+    fn poll(calls: &mut Calls<&'static str>, opaque: i32) -> Poll<Result<&'static str, NoAnswer>> {
         calls.poll(opaque, &Context::from_waker(Waker::noop()))
     }
 
-    /// Enters a task's call with a minute's time.
-    fn enter(calls: &mut Table) -> Result<i32, Refused> {
-        calls.enter(Waiter::Task(None), Instant::now() + Duration::from_secs(60)).map(|(opaque, _)| opaque)
+    /// Enters a call with a minute's time.
+    fn enter(calls: &mut Calls<&'static str>) -> Result<i32, Refused> {
+        calls.enter(Instant::now() + Duration::from_secs(60)).map(|(opaque, _)| opaque)
     }
 
     /// Each answer finds its own call, whatever the order; a second one finds none.
     #[test]
     fn answers_find_their_calls() {
-        let mut calls = Table::new(8);
+        let mut calls = Calls::new(8);
         let a = enter(&mut calls).unwrap();
         let oneway = calls.number();
         let b = enter(&mut calls).unwrap();
@@ -230,24 +196,18 @@ mod tests {
         assert_eq!(poll(&mut calls, b), Poll::Ready(Ok("b")));
         assert_eq!(poll(&mut calls, a), Poll::Ready(Ok("a")));
         assert_eq!(poll(&mut calls, a), Poll::Ready(Err(NoAnswer::Closed)));
-        let (c, _) = calls.enter(Waiter::Told("c's"), Instant::now()).unwrap();
-        assert!(matches!(calls.answer(c, "c"), Some(Effect::Tell("c's", Ok("c")))));
-        assert!(calls.answer(c, "again").is_none());
     }
 
-    /// At the limit and after closing, calls are refused; closing ends what still waits, and leaves answers to be
+    /// At the limit and after closing, calls are refused; closing wakes who still waits, and leaves answers to be
     /// fetched.
     #[test]
     fn refuses_at_the_limit_and_when_closed() {
-        let mut calls = Table::new(3);
+        let mut calls = Calls::new(2);
         let (a, b) = (enter(&mut calls).unwrap(), enter(&mut calls).unwrap());
-        calls.enter(Waiter::Told("c's"), Instant::now()).unwrap();
         assert_eq!(enter(&mut calls), Err(Refused::Full));
         assert!(poll(&mut calls, a).is_pending());
         calls.answer(b, "b");
-        let effects = calls.close();
-        let told = |effect: &Effect<_, _>| matches!(effect, Effect::Tell("c's", Err(NoAnswer::Closed)));
-        assert_eq!((effects.len(), effects.iter().filter(|effect| told(effect)).count()), (2, 1));
+        assert_eq!(calls.close().len(), 1);
         assert_eq!(enter(&mut calls), Err(Refused::Closed));
         assert_eq!(poll(&mut calls, a), Poll::Ready(Err(NoAnswer::Closed)));
         assert_eq!(poll(&mut calls, b), Poll::Ready(Ok("b")));
@@ -257,21 +217,19 @@ mod tests {
     /// call that ends sooner than all others asks for a look of its own.
     #[test]
     fn time_is_up() {
-        let mut calls = Table::new(8);
+        let mut calls = Calls::new(8);
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
-        let (late, nearer) = calls.enter(Waiter::Task(None), at(300)).unwrap();
+        let (late, nearer) = calls.enter(at(300)).unwrap();
         assert!(nearer);
-        let (soon, nearer) = calls.enter(Waiter::Task(None), at(100)).unwrap();
+        let (soon, nearer) = calls.enter(at(100)).unwrap();
         assert!(nearer);
-        let (_, nearer) = calls.enter(Waiter::Told("it"), at(100)).unwrap();
+        let (_, nearer) = calls.enter(at(100)).unwrap();
         assert!(!nearer && poll(&mut calls, soon).is_pending());
         assert_eq!((calls.look_at(), calls.expire(at(99)).len()), (Some(at(100)), 0));
-        let effects = calls.expire(at(100));
-        assert_eq!(effects.len(), 2);
-        assert!(matches!(effects[1], Effect::Tell("it", Err(NoAnswer::Expired))));
+        assert_eq!(calls.expire(at(100)).len(), 1, "only one was waiting to be woken");
         assert_eq!(poll(&mut calls, soon), Poll::Ready(Err(NoAnswer::Expired)));
-        assert!(poll(&mut calls, late).is_pending());
+        assert!(calls.answer(soon, "late").is_none() && poll(&mut calls, late).is_pending());
         assert_eq!(calls.look_at(), Some(at(300)));
         calls.expire(at(299));
         assert_eq!(calls.look_at(), Some(at(299) + LOOK_EVERY));
@@ -281,7 +239,7 @@ mod tests {
     /// Numbers that come round again skip those still in use; a call given up makes room.
     #[test]
     fn numbers_come_round() {
-        let mut calls = Table::new(2);
+        let mut calls = Calls::new(2);
         calls.next = i32::MAX;
         assert_eq!(enter(&mut calls), Ok(i32::MAX));
         assert_eq!(enter(&mut calls), Ok(i32::MIN));

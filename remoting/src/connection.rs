@@ -6,12 +6,12 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -22,7 +22,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::calls::{Calls, Effect, NoAnswer, Refused, Waiter};
+use crate::calls::{Calls, NoAnswer, Refused};
 use crate::config::RemotingConfig;
 use crate::error::CallError;
 use crate::outbound::{Outbound, too_large};
@@ -71,12 +71,6 @@ impl Handler for RefuseAll {
     }
 }
 
-/// Who is told of an answer without waiting for it, see [`Connection::begin`].
-pub trait Answered: Send + Sync + 'static {
-    /// The call is over. Called once, on the connection's task unless the call was refused, and must not block.
-    fn answered(self: Arc<Self>, answer: Result<RemotingCommand, CallError>);
-}
-
 /// Reads, writes, calls and late answers are possible.
 const OPEN: u8 = 0;
 /// Nothing is read or queued any more; what is queued is still written.
@@ -103,7 +97,7 @@ pub(crate) struct Link {
     pub(crate) totals: Arc<Totals>,
     pub(crate) state: AtomicU8,
     /// Our own calls. Never held together with `queue`.
-    pub(crate) calls: Mutex<Calls<RemotingCommand, Told>>,
+    pub(crate) calls: Mutex<Calls<RemotingCommand>>,
     /// Frames that nobody has begun to write. Held only to encode one frame or to take all.
     pub(crate) queue: Mutex<Outbound>,
     /// Whose turn it is to write. The task waits for it; callers try, and never hold it together with `calls`. Taken
@@ -137,12 +131,6 @@ pub(crate) struct Writer {
     pub(crate) out: Outbound,
     /// For callers who write themselves; `None` with TLS, before the connection is served and after.
     pub(crate) socket: Option<Arc<OwnedWriteHalf>>,
-}
-
-/// Who is told of an answer, and how long it may take.
-pub(crate) struct Told {
-    whom: Arc<dyn Answered>,
-    timeout: Duration,
 }
 
 /// Heads longer than this are not kept.
@@ -185,23 +173,6 @@ impl Link {
         let limit = self.config.write_pending_max;
         if before >= limit && before - bytes < limit {
             self.room.notify_waiters();
-        }
-    }
-
-    /// Does what follows from answers and from their absence.
-    pub(crate) fn carry_out(&self, effect: Effect<RemotingCommand, Told>) {
-        match effect {
-            Effect::Wake(waker) => waker.wake(),
-            Effect::Tell(Told { whom, timeout }, answer) => {
-                whom.answered(answer.map_err(|reason| self.no_answer(reason, timeout)));
-            }
-        }
-    }
-
-    fn no_answer(&self, reason: NoAnswer, timeout: Duration) -> CallError {
-        match reason {
-            NoAnswer::Expired => CallError::Timeout { addr: self.name.clone(), after: timeout },
-            NoAnswer::Closed => CallError::Closed { addr: self.name.clone() },
         }
     }
 
@@ -274,46 +245,49 @@ impl Connection {
     /// ignored when it still comes.
     pub async fn call(
         &self,
-        request: RemotingCommand,
-        timeout: Duration,
+        mut request: RemotingCommand,
+        mut timeout: Duration,
     ) -> Result<RemotingCommand, CallError> {
-        let deadline = deadline(timeout);
-        let mut request = request;
         self.sign(&mut request)?;
-        if self.is_full() && tokio::time::timeout_at(deadline, self.room()).await.is_err() {
-            return Err(self.link.no_answer(NoAnswer::Expired, timeout));
+        if self.is_full() {
+            let asked = Instant::now();
+            let Ok(room) = tokio::time::timeout(timeout, self.room()).await else {
+                return Err(self.expired(timeout));
+            };
+            room?;
+            timeout = timeout.saturating_sub(asked.elapsed());
         }
-        request.opaque = self.enter(Waiter::Task(None), deadline)?;
-        let waiting = Waiting { link: &self.link, opaque: request.opaque };
-        if !self.write(&request) && !self.queue(&request) {
-            return Err(self.closed_error());
-        }
+        let call = self.enter(&mut request, timeout, true)?;
         drop(request);
-        let answer = poll_fn(|cx| lock(&self.link.calls).poll(waiting.opaque, cx)).await;
-        // It is out of the table.
-        std::mem::forget(waiting);
-        answer.map_err(|reason| self.link.no_answer(reason, timeout))
+        call.await
     }
 
-    /// Sends a request and has `whom` told of its answer, or that none came within `timeout`. Never waits: whoever
-    /// sends more than the peer takes calls [`Connection::room`] before.
+    /// Begins a call at once if there is room for it right now; else nothing is changed, and `None`.
     ///
-    /// Meant for many requests at once: their frames become one write.
-    pub fn begin(&self, mut request: RemotingCommand, timeout: Duration, whom: Arc<dyn Answered>) {
-        let told = Told { whom: Arc::clone(&whom), timeout };
-        let entered =
-            self.sign(&mut request).and_then(|()| self.enter(Waiter::Told(told), deadline(timeout)));
-        match entered {
-            Ok(opaque) => request.opaque = opaque,
-            Err(error) => return whom.answered(Err(error)),
+    /// For callers with many calls under way: their frames become one write, and nothing of a request is kept.
+    ///
+    /// # Errors
+    /// All but [`CallError::Connect`] and [`CallError::Timeout`].
+    pub fn begin(
+        &self,
+        request: &mut RemotingCommand,
+        timeout: Duration,
+    ) -> Result<Option<PendingCall>, CallError> {
+        if self.is_full() {
+            return Ok(None);
         }
-        // The end of the connection is told by the end of its calls.
-        self.queue(&request);
+        self.sign(request)?;
+        self.enter(request, timeout, false).map(Some)
     }
 
-    /// Enters a call, and has the task look for its end if that is the next.
-    fn enter(&self, waiter: Waiter<Told>, deadline: Instant) -> Result<i32, CallError> {
-        let entered = lock(&self.link.calls).enter(waiter, deadline);
+    /// Numbers a request and sends it: at once if it may and can, else by the task.
+    fn enter(
+        &self,
+        request: &mut RemotingCommand,
+        timeout: Duration,
+        at_once: bool,
+    ) -> Result<PendingCall, CallError> {
+        let entered = lock(&self.link.calls).enter(deadline(timeout));
         let (opaque, is_nearer) = entered.map_err(|refused| match refused {
             Refused::Full => CallError::Busy { addr: self.link.name.clone() },
             Refused::Closed => self.closed_error(),
@@ -321,7 +295,10 @@ impl Connection {
         if is_nearer {
             self.link.wake.notify_one();
         }
-        Ok(opaque)
+        let call = PendingCall { connection: self.clone(), opaque, timeout, is_over: false };
+        request.opaque = opaque;
+        let sent = at_once && self.write(request) || self.queue(request);
+        if sent { Ok(call) } else { Err(self.closed_error()) }
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -421,6 +398,10 @@ impl Connection {
         CallError::Closed { addr: self.link.name.clone() }
     }
 
+    fn expired(&self, after: Duration) -> CallError {
+        CallError::Timeout { addr: self.link.name.clone(), after }
+    }
+
     /// Signs a request if there is an account, and checks that it fits a frame.
     fn sign(&self, request: &mut RemotingCommand) -> Result<(), CallError> {
         if let Some(credentials) = &self.link.config.credentials {
@@ -433,10 +414,7 @@ impl Connection {
     }
 
     /// Waits until fewer bytes are pending than their limit.
-    ///
-    /// # Errors
-    /// [`CallError::Closed`].
-    pub async fn room(&self) -> Result<(), CallError> {
+    async fn room(&self) -> Result<(), CallError> {
         while self.is_full() || self.is_closed() {
             let mut room = pin!(self.link.room.notified());
             room.as_mut().enable();
@@ -525,15 +503,36 @@ fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
-/// Forgets a call whose caller no longer waits.
-struct Waiting<'a> {
-    link: &'a Link,
+/// A call that has begun: resolves to its answer. Dropped, it is forgotten, and its answer is ignored when it still
+/// comes.
+#[derive(Debug)]
+#[must_use = "the answer is lost without it"]
+pub struct PendingCall {
+    connection: Connection,
     opaque: i32,
+    timeout: Duration,
+    /// It is no longer in the table.
+    is_over: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Future for PendingCall {
+    type Output = Result<RemotingCommand, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(lock(&self.connection.link.calls).poll(self.opaque, cx));
+        self.is_over = true;
+        Poll::Ready(answer.map_err(|reason| match reason {
+            NoAnswer::Expired => self.connection.expired(self.timeout),
+            NoAnswer::Closed => self.connection.closed_error(),
+        }))
+    }
+}
+
+impl Drop for PendingCall {
     fn drop(&mut self) {
-        // Dropped once the lock is free.
-        let _call = lock(&self.link.calls).forget(self.opaque);
+        if !self.is_over {
+            // Dropped once the lock is free.
+            let _call = lock(&self.connection.link.calls).forget(self.opaque);
+        }
     }
 }

@@ -21,7 +21,7 @@ use std::io::IoSlice;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{BufMut, BytesMut};
 use ferrocket_protocol::frame::{self, FRAME_LEN_MAX, FrameError};
@@ -199,8 +199,8 @@ impl Driver {
                 }
                 () = due(&mut look) => {
                     let now = Instant::now();
-                    let effects = lock(&link.calls).expire(now);
-                    effects.into_iter().for_each(|effect| link.carry_out(effect));
+                    let expired = lock(&link.calls).expire(now);
+                    expired.into_iter().for_each(Waker::wake);
                     set(&mut look, lock(&link.calls).look_at());
                 }
                 event = self.event(stream, reading, writing), if reading || writing => match event {
@@ -248,9 +248,9 @@ impl Driver {
                 Ok(Some(command)) if command.is_response() => {
                     decoded += 1;
                     // Nobody waits any more for the answer to a call given up.
-                    let effect = lock(&link.calls).answer(command.opaque, command);
-                    if let Some(effect) = effect {
-                        link.carry_out(effect);
+                    let waker = lock(&link.calls).answer(command.opaque, command);
+                    if let Some(waker) = waker {
+                        waker.wake();
                     }
                 }
                 Ok(Some(command)) => {
@@ -406,8 +406,8 @@ impl Drop for Driver {
         }
         *lock(&link.writer) = Writer::default();
         link.sub_pending(link.pending.load(Ordering::Acquire));
-        let ended = lock(&link.calls).close();
-        ended.into_iter().for_each(|effect| link.carry_out(effect));
+        let waiting = lock(&link.calls).close();
+        waiting.into_iter().for_each(Waker::wake);
         link.room.notify_waiters();
         link.totals.partial.fetch_sub(self.partial_share, Ordering::Relaxed);
         if self.opened {
