@@ -326,7 +326,7 @@ def test_workers_wait_side_by_side(run: Run[None], client: MakeClient, name: str
                 seen += 1
                 if seen == 300:
                     all_seen.set()
-                for _ in range(seen % 7):
+                for _turn in range(seen % 7):
                     await asyncio.sleep(0)
 
             async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
