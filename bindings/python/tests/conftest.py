@@ -2,12 +2,15 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
+import ferrocket
 import pytest
 import uvloop
 from ferrocket import Client
+from ferrocket import sync as ferrocket_sync
 from ferrocket.testing import Broker
 
 T = TypeVar("T")
@@ -58,3 +61,22 @@ def addr(ferrocket_broker: Broker) -> str:
 @pytest.fixture
 def client(addr: str) -> Callable[..., Client]:
     return lambda **settings: Client(addr, **settings)
+
+
+@pytest.fixture
+def topic(addr: str, name: str) -> str:
+    """A topic whose route the NameServer knows, so that nobody has to look for it twice."""
+    with ferrocket_sync.Client(addr) as cluster:
+        create_topic(cluster, name)
+    return name
+
+
+def create_topic(cluster: ferrocket_sync.Client, topic: str) -> None:
+    cluster.admin.create_topic(topic, 4)
+    while True:
+        try:
+            cluster.fetch_queues(topic)
+        except ferrocket.NoRouteError:
+            time.sleep(0.01)
+        else:
+            return

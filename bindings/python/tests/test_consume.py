@@ -7,8 +7,9 @@ from typing import Any
 
 import ferrocket
 import pytest
-from conftest import Run
+from conftest import Run, create_topic
 from ferrocket import Client, Message, MessageSelector
+from ferrocket import sync as ferrocket_sync
 from ferrocket.testing import Broker
 
 MakeClient = Callable[..., Client]
@@ -22,12 +23,12 @@ async def sent(cluster: Client, group: str, topic: str, count: int, **extra: Any
 
 
 def test_deliveries_come_in_batches_and_are_answered_one_by_one(
-    run: Run[None], client: MakeClient, name: str, group: str
+    run: Run[None], client: MakeClient, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster:
-            await sent(cluster, group, name, 20)
-            async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+            await sent(cluster, group, topic, 20)
+            async with cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
                 seen: set[str] = set()
                 async for batch in consumer.batches():
                     for delivery in batch:
@@ -38,8 +39,8 @@ def test_deliveries_come_in_batches_and_are_answered_one_by_one(
                         seen.add(delivery.text)
                     if len(seen) == 20:
                         break
-                assert {queue.topic for queue in consumer.queues if queue.topic == name} == {name}
-            stats = await cluster.admin.consume_stats(group, name)
+                assert {queue.topic for queue in consumer.queues if queue.topic == topic} == {topic}
+            stats = await cluster.admin.consume_stats(group, topic)
             assert sum(offset.consumer_offset for offset in stats.values()) == 20
             assert all(offset.lag == 0 for offset in stats.values())
 
@@ -47,11 +48,11 @@ def test_deliveries_come_in_batches_and_are_answered_one_by_one(
 
 
 def test_what_fails_comes_again(
-    run: Run[None], client: MakeClient, ferrocket_broker: Broker, name: str, group: str
+    run: Run[None], client: MakeClient, ferrocket_broker: Broker, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster:
-            await sent(cluster, group, name, 3)
+            await sent(cluster, group, topic, 3)
             attempts: list[tuple[str, int]] = []
             again = asyncio.Event()
 
@@ -62,7 +63,7 @@ def test_what_fails_comes_again(
                 if delivery.reconsume_times == 1:
                     again.set()
 
-            async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+            async with cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
                 handling = asyncio.create_task(consumer.run(handle, concurrency=4))
                 while not again.is_set():
                     ferrocket_broker.advance(11)
@@ -74,18 +75,18 @@ def test_what_fails_comes_again(
 
 
 def test_forgotten_deliveries_come_again(
-    run: Run[None], client: MakeClient, ferrocket_broker: Broker, name: str, group: str
+    run: Run[None], client: MakeClient, ferrocket_broker: Broker, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster:
-            await sent(cluster, group, name, 1)
+            await sent(cluster, group, topic, 1)
 
             async def turn() -> None:
                 while True:
                     ferrocket_broker.advance(11)
                     await asyncio.sleep(0.05)
 
-            async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+            async with cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
                 turning = asyncio.create_task(turn())
                 async for delivery in consumer:
                     if delivery.reconsume_times > 0:
@@ -99,9 +100,9 @@ def test_forgotten_deliveries_come_again(
     run(work())
 
 
-def test_a_cancelled_wait_loses_nothing(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_a_cancelled_wait_loses_nothing(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
-        async with client() as cluster, cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+        async with client() as cluster, cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
 
             async def one() -> str:
                 async for delivery in consumer:
@@ -113,18 +114,18 @@ def test_a_cancelled_wait_loses_nothing(run: Run[None], client: MakeClient, name
             await asyncio.sleep(0.01)
             waits[0].cancel()
             waits[1].cancel()
-            await sent(cluster, group, name, 2)
+            await sent(cluster, group, topic, 2)
             assert {await waits[2], await one()} == {"m0", "m1"}
 
     run(work())
 
 
-def test_orderly_batches_keep_their_order(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_orderly_batches_keep_their_order(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
             async with cluster.producer(group) as producer:
                 for i in range(12):
-                    await producer.send_ordered(Message(name, f"{i % 3}-{i // 3}"), str(i % 3))
+                    await producer.send_ordered(Message(topic, f"{i % 3}-{i // 3}"), str(i % 3))
             seen: list[str] = []
             all_seen = asyncio.Event()
 
@@ -144,7 +145,7 @@ def test_orderly_batches_keep_their_order(run: Run[None], client: MakeClient, na
                     all_seen.set()
 
             settings: Any = FROM_FIRST | {"suspend_current_queue_time_millis": 10}
-            async with cluster.orderly_consumer(group, {name: "*"}, **settings) as consumer:
+            async with cluster.orderly_consumer(group, {topic: "*"}, **settings) as consumer:
                 handling = asyncio.create_task(consumer.run(handle))
                 await all_seen.wait()
             await handling
@@ -157,6 +158,8 @@ def test_orderly_batches_keep_their_order(run: Run[None], client: MakeClient, na
 def test_tags_and_conditions_select(run: Run[None], name: str, group: str) -> None:
     async def work() -> None:
         with Broker(enablePropertyFilter=True) as broker:
+            with ferrocket_sync.Client(broker.namesrv_addr) as makes:
+                create_topic(makes, name)
             async with Client(broker.namesrv_addr) as cluster:
                 async with cluster.producer(group) as producer:
                     for i in range(6):
@@ -181,16 +184,16 @@ def test_tags_and_conditions_select(run: Run[None], name: str, group: str) -> No
 
 
 def test_broadcasts_reach_every_client(
-    run: Run[None], client: MakeClient, tmp_path: Any, name: str, group: str
+    run: Run[None], client: MakeClient, tmp_path: Any, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as one, client() as two:
-            await sent(one, group, name, 1)
+            await sent(one, group, topic, 1)
             settings: Any = {"message_model": "BROADCASTING", "local_offset_store_dir": str(tmp_path)}
             settings |= FROM_FIRST
             async with (
-                one.push_consumer(group, {name: "*"}, **settings) as first,
-                two.push_consumer(group, {name: "*"}, **settings) as second,
+                one.push_consumer(group, {topic: "*"}, **settings) as first,
+                two.push_consumer(group, {topic: "*"}, **settings) as second,
             ):
                 for consumer in (first, second):
                     async for delivery in consumer:
@@ -201,12 +204,12 @@ def test_broadcasts_reach_every_client(
     run(work())
 
 
-def test_polls_seek_and_commit(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_polls_seek_and_commit(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
-            await sent(cluster, group, name, 10)
+            await sent(cluster, group, topic, 10)
             async with cluster.lite_pull_consumer(group, auto_commit=False) as consumer:
-                queues = await consumer.fetch_queues(name)
+                queues = await consumer.fetch_queues(topic)
                 await consumer.assign(queues)
                 for queue in queues:
                     await consumer.seek_to_begin(queue)
@@ -225,7 +228,7 @@ def test_polls_seek_and_commit(run: Run[None], client: MakeClient, name: str, gr
                 assert await consumer.poll(0.01) == []
                 consumer.resume(queues)
                 async for message in consumer:
-                    assert message.topic == name
+                    assert message.topic == topic
                     break
                 first = await consumer.offset_for_timestamp(queues[0], 0)
                 assert first == 0
@@ -233,25 +236,25 @@ def test_polls_seek_and_commit(run: Run[None], client: MakeClient, name: str, gr
     run(work())
 
 
-def test_topics_come_and_go(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_topics_come_and_go(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
-            await sent(cluster, group, name, 1)
-            async with cluster.push_consumer(group, {f"{name}-other": "*"}, **FROM_FIRST) as consumer:
-                await consumer.subscribe(name, "*")
-                consumer.unsubscribe(f"{name}-other")
+            await sent(cluster, group, topic, 1)
+            async with cluster.push_consumer(group, {f"{topic}-other": "*"}, **FROM_FIRST) as consumer:
+                await consumer.subscribe(topic, "*")
+                consumer.unsubscribe(f"{topic}-other")
                 async for delivery in consumer:
                     with delivery:
                         assert delivery.text == "m0"
                     break
                 consumer.suspend()
                 consumer.resume()
-                consumer.unsubscribe(name)
+                consumer.unsubscribe(topic)
 
     run(work())
 
 
-def test_what_happens_is_told(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_what_happens_is_told(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
             kinds = set()
@@ -259,14 +262,14 @@ def test_what_happens_is_told(run: Run[None], client: MakeClient, name: str, gro
             async def watch() -> None:
                 async for event in cluster.events():
                     kinds.add(type(event))
-                    if isinstance(event, ferrocket.Rebalanced) and event.topic == name and event.queues:
-                        assert (event.group, event.queues[0].topic) == (group, name)
+                    if isinstance(event, ferrocket.Rebalanced) and event.topic == topic and event.queues:
+                        assert (event.group, event.queues[0].topic) == (group, topic)
                         return
 
             watching = asyncio.create_task(watch())
             await asyncio.sleep(0)
-            await sent(cluster, group, name, 1)
-            async with cluster.push_consumer(group, {name: "*"}):
+            await sent(cluster, group, topic, 1)
+            async with cluster.push_consumer(group, {topic: "*"}):
                 await watching
             assert ferrocket.Connected in kinds
 
@@ -313,7 +316,7 @@ def test_administration(run: Run[None], client: MakeClient, name: str, group: st
     run(work())
 
 
-def test_workers_wait_side_by_side(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_workers_wait_side_by_side(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     """A worker that asks for more just when a batch has arrived neither misses it nor spins."""
 
     async def work() -> None:
@@ -329,10 +332,10 @@ def test_workers_wait_side_by_side(run: Run[None], client: MakeClient, name: str
                 for _turn in range(seen % 7):
                     await asyncio.sleep(0)
 
-            async with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+            async with cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
                 handling = asyncio.create_task(consumer.run(handle, concurrency=8))
                 for i in range(300):
-                    pending = producer.enqueue(Message(name, f"m{i}"))
+                    pending = producer.enqueue(Message(topic, f"m{i}"))
                     if i % 3 == 0:
                         await pending
                 await all_seen.wait()

@@ -7,7 +7,8 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import LIMIT
+from conftest import LIMIT, create_topic
+from ferrocket.sync import Client
 from ferrocket.testing import Broker
 
 EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
@@ -16,6 +17,9 @@ EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
 @pytest.fixture
 def environment() -> Any:
     with Broker() as broker:
+        with Client(broker.namesrv_addr) as cluster:
+            for topic in ("TopicTest", "OrderSteps", "Questions", "Orders"):
+                create_topic(cluster, topic)
         path = os.pathsep.join([str(EXAMPLES), *filter(None, [os.environ.get("PYTHONPATH")])])
         yield os.environ | {"NAMESRV_ADDR": broker.namesrv_addr, "PYTHONPATH": path}
 
@@ -41,6 +45,10 @@ def test_the_first_program_sends(environment: Any) -> None:
 def test_programs_send_and_consume(environment: Any, example: str) -> None:
     lines = run(environment, str(EXAMPLES / example)).splitlines()
     assert sum(": Hello" in line for line in lines) == 10, lines
+
+
+def test_the_first_program_sends(environment: Any) -> None:
+    assert "is number 0 of queue" in run(environment, str(EXAMPLES / "first.py"))
 
 
 def test_every_kind_of_message_has_an_example(environment: Any) -> None:

@@ -28,25 +28,25 @@ async def received(client: Client, topic: str, group: str, count: int) -> list[s
     return bodies
 
 
-def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
-            sent = await producer.send(Message(name, "send", tags="a", keys=["k1", "k2"]))
+            sent = await producer.send(Message(topic, "send", tags="a", keys=["k1", "k2"]))
             assert sent.is_ok
             assert sent.status == "SEND_OK"
-            assert sent.message_queue.topic == name
+            assert sent.message_queue.topic == topic
             assert sent.queue_offset == 0
-            await producer.send_oneway(Message(name, b"oneway"))
-            batch = await producer.send_batch(Message(name, f"batch-{i}") for i in range(3))
+            await producer.send_oneway(Message(topic, b"oneway"))
+            batch = await producer.send_batch(Message(topic, f"batch-{i}") for i in range(3))
             assert batch.msg_id.count(",") == 2
-            ordered = [await producer.send_ordered(Message(name, f"ordered-{i}"), "key") for i in range(3)]
+            ordered = [await producer.send_ordered(Message(topic, f"ordered-{i}"), "key") for i in range(3)]
             assert len({result.message_queue for result in ordered}) == 1
-            queue = (await producer.fetch_queues(name))[-1]
-            assert (await producer.send_to(Message(name, "to"), queue)).message_queue == queue
-            pending = [producer.enqueue(Message(name, f"enqueued-{i}")) for i in range(100)]
+            queue = (await producer.fetch_queues(topic))[-1]
+            assert (await producer.send_to(Message(topic, "to"), queue)).message_queue == queue
+            pending = [producer.enqueue(Message(topic, f"enqueued-{i}")) for i in range(100)]
             receipts = await asyncio.gather(*pending)
             assert all(receipt.is_ok for receipt in receipts)
-            bodies = await received(cluster, name, group, 109)
+            bodies = await received(cluster, topic, group, 109)
             assert sorted(bodies) == sorted(
                 ["send", "oneway", "to"]
                 + [f"{kind}-{i}" for kind in ("batch", "ordered") for i in range(3)]
@@ -56,14 +56,14 @@ def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, name: st
     run(work())
 
 
-def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
             message = Message(
-                name, bytearray(b"\xff\x00"), tags="gold", keys="k", flag=7, properties={"region": "north"}
+                topic, bytearray(b"\xff\x00"), tags="gold", keys="k", flag=7, properties={"region": "north"}
             )
             assert message == Message(
-                name,
+                topic,
                 memoryview(b"\xff\x00"),
                 tags="gold",
                 keys=("k",),
@@ -71,7 +71,7 @@ def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, name: st
                 properties={"region": "north"},
             )
             sent = await producer.send(message)
-            found = await cluster.admin.view_message(name, sent.offset_msg_id)
+            found = await cluster.admin.view_message(topic, sent.offset_msg_id)
             assert (found.body, found.tags, found.keys, found.flag) == (b"\xff\x00", "gold", ["k"], 7)
             assert found.property("region") == found.properties["region"] == "north"
             assert (found.msg_id, found.reconsume_times) == (sent.msg_id, 0)
@@ -83,14 +83,14 @@ def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, name: st
 
 
 def test_delayed_messages_wait_for_the_clock(
-    run: Run[None], client: MakeClient, ferrocket_broker: Broker, name: str, group: str
+    run: Run[None], client: MakeClient, ferrocket_broker: Broker, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
-            await producer.send(Message(name, "now"))
-            await producer.send(Message(name, "later", delay_level=5))
+            await producer.send(Message(topic, "now"))
+            await producer.send(Message(topic, "later", delay_level=5))
             ferrocket_broker.advance(61)
-            assert sorted(await received(cluster, name, group, 2)) == ["later", "now"]
+            assert sorted(await received(cluster, topic, group, 2)) == ["later", "now"]
 
     run(work())
 
@@ -102,11 +102,11 @@ def test_times_of_delivery_are_properties() -> None:
     assert Message("T", "", deliver_at=at).properties["TIMER_DELIVER_MS"] == str(int(at * 1000))
 
 
-def test_requests_are_answered(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_requests_are_answered(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def answer(cluster: Client, ready: asyncio.Event) -> None:
         async with (
             cluster.producer(f"{group}-answers") as producer,
-            cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer,
+            cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer,
         ):
             ready.set()
             async for delivery in consumer:
@@ -115,11 +115,10 @@ def test_requests_are_answered(run: Run[None], client: MakeClient, name: str, gr
 
     async def work() -> None:
         async with client() as asking, client() as answering, asking.producer(f"{group}-asks") as producer:
-            await asking.admin.create_topic(name)
             ready = asyncio.Event()
             task = asyncio.create_task(answer(answering, ready))
             await ready.wait()
-            answers = [await producer.request(Message(name, f"q{i}"), timeout=20.0) for i in range(3)]
+            answers = [await producer.request(Message(topic, f"q{i}"), timeout=20.0) for i in range(3)]
             assert [one.text for one in answers] == ["re-q0", "re-q1", "re-q2"]
             task.cancel()
             await asyncio.wait([task])
@@ -128,7 +127,7 @@ def test_requests_are_answered(run: Run[None], client: MakeClient, name: str, gr
 
 
 def test_transactions_end_as_the_local_work_says(
-    run: Run[None], client: MakeClient, ferrocket_broker: Broker, name: str, group: str
+    run: Run[None], client: MakeClient, ferrocket_broker: Broker, topic: str, group: str
 ) -> None:
     checked: list[str] = []
 
@@ -150,14 +149,14 @@ def test_transactions_end_as_the_local_work_says(
 
     async def work() -> None:
         async with client() as cluster, cluster.transaction_producer(group, check) as producer:
-            done = await producer.send_in_transaction(Message(name, "committed"), commit)
+            done = await producer.send_in_transaction(Message(topic, "committed"), commit)
             assert (done.sent.is_ok, done.local_transaction_state) == (True, "COMMIT_MESSAGE")
-            back = await producer.send_in_transaction(Message(name, "rolled back"), rollback)
+            back = await producer.send_in_transaction(Message(topic, "rolled back"), rollback)
             assert back.local_transaction_state == "ROLLBACK_MESSAGE"
-            failed = await producer.send_in_transaction(Message(name, "asked for"), fail)
+            failed = await producer.send_in_transaction(Message(topic, "asked for"), fail)
             assert failed.local_transaction_state == "UNKNOW"
             assert "the database is gone" in (failed.failure or "")
-            asked = asyncio.create_task(received(cluster, name, f"{group}-c", 2))
+            asked = asyncio.create_task(received(cluster, topic, f"{group}-c", 2))
             while not checked:
                 ferrocket_broker.advance(70)
                 await asyncio.sleep(0.05)
@@ -190,16 +189,16 @@ def test_failed_sends_give_the_message_back(run: Run[None], addr: str, name: str
 
 
 def test_a_cancelled_send_leaves_the_rest_alone(
-    run: Run[None], client: MakeClient, name: str, group: str
+    run: Run[None], client: MakeClient, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
-            task = asyncio.create_task(producer.send(Message(name, "cancelled")))
+            task = asyncio.create_task(producer.send(Message(topic, "cancelled")))
             await asyncio.sleep(0)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert (await producer.send(Message(name, "kept"))).is_ok
+            assert (await producer.send(Message(topic, "kept"))).is_ok
 
     run(work())
 
@@ -236,22 +235,22 @@ def test_what_cannot_be_is_an_error(wrong: Callable[[], Any], error: type[Except
 
 
 def test_huge_messages_are_refused_not_sent(
-    run: Run[None], client: MakeClient, name: str, group: str
+    run: Run[None], client: MakeClient, topic: str, group: str
 ) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
             with pytest.raises(ferrocket.InvalidMessageError):
-                await producer.send(Message(name, bytes(64 << 20)))
+                await producer.send(Message(topic, bytes(64 << 20)))
             with pytest.raises(ferrocket.InvalidMessageError):
                 await producer.send(Message("x" * 100_000, "b"))
             with pytest.raises(ferrocket.FerrocketError):
-                await producer.send(Message(name, "b", properties={"p": "x" * 100_000}))
-            assert (await producer.send(Message(name, "goes on"))).is_ok
+                await producer.send(Message(topic, "b", properties={"p": "x" * 100_000}))
+            assert (await producer.send(Message(topic, "goes on"))).is_ok
 
     run(work())
 
 
-def test_wrong_types_reach_no_cluster(run: Run[None], client: MakeClient, name: str, group: str) -> None:
+def test_wrong_types_reach_no_cluster(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
             for wrong in (None, "text", b"bytes", 5, object()):
@@ -260,15 +259,15 @@ def test_wrong_types_reach_no_cluster(run: Run[None], client: MakeClient, name: 
                 with pytest.raises(TypeError):
                     producer.enqueue(wrong)  # type: ignore[arg-type]
             with pytest.raises(TypeError):
-                await producer.send_batch([Message(name, "b"), "text"])  # type: ignore[list-item]
+                await producer.send_batch([Message(topic, "b"), "text"])  # type: ignore[list-item]
             with pytest.raises(TypeError):
-                await producer.send_to(Message(name, "b"), "queue")  # type: ignore[arg-type]
+                await producer.send_to(Message(topic, "b"), "queue")  # type: ignore[arg-type]
             with pytest.raises(ValueError, match="s:"):
-                await producer.request(Message(name, "b"), timeout=-1.0)
+                await producer.request(Message(topic, "b"), timeout=-1.0)
             with pytest.raises(TypeError):
-                cluster.push_consumer(group, name)  # type: ignore[arg-type]
+                cluster.push_consumer(group, topic)  # type: ignore[arg-type]
             with pytest.raises(TypeError):
-                cluster.push_consumer(group, {name: 5})  # type: ignore[dict-item]
+                cluster.push_consumer(group, {topic: 5})  # type: ignore[dict-item]
             with pytest.raises(TypeError):
                 cluster.transaction_producer(group, "no function")  # type: ignore[arg-type]
 

@@ -36,21 +36,21 @@ def test_both_faces_have_the_same_methods(kind: str) -> None:
     assert public(ferrocket.sync) == public(ferrocket) - extra
 
 
-def test_a_message_goes_round(addr: str, name: str, group: str) -> None:
+def test_a_message_goes_round(addr: str, topic: str, group: str) -> None:
     with Client(addr) as cluster:
         with cluster.producer(group) as producer:
             assert producer.group == group
-            assert producer.send(Message(name, "m0")).is_ok
-            producer.send_oneway(Message(name, "m1"))
-            producer.send_batch([Message(name, "m2"), Message(name, "m3")])
-            producer.send_ordered(Message(name, "m4"), "key")
-            producer.send_to(Message(name, "m5"), producer.fetch_queues(name)[0])
-            pending = [producer.enqueue(Message(name, f"m{6 + i}")) for i in range(4)]
+            assert producer.send(Message(topic, "m0")).is_ok
+            producer.send_oneway(Message(topic, "m1"))
+            producer.send_batch([Message(topic, "m2"), Message(topic, "m3")])
+            producer.send_ordered(Message(topic, "m4"), "key")
+            producer.send_to(Message(topic, "m5"), producer.fetch_queues(topic)[0])
+            pending = [producer.enqueue(Message(topic, f"m{6 + i}")) for i in range(4)]
             assert all(one.result().is_ok for one in pending)
             with pytest.raises(ferrocket.ConfigError):
                 pending[0].result()
         seen = set()
-        with cluster.push_consumer(group, {name: "*"}, **FROM_FIRST) as consumer:
+        with cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
             for delivery in consumer:
                 with delivery:
                     seen.add(delivery.text)
@@ -58,26 +58,26 @@ def test_a_message_goes_round(addr: str, name: str, group: str) -> None:
                     break
             assert consumer.group == group
             assert consumer.queues
-        with cluster.orderly_consumer(f"{group}-o", {name: "*"}, **FROM_FIRST) as orderly:
+        with cluster.orderly_consumer(f"{group}-o", {topic: "*"}, **FROM_FIRST) as orderly:
             for batch in orderly:
                 with batch:
                     seen.difference_update(message.text for message in batch)
                 if not seen:
                     break
-        with cluster.lite_pull_consumer(f"{group}-l", {name: "*"}, **FROM_FIRST) as lite:
+        with cluster.lite_pull_consumer(f"{group}-l", {topic: "*"}, **FROM_FIRST) as lite:
             bodies: set[str] = set()
             while len(bodies) < 10:
                 bodies.update(message.text for message in lite.poll())
             lite.commit()
 
 
-def test_handlers_run_on_threads(addr: str, name: str, group: str) -> None:
+def test_handlers_run_on_threads(addr: str, topic: str, group: str) -> None:
     with Client(addr) as cluster:
         with cluster.producer(group) as producer:
             for i in range(40):
-                producer.send(Message(name, f"m{i}"))
+                producer.send(Message(topic, f"m{i}"))
         seen: list[str] = []
-        consumer = cluster.push_consumer(group, {name: "*"}, **FROM_FIRST).start()
+        consumer = cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST).start()
 
         def handle(delivery: ferrocket.Delivery) -> None:
             seen.append(delivery.text)
@@ -89,7 +89,7 @@ def test_handlers_run_on_threads(addr: str, name: str, group: str) -> None:
 
 
 def test_transactions_are_checked_on_a_thread(
-    addr: str, ferrocket_broker: Broker, name: str, group: str
+    addr: str, ferrocket_broker: Broker, topic: str, group: str
 ) -> None:
     asked = threading.Event()
 
@@ -100,11 +100,11 @@ def test_transactions_are_checked_on_a_thread(
         return LocalTransactionState.COMMIT
 
     with Client(addr) as cluster, cluster.transaction_producer(group, check) as producer:
-        done = producer.send_in_transaction(Message(name, "m"), lambda _: LocalTransactionState.UNKNOWN)
+        done = producer.send_in_transaction(Message(topic, "m"), lambda _: LocalTransactionState.UNKNOWN)
         assert done.local_transaction_state == "UNKNOW"
         wrong: Any = lambda _: "no state"  # noqa: E731
-        assert "no state" in (producer.send_in_transaction(Message(name, "w"), wrong).failure or "")
-        with cluster.push_consumer(f"{group}-c", {name: "*"}, **FROM_FIRST) as consumer:
+        assert "no state" in (producer.send_in_transaction(Message(topic, "w"), wrong).failure or "")
+        with cluster.push_consumer(f"{group}-c", {topic: "*"}, **FROM_FIRST) as consumer:
             turning = threading.Event()
 
             def turn() -> None:
@@ -120,33 +120,32 @@ def test_transactions_are_checked_on_a_thread(
             clock.join()
 
 
-def test_events_are_iterated(addr: str, name: str, group: str) -> None:
+def test_events_are_iterated(addr: str, topic: str, group: str) -> None:
     with Client(addr) as cluster:
         events = cluster.events()
         with cluster.producer(group) as producer:
-            producer.send(Message(name, "m"))
+            producer.send(Message(topic, "m"))
         assert isinstance(next(events), ferrocket.Connected | ferrocket.RouteChanged)
 
 
-def test_requests_reach_a_replier(addr: str, name: str, group: str) -> None:
+def test_requests_reach_a_replier(addr: str, topic: str, group: str) -> None:
     with Client(addr) as asking, Client(addr) as answering, asking.producer(group) as producer:
-        asking.admin.create_topic(name)
-        consumer = answering.push_consumer(group, {name: "*"}, **FROM_FIRST).start()
+        consumer = answering.push_consumer(group, {topic: "*"}, **FROM_FIRST).start()
         answers = answering.producer(f"{group}-a").start()
         thread = threading.Thread(
             target=consumer.run, args=(lambda one: answers.send(one.reply("re")) and None,)
         )
         thread.start()
-        assert producer.request(Message(name, "q"), timeout=20.0).text == "re"
+        assert producer.request(Message(topic, "q"), timeout=20.0).text == "re"
         consumer.close()
         thread.join()
 
 
-def test_both_faces_work_side_by_side(addr: str, name: str, group: str) -> None:
+def test_both_faces_work_side_by_side(addr: str, topic: str, group: str) -> None:
     async def send() -> bool:
         async with ferrocket.Client(addr) as cluster, cluster.producer(group) as producer:
-            return (await producer.send(Message(name, "async"))).is_ok
+            return (await producer.send(Message(topic, "async"))).is_ok
 
     with Client(addr) as cluster, cluster.producer(group) as producer:
         assert asyncio.run(send())
-        assert producer.send(Message(name, "sync")).is_ok
+        assert producer.send(Message(topic, "sync")).is_ok

@@ -6,8 +6,8 @@ use crate::command::{Cmd, Failure};
 
 const FOLDER: &str = "bindings/python";
 const DIST: &str = "target/dist";
-const WHEEL_BEGIN: &str = "ferrocket-";
-const WHEEL_END: &str = "-cp311-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl";
+/// What the wheel's name has for whom it is.
+const FOR_WHOM: &str = "-cp311-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl";
 
 /// Builds the wheel. zig, which comes as a Python package, links it against the old glibc.
 pub(crate) fn build() -> Result<(), Failure> {
@@ -16,7 +16,7 @@ pub(crate) fn build() -> Result<(), Failure> {
         std::fs::remove_file(wheel)?;
     }
     let manifest = format!("{FOLDER}/Cargo.toml");
-    let what = ["build", "--release", "--locked", "--manifest-path", manifest.as_str(), "--out", DIST];
+    let what = ["build", "--profile", "wheel", "--locked", "--manifest-path", manifest.as_str(), "--out", DIST];
     let for_whom = ["--zig", "--compatibility", "manylinux_2_17", "--interpreter", "python3"];
     let path = std::env::var("PATH").unwrap_or_default();
     Cmd::new(tools.join("bin/maturin"), what.into_iter().chain(for_whom))
@@ -27,7 +27,7 @@ pub(crate) fn build() -> Result<(), Failure> {
 /// Installs the wheel into an environment that has nothing else, then what its tests need, and runs them.
 pub(crate) fn test() -> Result<(), Failure> {
     let [wheel] = wheels()?.try_into().map_err(|found| {
-        Failure::new(format!("{DIST} should have one wheel ending in {WHEEL_END}, not {found:?}"))
+        Failure::new(format!("{DIST} should have one wheel ending in {FOR_WHOM}, not {found:?}"))
     })?;
     let home = crate::root().join("target/python-test");
     if home.exists() {
@@ -56,7 +56,7 @@ fn wheels() -> Result<Vec<PathBuf>, Failure> {
     let mut wheels = Vec::new();
     for entry in std::fs::read_dir(dist)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(WHEEL_BEGIN) && name.ends_with(WHEEL_END) {
+        if name.starts_with("ferrocket-") && name.ends_with(FOR_WHOM) {
             wheels.push(crate::root().join(DIST).join(name));
         }
     }
