@@ -19,9 +19,9 @@ const client = await Client.connect({ namesrvAddr: values.namesrv ?? broker.name
 const producer = await client.producer({ producerGroup: 'bench' });
 const run = `${Date.now()}`;
 
-/** Calls `each` so many times, a number of them under way at once; messages a second. */
+/** Calls `each` so many times, a number of them under way at once. */
 async function paced(count, each) {
-  const started = performance.now();
+  const started = clock();
   let next = 0;
   const worker = async () => {
     while (next < count) {
@@ -33,7 +33,15 @@ async function paced(count, each) {
   return rate(count, started);
 }
 
-const rate = (count, started) => Math.round((count / (performance.now() - started)) * 1000);
+/** Of the process from now on. */
+const clock = () => ({ at: performance.now(), cpu: process.cpuUsage() });
+
+/** Messages a second, and what each took of all cores, the broker's share with it where that is in this process. */
+function rate(count, { at, cpu }) {
+  const { user, system } = process.cpuUsage(cpu);
+  const speed = Math.round((count / (performance.now() - at)) * 1000);
+  return `${speed.toLocaleString('en').padStart(10)} a second, ${((user + system) / count).toFixed(1).padStart(6)} us CPU each`;
+}
 
 async function topic(name) {
   const topic = `bench-${name}-${run}`;
@@ -41,20 +49,20 @@ async function topic(name) {
   return topic;
 }
 
-/** Messages a second of a consumer that finds them all there. */
+/** A consumer that finds them all there. */
 async function consumed(topic, count, options, settings = {}) {
   const consumer = await client.pushConsumer({
     consumerGroup: `bench-${Math.random().toString(36).slice(2)}`, subscriptions: { [topic]: '*' },
     consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET', pullBatchSize: 1024, pullThresholdForQueue: 20_000, ...settings,
   });
-  let [seen, started] = [0, 0];
+  let [seen, started] = [0, undefined];
   await new Promise((resolve) => {
-    const count_ = (messages) => {
-      if (seen === 0) started = performance.now();
+    const told = (messages) => {
+      if (seen === 0) started = clock();
       seen += messages;
       if (seen >= count) resolve();
     };
-    void consumer.run(options(count_));
+    void consumer.run(options(told));
   });
   const speed = rate(count, started);
   await consumer.close();
@@ -62,21 +70,21 @@ async function consumed(topic, count, options, settings = {}) {
 }
 
 const filled = await topic('filled');
-const print = (what, value) => console.log(`${what.padEnd(46)} ${value.toLocaleString('en')}`);
-print('sends awaited one by one, a second', await serial(2_000));
-print(`sends pipelined with enqueue, ${UNDER_WAY} under way, a second`, await paced(MESSAGES, () => producer.enqueue({ topic: filled, body: BODY })));
-print('consumed with eachBatch, a second', await consumed(filled, MESSAGES, (count) => ({ eachBatch: (messages) => count(messages.length) })));
-print('consumed with eachBatch, bodies read, a second', await consumed(filled, MESSAGES, (count) => ({
+const print = (what, value) => console.log(`${what.padEnd(46)} ${value}`);
+print('sends awaited one by one', await serial(2_000));
+print(`sends pipelined with enqueue, ${UNDER_WAY} under way`, await paced(MESSAGES, () => producer.enqueue({ topic: filled, body: BODY })));
+print('consumed with eachBatch', await consumed(filled, MESSAGES, (count) => ({ eachBatch: (messages) => count(messages.length) })));
+print('consumed with eachBatch, bodies read', await consumed(filled, MESSAGES, (count) => ({
   eachBatch: (messages) => {
     let bytes = 0;
     for (const message of messages) bytes += message.body.length;
     count(messages.length + (bytes < 0 ? 1 : 0));
   },
 })));
-print('consumed with eachMessage, a second', await consumed(filled, MESSAGES, (count) => ({ concurrency: 64, eachMessage: async () => count(1) })));
+print('consumed with eachMessage', await consumed(filled, MESSAGES, (count) => ({ concurrency: 64, eachMessage: async () => count(1) })));
 
 async function serial(count) {
-  const started = performance.now();
+  const started = clock();
   for (let at = 0; at < count; at++) await producer.send({ topic: filled, body: BODY });
   return rate(count, started);
 }

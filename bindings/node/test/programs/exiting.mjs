@@ -3,7 +3,8 @@ import { Client } from 'ferrocket';
 
 const [way, namesrvAddr] = process.argv.slice(2);
 const client = await Client.connect({ namesrvAddr });
-const producer = await client.producer({ producerGroup: 'p' });
+// This is about exits, on a machine that may have other work.
+const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
 const topic = 'exiting';
 await producer.send({ topic, body: 'first' });
 for (let at = 0; at < 100; at++) producer.enqueue({ topic, body: `${at}` }).catch(() => {});
