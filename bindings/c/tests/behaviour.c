@@ -446,6 +446,7 @@ static int32_t settle(const fr_delivery_t *check, void *user) {
 /* Half messages are seen by nobody until they are committed; brokers ask about those that are left open. */
 static void transactions_are_asked_about(void) {
     fr_transaction_producer_t *producer;
+    fr_config_t *config = fr_config_new();
     fr_transaction_t *transaction;
     fr_push_consumer_t *consumer;
     fr_delivery_t *check;
@@ -454,7 +455,9 @@ static void transactions_are_asked_about(void) {
     struct log log;
     size_t count = 0;
     char id[64];
-    OK(fr_transaction_producer_start(client, "g-tx", NULL, &producer, &error));
+    OK(fr_config_set(config, "sendMsgTimeout", "30000", &error));
+    OK(fr_transaction_producer_start(client, "g-tx", config, &producer, &error));
+    fr_config_free(config);
     m = message("Transactions", "rolled back");
     OK(fr_transaction_begin(producer, m, &transaction, &error));
     OK(fr_transaction_end(transaction, FR_ROLLBACK, &error));
@@ -492,6 +495,11 @@ static void transactions_are_asked_about(void) {
     OK(fr_transaction_begin(producer, m, &transaction, &error));
     fr_transaction_free(transaction);
     check = next(consumer);
+    /* Asked twice before it had heard of the answer, the broker stores twice. */
+    while (has_body(first(check), "a")) {
+        OK(fr_delivery_answer(check, FR_SUCCESS, 0, &error));
+        check = next(consumer);
+    }
     CHECK(has_body(first(check), "b"));
     OK(fr_delivery_answer(check, FR_SUCCESS, 0, &error));
     SAME(log.bodies[0], "b");

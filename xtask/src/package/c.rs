@@ -29,6 +29,8 @@ const VALGRIND: &[&str] = &[
     "--show-leak-kinds=definite,indirect",
     "--errors-for-leak-kinds=definite,indirect",
     "--error-exitcode=99",
+    // A forked child has what its parent's threads had.
+    "--child-silent-after-fork=yes",
 ];
 
 fn sources() -> PathBuf {
