@@ -92,8 +92,9 @@ impl Cluster {
              transactionTimeOut=3000\ntransactionCheckInterval=2000\ntransactionCheckMax=2\n\
              transactionOpBatchInterval=500\n\
              diskSpaceWarningLevelRatio=98\ndiskSpaceCleanForciblyRatio=97\n{tls}\
-             useTLS={}\n",
+             useTLS={}\n{}",
             workshop.tls_config.is_some(),
+            workshop.broker_settings,
             store = store.display(),
         );
         write(&folder.join("broker.conf"), &config)?;

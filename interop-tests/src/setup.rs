@@ -18,6 +18,8 @@ pub struct Workshop {
     pub made: PathBuf,
     /// A `tls.properties`: with it servers and Java clients run with TLS on.
     pub tls_config: Option<PathBuf>,
+    /// Lines for Brokers' configurations beside those of every cluster.
+    pub broker_settings: String,
 }
 
 impl Workshop {
@@ -27,7 +29,12 @@ impl Workshop {
         let root = here.ancestors().find(|dir| dir.join("interop-tests/peers").is_dir());
         let root = root.ok_or("run this inside the repository: no interop-tests/peers above here")?;
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-        Ok(Self { peers: root.join("interop-tests/peers"), made: target.join("interop"), tls_config: None })
+        Ok(Self {
+            peers: root.join("interop-tests/peers"),
+            made: target.join("interop"),
+            tls_config: None,
+            broker_settings: String::new(),
+        })
     }
 
     /// A class path file's content: `servers-4.9.7`, `client-5.3.3`, …

@@ -89,12 +89,21 @@ fn java_clients_with_our_servers() {
     }
 }
 
-/// Our client sends to Java's servers through TLS and consumes from them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_client_with_java_servers() {
+async fn our_client_with_java_49() {
+    our_client_with(Server::Java49).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_client_with_java_53() {
+    our_client_with(Server::Java53).await;
+}
+
+/// Our client sends to Java's servers through TLS and consumes from them.
+async fn our_client_with(java: Server) {
     let folder = tempfile::tempdir().unwrap();
     let workshop = workshop(folder.path());
-    let cluster = Cluster::start(&workshop, Server::Java49, Server::Java49, folder.path()).unwrap();
+    let cluster = Cluster::start(&workshop, java, java, folder.path()).unwrap();
     let file = |name: &str| folder.path().join(name);
     let stranger = TlsOptions::trusting(file("ca.pem")).any_host_name();
     let known = stranger.clone().identity(file("client.pem"), file("client.key"));

@@ -221,7 +221,7 @@ public class Driver {
         }
     }
 
-    private static DefaultMQProducer producer(String id, Map<String, String> options) {
+    private static DefaultMQProducer producer(String id, Map<String, String> options) throws Exception {
         String group = options.get("--group");
         DefaultMQProducer producer;
         if (options.getOrDefault("--mode", "sync").equals("transaction")) {
@@ -245,6 +245,12 @@ public class Driver {
         configure(id, options, producer);
         producer.setSendMsgTimeout(10_000);
         producer.setCompressMsgBodyOverHowmuch(Integer.MAX_VALUE);
+        if (options.containsKey("--compress")) {
+            // Which is 5.x's.
+            Method setType = method(DefaultMQProducer.class, "setCompressType");
+            setType.invoke(producer, enumValue(setType.getParameterTypes()[0], options.get("--compress")));
+            producer.setCompressMsgBodyOverHowmuch(4096);
+        }
         producer.setMaxMessageSize(16 << 20);
         return producer;
     }
@@ -432,10 +438,14 @@ public class Driver {
     }
 
     /** MessageModel changed its package between 4.9 and 5.0. */
-    @SuppressWarnings({"unchecked", "rawtypes"})
     private static void setBroadcasting(DefaultMQPushConsumer consumer) throws Exception {
         Method method = method(DefaultMQPushConsumer.class, "setMessageModel");
-        method.invoke(consumer, Enum.valueOf((Class) method.getParameterTypes()[0], "BROADCASTING"));
+        method.invoke(consumer, enumValue(method.getParameterTypes()[0], "BROADCASTING"));
+    }
+
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    private static Object enumValue(Class<?> type, String name) {
+        return Enum.valueOf((Class) type, name);
     }
 
     /** The first public method of that name. */
