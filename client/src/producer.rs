@@ -331,19 +331,26 @@ impl Producer {
         let patience = Patience { timeout, while_moving: true };
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
-        let journey = shared.depart(parcel, patience).await?;
-        let mut journey = shared.board(journey, patience).await?;
+        let mut journey = shared.depart(parcel, patience).await?;
+        if let Err(error) = shared.board(&mut journey, patience).await {
+            return Err(journey.failed(error));
+        }
         journey.restart(shared.plan(timeout));
         let broker = journey.first.as_ref().map(|queue| &queue.broker_name);
         if let Some(addr) = broker.and_then(|broker| shared.addr(broker)) {
             let dialer = shared.client.dialer();
             if dialer.existing(&addr).is_none() {
-                // A failure shows again in the attempt itself.
-                let _ = tokio::time::timeout(timeout, dialer.connection(&addr)).await;
+                // Rare, so that it may have memory of its own. A failure shows again in the attempt itself.
+                let _ = Box::pin(tokio::time::timeout(timeout, dialer.connection(&addr))).await;
             }
+            journey.addr = Some(addr);
         }
         let owner = Arc::clone(shared);
-        let mut sending = Box::pin(async move { owner.travel(journey).await });
+        // By reference: what an async function takes by value it keeps twice, and moves.
+        let mut sending = Box::pin(async move {
+            let sent = owner.travel(&mut journey).await;
+            sent.map_err(|error| journey.failed(error))
+        });
         let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
         Ok(PendingSend(match first {
             Poll::Ready(result) => Receipt::Here(Box::new(future::ready(result))),
@@ -363,7 +370,7 @@ impl Producer {
             Some(queue) => shared.oneway(&journey, &queue).await,
             None => Err(no_queue(journey.parcel.topic())),
         };
-        sent.map_err(|error| error.with_unsent(journey.parcel.into_messages()))
+        sent.map_err(|error| journey.failed(error))
     }
 
     /// Sends a message to this queue. Tried once.
@@ -464,6 +471,8 @@ struct Journey {
     route: Arc<TopicRoute>,
     /// The queue of the first attempt, if it was chosen before.
     first: Option<MessageQueue>,
+    /// The address of that queue's broker, if it was looked up before.
+    addr: Option<Text>,
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     started: Instant,
@@ -471,9 +480,14 @@ struct Journey {
 }
 
 impl Journey {
+    /// The error with the messages that it is about.
+    fn failed(self, error: Error) -> Error {
+        error.with_unsent(self.parcel.into_messages())
+    }
+
     /// The time counts from now.
-    fn restart(&mut self, plan: SendPlan) {
-        (self.plan, self.started) = (plan, Instant::now());
+    fn restart(&mut self, (plan, started): (SendPlan, Instant)) {
+        (self.plan, self.started) = (plan, started);
     }
 
     /// The journey to the queue that `select` picks, and to no other.
@@ -503,7 +517,11 @@ impl Journey {
 impl Shared {
     /// Milliseconds of a clock that tests can move: differences of it are all that counts.
     fn now_ms(&self) -> i64 {
-        Instant::now().duration_since(self.client.epoch()).as_millis() as i64
+        self.ms(Instant::now())
+    }
+
+    fn ms(&self, now: Instant) -> i64 {
+        now.duration_since(self.client.epoch()).as_millis() as i64
     }
 
     /// A send that waits no longer than it may take.
@@ -511,9 +529,11 @@ impl Shared {
         Patience { timeout: self.settings.send_msg_timeout, while_moving: false }
     }
 
-    fn plan(&self, timeout: Duration) -> SendPlan {
-        let retries = self.settings.retry_times_when_send_failed;
-        SendPlan::new(retries, self.now_ms(), i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX))
+    /// A plan that begins now, and when that is.
+    fn plan(&self, timeout: Duration) -> (SendPlan, Instant) {
+        let now = Instant::now();
+        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        (SendPlan::new(self.settings.retry_times_when_send_failed, self.ms(now), timeout_ms), now)
     }
 
     async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
@@ -523,8 +543,7 @@ impl Shared {
 
     /// Takes a share of the budget and finds the route.
     async fn depart(&self, parcel: Parcel, patience: Patience) -> Result<Journey> {
-        let started = Instant::now();
-        let plan = self.plan(patience.timeout);
+        let (plan, started) = self.plan(patience.timeout);
         let ready = async {
             let closing = self.client.is_closing() && !self.settings.is_internal;
             if self.closed.load(Ordering::Acquire) || closing {
@@ -539,7 +558,8 @@ impl Shared {
                 true => patience.timeout,
                 false => millis(plan.remaining_ms(self.now_ms()).unwrap_or(0)),
             };
-            match tokio::time::timeout(left, route).await {
+            // Rare: with memory of its own it is no part of every send.
+            match Box::pin(tokio::time::timeout(left, route)).await {
                 Ok(route) => Ok((share, route?)),
                 Err(_) => {
                     let (topic, timeout) = (parcel.topic(), patience.timeout);
@@ -549,9 +569,16 @@ impl Shared {
             }
         };
         match ready.await {
-            Ok((share, route)) => {
-                Ok(Journey { parcel, plan, route, first: None, room: None, started, _share: share })
-            }
+            Ok((share, route)) => Ok(Journey {
+                parcel,
+                plan,
+                route,
+                first: None,
+                addr: None,
+                room: None,
+                started,
+                _share: share,
+            }),
             Err(error) => Err(error.with_unsent(parcel.into_messages())),
         }
     }
@@ -560,11 +587,11 @@ impl Shared {
     /// that is full a free choice falls on another broker that has room; and if none has, on whichever has first of
     /// the chosen one and the one that last stored something: nobody waits for a broker that hangs while another
     /// works.
-    async fn board(&self, mut journey: Journey, patience: Patience) -> Result<Journey> {
+    async fn board(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
         let given = journey.first.take();
         let is_free = given.is_none() && self.faults.is_none();
         let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, &journey.route)) else {
-            return Err(no_queue(journey.parcel.topic()).with_unsent(journey.parcel.into_messages()));
+            return Err(no_queue(journey.parcel.topic()));
         };
         let in_flight = self.client.in_flight();
         let lane = in_flight.lane(&queue.broker_name);
@@ -584,37 +611,34 @@ impl Shared {
                 }
             }
         }
-        let entered = match (room, other) {
-            (Some(room), _) => Ok(room),
-            (None, None) => lane.enter(patience).await,
-            (None, Some((elsewhere, other))) => match lane.enter_either(&other, patience).await {
-                Ok((room, is_elsewhere)) => {
-                    if is_elsewhere {
-                        queue = elsewhere.clone();
-                    }
-                    Ok(room)
+        let room = match (room, other) {
+            (Some(room), _) => room,
+            (None, None) => lane.enter(patience).await?,
+            (None, Some((elsewhere, other))) => {
+                let (room, is_elsewhere) = lane.enter_either(&other, patience).await?;
+                if is_elsewhere {
+                    queue = elsewhere.clone();
                 }
-                Err(error) => Err(error),
-            },
-        };
-        match entered {
-            Ok(room) => {
-                (journey.first, journey.room) = (Some(queue), Some(room));
-                Ok(journey)
+                room
             }
-            Err(error) => Err(error.with_unsent(journey.parcel.into_messages())),
-        }
+        };
+        (journey.first, journey.room) = (Some(queue), Some(room));
+        Ok(())
     }
 
     /// Waits for room within the time of the whole send, and tries.
-    async fn go(&self, journey: Journey) -> Result<SendResult> {
+    async fn go(&self, mut journey: Journey) -> Result<SendResult> {
         let timeout = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0));
-        let journey = self.board(journey, Patience { timeout, while_moving: false }).await?;
-        self.travel(journey).await
+        let boarded = self.board(&mut journey, Patience { timeout, while_moving: false }).await;
+        let sent = match boarded {
+            Ok(()) => self.travel(&mut journey).await,
+            Err(error) => Err(error),
+        };
+        sent.map_err(|error| journey.failed(error))
     }
 
     /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
-    async fn travel(&self, mut journey: Journey) -> Result<SendResult> {
+    async fn travel(&self, journey: &mut Journey) -> Result<SendResult> {
         let mut sent: Option<SendResult> = None;
         let mut last: Option<Error> = None;
         let mut brokers: Vec<Text> = Vec::new();
@@ -628,8 +652,8 @@ impl Shared {
             };
             journey.plan.attempt(&queue.broker_name);
             // Further attempts are few, and go without.
-            let room = journey.room.take();
-            let result = self.attempt(&journey, &queue, millis(left)).await;
+            let (room, addr) = (journey.room.take(), journey.addr.take());
+            let result = self.attempt(journey, addr, &queue, millis(left)).await;
             if let Some(room) = room {
                 room.leave(answer_of(&result), millis(left));
             }
@@ -659,23 +683,22 @@ impl Shared {
         }
         let error = last.unwrap_or_else(|| no_queue(journey.parcel.topic()));
         let cost = journey.started.elapsed().as_millis();
-        let error = match brokers.len() {
+        Err(match brokers.len() {
             0 | 1 => error,
             times => error.with_context(format_args!(
                 "Send [{times}] times, still failed, cost [{cost}]ms, Topic: {}, BrokersSent: [{}]",
                 journey.parcel.topic(),
                 brokers.join(", ")
             )),
-        };
-        Err(error.with_unsent(journey.parcel.into_messages()))
+        })
     }
 
     fn choose(&self, plan: &SendPlan, route: &TopicRoute) -> Option<MessageQueue> {
         let mut faults =
             self.faults.as_ref().map(|faults| faults.lock().unwrap_or_else(PoisonError::into_inner));
-        choose_queue(route, plan.last_broker(), faults.as_deref_mut(), self.now_ms(), || {
-            self.client.next_turn()
-        })
+        // Only faults grow old.
+        let now_ms = if faults.is_some() { self.now_ms() } else { 0 };
+        choose_queue(route, plan.last_broker(), faults.as_deref_mut(), now_ms, || self.client.next_turn())
     }
 
     fn record(&self, broker: &Text, began_ms: i64, failed: bool) {
@@ -688,11 +711,15 @@ impl Shared {
     async fn attempt(
         &self,
         journey: &Journey,
+        known: Option<Text>,
         queue: &MessageQueue,
         timeout: Duration,
     ) -> Result<SendResult> {
         let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
-        let addr = self.master(wire_topic, queue, timeout).await?;
+        let addr = match known.or_else(|| self.addr(&queue.broker_name)) {
+            Some(addr) => addr,
+            None => Box::pin(self.find_master(wire_topic, queue, timeout)).await?,
+        };
         let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
         let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
@@ -720,7 +747,10 @@ impl Shared {
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
         let parcel = &journey.parcel;
         let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
-        let addr = self.master(parcel.topic(), queue, left).await?;
+        let addr = match self.addr(&queue.broker_name) {
+            Some(addr) => addr,
+            None => self.find_master(parcel.topic(), queue, left).await?,
+        };
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
@@ -753,11 +783,8 @@ impl Shared {
         Some(format!("{host}:{}", port.parse::<u16>().ok()?.checked_sub(2)?).into())
     }
 
-    /// The address to send to; asks NameServers once more when none is known.
-    async fn master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
-        if let Some(addr) = self.addr(&queue.broker_name) {
-            return Ok(addr);
-        }
+    /// The address to send to, when none is known: asks NameServers once more.
+    async fn find_master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
         let fetch = self.client.fetch_route(topic, Some(&self.packing.template));
         if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
             fetched?;
