@@ -16,7 +16,8 @@ pub(crate) fn build() -> Result<(), Failure> {
         std::fs::remove_file(wheel)?;
     }
     let manifest = format!("{FOLDER}/Cargo.toml");
-    let what = ["build", "--profile", "wheel", "--locked", "--manifest-path", manifest.as_str(), "--out", DIST];
+    let what =
+        ["build", "--profile", "wheel", "--locked", "--manifest-path", manifest.as_str(), "--out", DIST];
     let for_whom = ["--zig", "--compatibility", "manylinux_2_17", "--interpreter", "python3"];
     let path = std::env::var("PATH").unwrap_or_default();
     Cmd::new(tools.join("bin/maturin"), what.into_iter().chain(for_whom))
