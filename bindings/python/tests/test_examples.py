@@ -47,10 +47,6 @@ def test_programs_send_and_consume(environment: Any, example: str) -> None:
     assert sum(": Hello" in line for line in lines) == 10, lines
 
 
-def test_the_first_program_sends(environment: Any) -> None:
-    assert "is number 0 of queue" in run(environment, str(EXAMPLES / "first.py"))
-
-
 def test_every_kind_of_message_has_an_example(environment: Any) -> None:
     lines = run(environment, str(EXAMPLES / "every_kind.py")).splitlines()
     assert "ordered: ['created', 'paid', 'shipped']" in lines
