@@ -107,7 +107,7 @@ export class Admin {
 
   /** Makes a topic on every broker, or gives it these settings where it is. */
   async createTopic(topic: TopicConfig): Promise<void> {
-    const { topic: topicName, ...rest } = topic;
+    const { topic: topicName, ...rest } = topic ?? {};
     await this.#handle.ask('createTopic', { topicName, ...rest });
   }
 
@@ -117,7 +117,7 @@ export class Admin {
 
   /** Makes a consumer group on every broker, or gives it these settings. */
   async createGroup(group: SubscriptionGroupConfig): Promise<void> {
-    const { group: groupName, ...rest } = group;
+    const { group: groupName, ...rest } = group ?? {};
     await this.#handle.ask('createGroup', { groupName, ...rest });
   }
 
@@ -155,7 +155,7 @@ export class Admin {
     key: string,
     options: { max?: number; begin?: Date; end?: Date } = {},
   ): Promise<MessageExt[]> {
-    const { max = 32, begin = new Date(0), end = new Date() } = options;
+    const { max = 32, begin = new Date(0), end = new Date() } = options ?? {};
     const times = { begin: time('begin', begin), end: time('end', end) };
     return messagesOf((await this.#handle.call('queryMessage', { topic, key, max, ...times })).data);
   }

@@ -24,7 +24,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
    * automatic commits, asking again says that those before are done.
    */
   async poll(options: SignalOptions & { timeout?: number } = {}): Promise<MessageExt[]> {
-    const { timeout = 1000, signal } = options;
+    const { timeout = 1000, signal } = options ?? {};
     return messagesOf((await this.#handle.call('poll', timeout, { signal })).data);
   }
 

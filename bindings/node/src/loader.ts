@@ -15,8 +15,13 @@ export interface AddonPort {
 
 function libc(): string {
   if (process.platform !== 'linux') return '';
-  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
-  return report?.header?.glibcVersionRuntime ? '-gnu' : '-musl';
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean };
+  const { excludeNetwork } = report;
+  // It would look up the names of all addresses.
+  report.excludeNetwork = true;
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } };
+  report.excludeNetwork = excludeNetwork ?? false;
+  return header?.glibcVersionRuntime ? '-gnu' : '-musl';
 }
 
 /** @internal */

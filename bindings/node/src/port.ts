@@ -3,11 +3,11 @@
 // Every operation is a call with a number; its answer comes back under that number, together with all others that
 // are ready, in one batch. Nothing of the native part keeps the process alive by itself: that is decided here, by
 // counting the operations that somebody waits for.
-import { fromNative, FlowControlError, type NativeError } from './errors.js';
+import { ConfigError, fromNative, FlowControlError, said, type NativeError } from './errors.js';
 import { load, type AddonPort } from './loader.js';
 
 /** Operations that wait for their answer at once; further ones are refused. */
-const WAITING_MAX = 200_000;
+const WAITING_MAX = 65_536;
 /** The longest time of a timer. */
 const FOREVER = 0x7fffffff;
 
@@ -55,7 +55,7 @@ class Port {
       }
       const id = this.#id();
       // First, because it may throw: args come from the program.
-      this.#native.call(id, operation, handle, JSON.stringify(args) ?? 'null', bodies);
+      this.#native.call(id, operation, handle, json(args), bodies);
       const abort = signal && (() => this.#native.cancel(id));
       if (abort) signal.addEventListener('abort', abort);
       this.#waiting.set(id, { resolve, reject, background, signal, abort });
@@ -89,6 +89,14 @@ class Port {
       else if (value.kind === 'Closed' && waiter.signal?.aborted) waiter.reject(waiter.signal.reason);
       else waiter.reject(fromNative(value));
     }
+  }
+}
+
+function json(args: unknown): string {
+  try {
+    return JSON.stringify(args) ?? 'null';
+  } catch (error) {
+    throw new ConfigError(`an argument is wrong: ${said(error)}`);
   }
 }
 

@@ -1,13 +1,13 @@
 // Producers: what sends.
-import { FerrocketError, InvalidMessageError, said } from './errors.js';
+import { ConfigError, FerrocketError, InvalidMessageError, said } from './errors.js';
 import type { Handle } from './handle.js';
 import {
   bytes,
   messagesOf,
   packed,
+  MessageExt,
   type Body,
   type Message,
-  type MessageExt,
   type MessageQueue,
   type SendResult,
 } from './message.js';
@@ -87,7 +87,7 @@ export class Producer implements AsyncDisposable {
   /** Sends a request and waits for its reply, together at most `timeout` milliseconds. */
   async request(message: Message, options: SignalOptions & { timeout: number }): Promise<MessageExt> {
     const { message: request, body } = packed(message);
-    const { timeout, signal } = options;
+    const { timeout, signal } = options ?? {};
     const args = { message: request, to: timeout };
     const asked = this.handle.call('request', args, { signal, bodies: [body] });
     const { data } = await this.unsent([message], asked);
@@ -97,8 +97,8 @@ export class Producer implements AsyncDisposable {
 
   /** Answers a request that a consumer got. */
   async reply(request: MessageExt, body: Body): Promise<SendResult> {
-    const args = request.properties;
-    return this.handle.ask<SendResult>('reply', args, { bodies: [bytes(body)] });
+    if (!(request instanceof MessageExt)) throw new InvalidMessageError('a request is a message that was received');
+    return this.handle.ask<SendResult>('reply', request.properties, { bodies: [bytes(body)] });
   }
 
   /** Takes back a delayed message by the handle that its receipt has; answers the message's id. Brokers from 5.3 on. */
@@ -162,6 +162,7 @@ export class TransactionProducer extends Producer {
     message: Message,
     local: (transaction: LocalTransaction) => LocalTransactionState | Promise<LocalTransactionState>,
   ): Promise<TransactionSendResult> {
+    if (typeof local !== 'function') throw new ConfigError('the local work of a transaction is a function');
     const { message: args, body } = packed(message);
     const half = this.handle.ask<{ ticket?: number; transactionId: string; half: SendResult }>(
       'sendHalf',

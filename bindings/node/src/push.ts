@@ -102,7 +102,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
 
   /** Begins to hand messages over, until the consumer is closed or the signal given. Resolves when it has begun. */
   async run(options: RunOptions): Promise<void> {
-    const { eachMessage, eachBatch, signal } = options;
+    const { eachMessage, eachBatch, signal } = options ?? {};
     if ((typeof eachMessage === 'function') === (typeof eachBatch === 'function')) {
       throw new ConfigError('a run needs one function: eachMessage or eachBatch');
     }

@@ -1,7 +1,7 @@
 // Whatever a program gets wrong ends in an error of this package, and the process goes on.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Client, ClosedError, ConfigError, FerrocketError, setLogger } from 'ferrocket';
+import { Client, ClosedError, ConfigError, FerrocketError, InvalidMessageError, setLogger } from 'ferrocket';
 import { Broker } from 'ferrocket/testing';
 import { cluster, Collected, unique } from './support.mjs';
 
@@ -33,7 +33,7 @@ test('messages', async (t) => {
     ...NONSENSE.filter((name) => typeof name !== 'string').map((name) => ({ topic: name, body: '' })),
     { topic, body: 'half a pair \ud800' }, { topic: 'T\udc00', body: 'x' }, { topic, body: 'x', tags: '\ud800' },
     { topic: '', body: 'x' }, { topic: 'no spaces', body: 'x' }, { topic: 'x'.repeat(1000), body: 'x' },
-    { topic, body: 'x', keys: 'one' }, { topic, body: 'x', keys: [1] }, { topic, body: 'x', properties: { a: 1 } },
+    { topic, body: 'x', keys: 'one' }, { topic, body: 'x', keys: [1] }, { topic, body: 'x', keys: [1n] }, { topic, body: 'x', properties: { a: 1 } },
     { topic, body: 'x', delayLevel: -1 }, { topic, body: 'x', delayLevel: 1.5 }, { topic, body: 'x', delayLevel: 2 ** 40 },
     { topic, body: 'x', flag: 2 ** 31 }, { topic, body: 'x', deliverAt: 7 }, { topic, body: 'x', deliverAt: new Date(NaN) },
     { topic, body: 'x', deliverAfter: -1 }, { topic, body: 'x', deliverAfter: Infinity }, { topic, body: 'x', noField: 1 },
@@ -61,6 +61,8 @@ test('messages', async (t) => {
   }
   for (const key of [undefined, 7, {}]) await assert.rejects(producer.sendOrdered(message, key), FerrocketError);
   for (const timeout of [undefined, -1, NaN, 'soon', 1e300]) await assert.rejects(producer.request(message, { timeout }), FerrocketError);
+  for (const request of [undefined, null, {}, { properties: {} }]) await assert.rejects(producer.reply(request, 'x'), InvalidMessageError);
+  await assert.rejects(producer.request(message), FerrocketError);
   for (const args of [[], ['T'], ['T', 'nonsense'], [7, 8]]) await assert.rejects(producer.recall(...args), FerrocketError);
   assert.equal((await producer.send({ topic, body: 'still at work' })).sendStatus, 'SEND_OK');
 });
@@ -70,15 +72,15 @@ test('consumers', async (t) => {
   const topic = unique('T');
   for (const options of [
     {}, { consumerGroup: 'g' }, { consumerGroup: 7, subscriptions: {} }, { consumerGroup: 'a b', subscriptions: { [topic]: '*' } },
-    { consumerGroup: 'g', subscriptions: 'T' }, { consumerGroup: 'g', subscriptions: { [topic]: 7 } },
+    { consumerGroup: 'g', subscriptions: 'T' }, { consumerGroup: 'g', subscriptions: { T: 7n } }, { consumerGroup: 'g', subscriptions: { [topic]: 7 } },
     { consumerGroup: 'g', subscriptions: { [topic]: { sql: '' } } }, { consumerGroup: 'g', subscriptions: { [topic]: '*' }, pullBatchSize: 0 },
     { consumerGroup: 'g', subscriptions: { [topic]: '*' }, messageModel: 'SOMEHOW' },
   ]) {
-    await assert.rejects(client.pushConsumer(options), ConfigError, JSON.stringify(options));
+    await assert.rejects(client.pushConsumer(options), ConfigError, JSON.stringify(Object.keys(options)));
   }
   const consumer = await client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' } });
   for (const options of [
-    {}, { eachMessage: 7 }, { eachMessage() {}, eachBatch() {} }, { eachMessage() {}, concurrency: 0 },
+    undefined, null, {}, { eachMessage: 7 }, { eachMessage() {}, eachBatch() {} }, { eachMessage() {}, concurrency: 0 },
     { eachMessage() {}, concurrency: 1001 }, { eachBatch() {}, batchSize: 1.5 }, { eachBatch() {}, batchSize: 513 },
   ]) {
     await assert.rejects(consumer.run(options), ConfigError);
@@ -86,8 +88,14 @@ test('consumers', async (t) => {
   await assert.rejects(client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' } }), ConfigError);
   const lite = await client.litePullConsumer({ consumerGroup: 'l' });
   for (const timeout of [-1, NaN, 'soon', 1e300, null]) await assert.rejects(lite.poll({ timeout }), FerrocketError);
+  await assert.rejects(lite.poll({ timeout: 'x' }), FerrocketError);
   for (const queues of [[], 7, [7], null]) await assert.rejects(lite.assign(queues), FerrocketError);
   await assert.rejects(client.transactionProducer({ producerGroup: 'x' }), ConfigError);
+  const transactions = await client.transactionProducer({ producerGroup: 'x', checkLocalTransaction() {} });
+  await assert.rejects(transactions.sendInTransaction({ topic, body: 'x' }), ConfigError);
+  for (const create of [() => client.admin.createTopic(), () => client.admin.createGroup(null), () => client.admin.createTopic({ topic, perm: 'all' })]) {
+    await assert.rejects(create(), ConfigError);
+  }
   await assert.rejects(client.producer({}), ConfigError);
   await assert.rejects(client.producer(), ConfigError);
 });
