@@ -278,6 +278,8 @@ public class Driver {
     private static void configure(String id, Map<String, String> options, ClientConfig config) {
         config.setNamesrvAddr(options.get("--namesrv"));
         config.setInstanceName("i" + id);
+        // Many JVMs share a few cores: a question for a route may wait longer than the usual 3 s for its turn.
+        config.setMqClientApiTimeout(20_000);
         if (options.containsKey("--namespace")) {
             config.setNamespace(options.get("--namespace"));
         }
