@@ -51,13 +51,15 @@ pub(super) struct Window {
     max: u32,
     /// The fastest receipt so far: what an answer takes when nothing waits.
     fastest_ms: Option<i64>,
+    /// Answers since the window last grew that were neither quick nor slow.
+    neither: u32,
     /// When the window was last halved. What was sent before belongs to the larger window, and halves it no more.
     halved_ms: Option<i64>,
 }
 
 impl Window {
     pub(super) fn new(max: u32) -> Self {
-        Self { size: START.min(max), max, fastest_ms: None, halved_ms: None }
+        Self { size: START.min(max), max, fastest_ms: None, neither: 0, halved_ms: None }
     }
 
     /// Messages that may be under way.
@@ -81,8 +83,13 @@ impl Window {
             Answer::Stored | Answer::Missing if slow => self.halve(message, now_ms),
             // A window that is not used says nothing about what the broker can take. Many answers come at once, before
             // anybody can use the room: a quarter is use enough.
-            Answer::Stored if quick && message.under_way.saturating_mul(4) >= self.size => {
-                self.size = self.size.saturating_add(1).min(self.max);
+            Answer::Stored if message.under_way.saturating_mul(4) >= self.size => {
+                // What waits may be others', or this program may be slow to look: by one for a whole window.
+                self.neither = if quick { self.size } else { self.neither + 1 };
+                if self.neither >= self.size {
+                    self.neither = 0;
+                    self.size = self.size.saturating_add(1).min(self.max);
+                }
                 false
             }
             _ => false,
@@ -221,6 +228,23 @@ mod tests {
             finish(Answer::Missing, sent_ms, sent_ms + TIMEOUT_MS);
         }
         assert_eq!(finish(Answer::Missing, 40_000, 40_000 + TIMEOUT_MS), FLOOR);
+    }
+
+    /// Where every answer takes longer than the fastest once did, because of others, the window still grows, by one
+    /// for all of its answers.
+    #[test]
+    fn a_busy_broker_is_shared() {
+        let mut window = Window::new(1_000);
+        let mut finish = |took| {
+            let finished =
+                Finished { answer: Answer::Stored, sent_ms: 0, timeout_ms: TIMEOUT_MS, under_way: 32 };
+            window.finished(finished, took);
+            window.size()
+        };
+        assert_eq!(finish(1), 33);
+        assert_eq!((0..33).map(|_| finish(100)).last(), Some(34));
+        assert_eq!((0..34).map(|_| finish(100)).last(), Some(35));
+        assert_eq!(finish(1), 36);
     }
 
     /// A window that is not used does not grow, and none grows beyond its limit or shrinks below the floor or that.
