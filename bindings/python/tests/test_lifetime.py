@@ -211,7 +211,9 @@ def test_interpreters_come_and_go(addr: str, name: str, group: str) -> None:
 
 def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
     program = """
-        import sys, ferrocket.sync
+        import signal, sys, ferrocket.sync
+        # Jobs in the background are started with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with ferrocket.sync.Client(sys.argv[1]) as cluster:
             with cluster.push_consumer(sys.argv[3], {sys.argv[2]: "*"}) as consumer:
                 try:
