@@ -26,6 +26,7 @@ use crate::calls::{Calls, NoAnswer, Refused};
 use crate::config::RemotingConfig;
 use crate::error::CallError;
 use crate::outbound::{Outbound, too_large};
+use crate::stream::send;
 
 /// What a side of a connection does with the requests of its peer.
 ///
@@ -445,7 +446,7 @@ impl Connection {
             frame::encode_head(command, head);
             let frame = [IoSlice::new(head), IoSlice::new(&command.body)];
             // An error shows again when the task writes what is left.
-            let written = socket.try_write_vectored(&frame).unwrap_or(0);
+            let written = send((*socket).as_ref(), &frame).unwrap_or(0);
             let len = head.len() + command.body.len();
             if head.capacity() > SPARE_HEAD_MAX {
                 *head = BytesMut::new()

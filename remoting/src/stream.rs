@@ -8,12 +8,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 #[cfg(feature = "tls")]
-type TlsStream = tokio_rustls::TlsStream<TcpStream>;
+type TlsStream = tokio_rustls::TlsStream<Signalless>;
+
+/// A peer that is gone is an error and no signal, which would end a C program. Where the flag is missing, tokio's
+/// sockets are made without the signal.
+#[cfg(target_os = "linux")]
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const SEND_FLAGS: i32 = 0;
+
+/// Writes what is taken right now; `WouldBlock` when that is nothing. The standard library's vectored write is
+/// `writev`, which signals.
+pub(crate) fn send(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let send = || SockRef::from(tcp).send_vectored_with_flags(slices, SEND_FLAGS);
+    tcp.try_io(Interest::WRITABLE, send)
+}
 
 /// What a connection's task reads and writes.
 pub(crate) enum Stream {
@@ -43,7 +58,7 @@ impl Stream {
         match self {
             Self::Plain(_, write) => {
                 let _ = cx;
-                write.try_write_vectored(slices)
+                send((**write).as_ref(), slices)
             }
             #[cfg(feature = "tls")]
             Self::Tls(tls) => match tokio::io::AsyncWrite::poll_write_vectored(Pin::new(tls), cx, slices) {
@@ -100,5 +115,53 @@ impl AsyncRead for Stream {
             #[cfg(feature = "tls")]
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
         }
+    }
+}
+
+/// A socket below TLS, written with [`send`].
+#[cfg(feature = "tls")]
+pub(crate) struct Signalless(pub(crate) TcpStream);
+
+#[cfg(feature = "tls")]
+impl AsyncRead for Signalless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl tokio::io::AsyncWrite for Signalless {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            std::task::ready!(self.0.poll_write_ready(cx))?;
+            match send(&self.0, slices) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

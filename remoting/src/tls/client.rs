@@ -17,7 +17,7 @@ use tokio_rustls::rustls::sign::SingleCertAndKey;
 use super::certificates;
 use super::verifiers::LenientWithServer;
 use super::{TlsError, TlsOptions, Trust};
-use crate::stream::Stream;
+use crate::stream::{Signalless, Stream};
 
 const CERT: &str = "tls.client.certPath";
 const KEY: &str = "tls.client.keyPath";
@@ -73,7 +73,7 @@ impl ClientTls {
         let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
         let name =
             ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(io::Error::other)?;
-        let tls = Box::pin(TlsConnector::from(self.config.clone()).connect(name, tcp)).await?;
+        let tls = Box::pin(TlsConnector::from(self.config.clone()).connect(name, Signalless(tcp))).await?;
         Ok(Stream::Tls(Box::new(tls.into())))
     }
 }

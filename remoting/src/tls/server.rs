@@ -22,7 +22,7 @@ use super::certificates;
 use super::verifiers::LenientWithClient;
 use super::{ClientAuth, ServerTlsOptions, TlsError, self_signed};
 use crate::connection::lock;
-use crate::stream::Stream;
+use crate::stream::{Signalless, Stream};
 
 /// The first byte of a TLS handshake. A frame that began with it would have 369 MB.
 const HANDSHAKE: u8 = 0x16;
@@ -203,7 +203,7 @@ impl ServerTls {
         };
         let config = lock(&self.shared.current).clone();
         // Boxed: only those who use it pay for its size.
-        let tls = Box::pin(TlsAcceptor::from(config).accept(tcp)).await?;
+        let tls = Box::pin(TlsAcceptor::from(config).accept(Signalless(tcp))).await?;
         Ok(Stream::Tls(Box::new(tls.into())))
     }
 }
