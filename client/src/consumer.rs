@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::heartbeat::{ConsumeType, MessageModel, SubscriptionData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use tokio::sync::{Notify, OnceCell, mpsc, oneshot};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
@@ -151,6 +151,8 @@ pub(crate) struct Consumer {
     /// Queues whose lock a broker may have given us, listed before it is asked: a keeper that is stopped while it
     /// takes or releases one must not leave it locked for a minute. Held for one look-up or change.
     locks: Mutex<BTreeSet<MessageQueue>>,
+    /// One permit: see [`Consumer::store_offsets`].
+    storing_turn: Arc<Semaphore>,
     /// Whether the last division found a queue that another consumer has locked.
     locked_elsewhere: AtomicBool,
     pub(crate) offsets: OffsetStore,
@@ -203,6 +205,7 @@ impl Consumer {
             subscriptions: Mutex::new(subscribed),
             by_hand: Mutex::new(by_hand),
             queues: Mutex::default(),
+            storing_turn: Arc::new(Semaphore::new(1)),
             locks: Mutex::default(),
             locked_elsewhere: AtomicBool::new(false),
             offsets: OffsetStore::new(place),
@@ -395,7 +398,7 @@ impl Consumer {
     }
 
     /// Stops pulling, lets running handlers finish, stores the offsets, gives locks back and unregisters.
-    pub(crate) async fn shutdown(&self) {
+    pub(crate) async fn shutdown(self: &Arc<Self>) {
         self.ended
             .get_or_init(|| async {
                 self.stop.raise();
@@ -432,7 +435,7 @@ impl Consumer {
     }
 
     /// Stores all offsets a last time, then gives all locks back: who gets a queue next must find its offset.
-    async fn release_all(&self, assigned: Vec<Arc<Assigned>>) {
+    async fn release_all(self: &Arc<Self>, assigned: Vec<Arc<Assigned>>) {
         for queue in &assigned {
             queue.process().drop_queue();
         }
