@@ -337,13 +337,6 @@ impl Consumer {
         self.wake.notify_one();
     }
 
-    /// Sends the keeper a command. It never waits; a keeper that far behind gets no more.
-    pub(crate) fn command(&self, command: Command) {
-        if let Err(error) = self.commands.try_send(command) {
-            tracing::warn!(group = %self.calls.group, %error, "the consumer is too busy for a correction of offsets");
-        }
-    }
-
     /// Has the keeper do something and waits until it is done.
     pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
         let closed = || Error::closed("the consumer");

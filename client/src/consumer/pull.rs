@@ -232,7 +232,9 @@ impl Puller<'_> {
                 // At least a little, lest a confused broker keeps us in a loop.
                 tokio::time::sleep(consumer.settings.pull_delay_on_failure).await;
                 let _ = tokio::time::timeout(CORRECTION_DELAY_MAX, self.nothing_in_memory()).await;
-                consumer.command(Command::Correct { assigned: Arc::clone(self.assigned), offset });
+                let assigned = Arc::clone(self.assigned);
+                // Waits for a keeper that is behind: nobody else takes the queue anew. An error is the keeper's end.
+                let _ = consumer.commands.send(Command::Correct { assigned, offset }).await;
                 return Ok(false);
             }
         }

@@ -289,6 +289,20 @@ async fn illegal_offsets_are_corrected() {
     assert_eq!((world.broker.offset("T", 0), world.broker.offset("T", 1)), (Some(4), Some(1)));
 }
 
+/// A broker came back without its messages: all of more queues than the keeper has room for commands are corrected.
+#[tokio::test]
+async fn many_illegal_offsets_are_corrected() {
+    let world = World::new().await;
+    let queues = || (0..300).map(|queue_id| ("W".into(), queue_id));
+    world.broker.state.lock().unwrap().offsets.extend(queues().map(|queue| (queue, 7)));
+    let builder = world.client.push_consumer("g").subscribe("W", "*");
+    let builder = builder.pull_time_delay_when_exception(Duration::from_millis(1));
+    let consumer = builder.on_message(|_| async {}).start().await.unwrap();
+    let state = Arc::clone(&world.broker.state);
+    world.broker.until(|_| queues().all(|queue| state.lock().unwrap().offsets[&queue] == 0)).await;
+    consumer.shutdown().await;
+}
+
 /// Whether this offset of a queue of T was to be stored.
 fn stores(seen: &[RemotingCommand], queue_id: i32, offset: i64) -> bool {
     seen.iter().filter(|request| request.code == RequestCode::UpdateConsumerOffset.code()).any(|request| {
