@@ -404,6 +404,11 @@ impl Client {
         request
     }
 
+    /// Nothing is dialled for a client whose connections were closed.
+    fn check_running(&self) -> Result<()> {
+        if *self.shared.stop.borrow() { Err(Error::closed("the client")) } else { Ok(()) }
+    }
+
     /// One call; any answer is a success.
     pub(crate) async fn call(
         &self,
@@ -411,9 +416,7 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand> {
-        if *self.shared.stop.borrow() {
-            return Err(Error::closed("the client"));
-        }
+        self.check_running()?;
         let reply = self.shared.dialer.call(addr, request, timeout).await?;
         if reply.response_code() == ResponseCode::GO_AWAY {
             // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
@@ -456,6 +459,7 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<()> {
+        self.check_running()?;
         match tokio::time::timeout(timeout, self.dialer().oneway(addr, request)).await {
             Ok(sent) => Ok(sent?),
             Err(_) => {

@@ -276,6 +276,7 @@ impl Consumer {
     }
 
     /// Subscribes to one more topic, or to the same by another expression.
+        self.check_open()?;
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
         let topic = self.calls.client.wrapped(topic);
         let subscription = Subscription::new(&topic, selector, now_ms())?;
@@ -287,6 +288,11 @@ impl Consumer {
         self.subscriptions().insert(topic, subscription);
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
+    /// Refuses what an ended consumer does not do any more.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.stop.is_raised() { Err(Error::closed("the consumer")) } else { Ok(()) }
+    }
+
         Ok(())
     }
 

@@ -67,7 +67,8 @@ impl PushConsumer {
     /// [`PushConsumerBuilder::subscribe`]).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a topic name or an expression that cannot work.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a topic name or an expression that cannot work;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown.
     pub async fn subscribe(&self, topic: &str, selector: impl Into<MessageSelector>) -> Result<()> {
         self.consumer.subscribe(topic, &selector.into()).await
     }
