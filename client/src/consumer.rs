@@ -89,8 +89,6 @@ pub(crate) struct Assigned {
     process: Mutex<ProcessQueue>,
     /// Raised when pulling has to end.
     pub(crate) gone: Signal,
-    /// The pull under way commits something that its answer has to be waited for.
-    committing: AtomicBool,
     /// Raised when pulling has ended.
     pulled: Signal,
     /// Told when a handler has answered, or pulling may go on.
@@ -107,7 +105,6 @@ impl Assigned {
             hold,
             process: Mutex::new(ProcessQueue::new(now_ms)),
             gone: Signal::default(),
-            committing: AtomicBool::new(false),
             pulled: Signal::default(),
             handled: Notify::new(),
             correcting: AtomicBool::new(false),
@@ -151,11 +148,11 @@ pub(crate) struct Consumer {
     /// Queues whose lock a broker may have given us, listed before it is asked: a keeper that is stopped while it
     /// takes or releases one must not leave it locked for a minute. Held for one look-up or change.
     locks: Mutex<BTreeSet<MessageQueue>>,
-    /// One permit: see [`Consumer::store_offsets`].
-    storing_turn: Arc<Semaphore>,
     /// Whether the last division found a queue that another consumer has locked.
     locked_elsewhere: AtomicBool,
     pub(crate) offsets: OffsetStore,
+    /// One permit: see [`Consumer::store_offsets`].
+    storing_turn: Arc<Semaphore>,
     stats: Mutex<Stats>,
     /// To the keeper, which alone touches stored offsets.
     commands: mpsc::Sender<Command>,
@@ -205,10 +202,10 @@ impl Consumer {
             subscriptions: Mutex::new(subscribed),
             by_hand: Mutex::new(by_hand),
             queues: Mutex::default(),
-            storing_turn: Arc::new(Semaphore::new(1)),
             locks: Mutex::default(),
             locked_elsewhere: AtomicBool::new(false),
             offsets: OffsetStore::new(place),
+            storing_turn: Arc::new(Semaphore::new(1)),
             stats: Mutex::default(),
             commands,
             wake: Notify::new(),
@@ -276,10 +273,10 @@ impl Consumer {
     }
 
     /// Subscribes to one more topic, or to the same by another expression.
-        self.check_open()?;
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
         let topic = self.calls.client.wrapped(topic);
         let subscription = Subscription::new(&topic, selector, now_ms())?;
+        self.check_open()?;
         // Its brokers may be new to us, and have to know us before they are asked for our share.
         if let Err(error) = self.calls.client.route(&topic).await {
             tracing::warn!(group = %self.calls.group, %topic, %error, "the topic cannot be consumed yet");
@@ -288,12 +285,12 @@ impl Consumer {
         self.subscriptions().insert(topic, subscription);
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
+        Ok(())
+    }
+
     /// Refuses what an ended consumer does not do any more.
     pub(crate) fn check_open(&self) -> Result<()> {
         if self.stop.is_raised() { Err(Error::closed("the consumer")) } else { Ok(()) }
-    }
-
-        Ok(())
     }
 
     /// Gives a topic up.
