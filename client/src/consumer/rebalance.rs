@@ -580,7 +580,7 @@ impl Consumer {
 
     /// Writes offsets down, each confirmed, after all that were to be written before. A caller that stops does not
     /// end what has begun: a Broker of many threads could carry it out after what is written next, and a file has one
-    /// writer. Only the keeper calls it, or the shutdown after it, or a program that keeps its offsets itself.
+    /// writer. Only the keeper calls it, or the shutdown after it, or a program that keeps its own offsets in a file.
     pub(crate) async fn store_offsets(self: &Arc<Self>, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
         // Never closed, so there is always a permit in the end.
         let turn = Arc::clone(&self.storing_turn).acquire_owned().await.ok();
