@@ -272,7 +272,8 @@ impl Client {
     /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
     /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
     /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
-    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect.
+    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect, and whoever gives
+    /// up waiting does not stop it.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
@@ -280,6 +281,12 @@ impl Client {
         if self.shared.closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let client = self.internal();
+        let ended = tokio::spawn(async move { client.end().await });
+        ended.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
+    }
+
+    async fn end(&self) -> Result<()> {
         // All at once, so that the slowest handler decides how long it takes.
         let mut ends = JoinSet::new();
         let consumers = self.lock().consumers.clone();

@@ -393,41 +393,48 @@ impl Consumer {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops pulling, lets running handlers finish, stores the offsets, gives locks back and unregisters.
+    /// Ends the consumer. Whoever gives up waiting does not stop it: what is left would be a member that consumes
+    /// nothing.
     pub(crate) async fn shutdown(self: &Arc<Self>) {
-        self.ended
-            .get_or_init(|| async {
-                self.stop.raise();
-                match &self.sink {
-                    // First of all: a worker that is done must not begin something else.
-                    Sink::Push(pushed) => pushed.close(),
-                    Sink::Poll(polls) => polls.bell.ring(),
-                }
-                let tasks =
-                    std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-                for task in tasks {
-                    if let Err(error) = task.await {
-                        tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
-                    }
-                }
-                let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
-                for queue in &assigned {
-                    queue.gone.raise();
-                }
-                if let Sink::Push(pushed) = &self.sink {
-                    let wait = self.settings.await_termination;
-                    if tokio::time::timeout(wait, pushed.idle()).await.is_err() {
-                        tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");
-                    }
-                }
-                for queue in &assigned {
-                    queue.pulled.raised().await;
-                }
-                self.release_all(assigned).await;
-                self.calls.client.unregister_consumer(&self.calls.group).await;
-                tracing::info!(group = %self.calls.group, "consumer ended");
-            })
-            .await;
+        self.stop.raise();
+        match &self.sink {
+            // First of all: a worker that is done must not begin something else.
+            Sink::Push(pushed) => pushed.close(),
+            Sink::Poll(polls) => polls.bell.ring(),
+        }
+        let consumer = Arc::clone(self);
+        let ended = tokio::spawn(async move {
+            consumer.ended.get_or_init(|| consumer.end()).await;
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(group = %self.calls.group, %error, "the end of the consumer failed");
+        }
+    }
+
+    /// Lets running handlers finish, stores the offsets, gives locks back and unregisters.
+    async fn end(self: &Arc<Self>) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
+            }
+        }
+        let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
+        for queue in &assigned {
+            queue.gone.raise();
+        }
+        if let Sink::Push(pushed) = &self.sink {
+            let wait = self.settings.await_termination;
+            if tokio::time::timeout(wait, pushed.idle()).await.is_err() {
+                tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");
+            }
+        }
+        for queue in &assigned {
+            queue.pulled.raised().await;
+        }
+        self.release_all(assigned).await;
+        self.calls.client.unregister_consumer(&self.calls.group).await;
+        tracing::info!(group = %self.calls.group, "consumer ended");
     }
 
     /// Stores all offsets a last time, then gives all locks back: who gets a queue next must find its offset.

@@ -105,7 +105,8 @@ impl PushConsumer {
 
     /// Stops pulling, lets running handlers finish (up to
     /// [`await_termination_when_shutdown`](PushConsumerBuilder::await_termination_when_shutdown)), stores the
-    /// offsets, gives locks back and unregisters. Further calls wait for the first.
+    /// offsets, gives locks back and unregisters. Further calls wait for the first, and whoever gives up waiting does
+    /// not stop it.
     pub async fn shutdown(&self) {
         self.consumer.shutdown().await;
     }

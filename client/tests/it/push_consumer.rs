@@ -1,6 +1,7 @@
 //! Push consumers: what they consume, what they do when handlers fail, and what they tell the broker.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -627,6 +628,43 @@ async fn shutdown_waits_for_running_handlers() {
     // A second call finds it done.
     consumer.shutdown().await;
     assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+}
+
+/// A shutdown goes on when whoever began it gives up, the client's and the consumer's.
+#[tokio::test]
+async fn shutdowns_go_on() {
+    async fn given_up(shutdown: impl Future<Output: Debug>) {
+        tokio::select! {
+            biased;
+            ended = shutdown => panic!("{ended:?} while a handler runs"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    for of_client in [false, true] {
+        let world = World::new().await;
+        let mut events = world.client.events();
+        world.broker.store("T", 0, "0", None);
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let handle = move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            let held = Arc::clone(&held);
+            async move { held.acquire().await.unwrap().forget() }
+        };
+        let consumer = world.consumer().on_message(handle).start().await.unwrap();
+        assert_eq!(next(&mut received).await, "0");
+        match of_client {
+            true => given_up(world.client.shutdown()).await,
+            false => given_up(consumer.shutdown()).await,
+        }
+        gate.add_permits(1);
+        world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
+        assert_eq!(world.broker.offset("T", 0), Some(1));
+        world.client.shutdown().await.unwrap();
+        let ended = async { while events.next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
 }
 
 /// An administrator's reset throws away what is in memory and begins again at the offset given.
