@@ -272,7 +272,8 @@ impl Client {
     /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
     /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
     /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
-    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect.
+    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect, and whoever gives
+    /// up waiting does not stop it.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
@@ -280,6 +281,12 @@ impl Client {
         if self.shared.closing.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let client = self.internal();
+        let ended = tokio::spawn(async move { client.end().await });
+        ended.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
+    }
+
+    async fn end(&self) -> Result<()> {
         // All at once, so that the slowest handler decides how long it takes.
         let mut ends = JoinSet::new();
         let consumers = self.lock().consumers.clone();
@@ -404,6 +411,11 @@ impl Client {
         request
     }
 
+    /// Nothing is dialled for a client whose connections were closed.
+    fn check_running(&self) -> Result<()> {
+        if *self.shared.stop.borrow() { Err(Error::closed("the client")) } else { Ok(()) }
+    }
+
     /// One call; any answer is a success.
     pub(crate) async fn call(
         &self,
@@ -411,9 +423,7 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand> {
-        if *self.shared.stop.borrow() {
-            return Err(Error::closed("the client"));
-        }
+        self.check_running()?;
         let reply = self.shared.dialer.call(addr, request, timeout).await?;
         if reply.response_code() == ResponseCode::GO_AWAY {
             // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
@@ -456,6 +466,7 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<()> {
+        self.check_running()?;
         match tokio::time::timeout(timeout, self.dialer().oneway(addr, request)).await {
             Ok(sent) => Ok(sent?),
             Err(_) => {

@@ -19,7 +19,7 @@ use crate::discovery::Discovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::endpoint;
 use crate::trace::TRACE_TOPIC;
-use crate::validate::{check_namespace, check_topic};
+use crate::validate::{MS_MAX, check_namespace, check_topic, within};
 
 /// Where Java and this client look for NameServers that the program does not name.
 const NAMESRV_ADDR_VARIABLE: &str = "NAMESRV_ADDR";
@@ -357,15 +357,14 @@ impl ClientBuilder {
             let unit_name = config.unit_name.as_deref();
             config.discovery = Some(Discovery::new(domain, &config.namesrv_domain_subgroup, unit_name)?);
         }
-        let positive = [
-            ("poll_name_server_interval", config.poll_name_server_interval.is_zero()),
-            ("heartbeat_broker_interval", config.heartbeat_broker_interval.is_zero()),
-            ("mq_client_api_timeout", config.mq_client_api_timeout.is_zero()),
-            ("in_flight_max", config.in_flight_max == 0),
-            ("in_flight_bytes_max", config.in_flight_bytes_max == 0),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, is_zero)| *is_zero) {
-            return Err(Error::new(ErrorKind::Config, format!("{name} is 0, it must be more")));
+        for (name, value, max) in [
+            ("poll_name_server_interval (ms)", config.poll_name_server_interval.as_millis(), MS_MAX),
+            ("heartbeat_broker_interval (ms)", config.heartbeat_broker_interval.as_millis(), MS_MAX),
+            ("mq_client_api_timeout (ms)", config.mq_client_api_timeout.as_millis(), MS_MAX),
+            ("in_flight_max", config.in_flight_max as u128, u128::MAX),
+            ("in_flight_bytes_max", config.in_flight_bytes_max as u128, u128::MAX),
+        ] {
+            within(name, value, 1, max)?;
         }
         if config.enable_trace {
             check_topic(&config.trace_topic)?;
@@ -401,6 +400,10 @@ mod tests {
     fn settings_are_checked() {
         let error = ClientBuilder::new("ns:9876").in_flight_max(0).build().unwrap_err();
         assert_eq!((error.kind(), error.to_string().contains("in_flight_max")), (ErrorKind::Config, true));
+        // No clock goes that far.
+        let error =
+            ClientBuilder::new("ns:9876").heartbeat_broker_interval(Duration::MAX).build().unwrap_err();
+        assert!(error.to_string().contains("heartbeat_broker_interval"), "{error}");
         assert_eq!(ClientBuilder::new("no port").build().unwrap_err().kind(), ErrorKind::Config);
     }
 

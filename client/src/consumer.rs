@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::heartbeat::{ConsumeType, MessageModel, SubscriptionData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use tokio::sync::{Notify, OnceCell, mpsc, oneshot};
+use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
@@ -89,8 +89,6 @@ pub(crate) struct Assigned {
     process: Mutex<ProcessQueue>,
     /// Raised when pulling has to end.
     pub(crate) gone: Signal,
-    /// The pull under way commits something that its answer has to be waited for.
-    committing: AtomicBool,
     /// Raised when pulling has ended.
     pulled: Signal,
     /// Told when a handler has answered, or pulling may go on.
@@ -107,7 +105,6 @@ impl Assigned {
             hold,
             process: Mutex::new(ProcessQueue::new(now_ms)),
             gone: Signal::default(),
-            committing: AtomicBool::new(false),
             pulled: Signal::default(),
             handled: Notify::new(),
             correcting: AtomicBool::new(false),
@@ -154,6 +151,8 @@ pub(crate) struct Consumer {
     /// Whether the last division found a queue that another consumer has locked.
     locked_elsewhere: AtomicBool,
     pub(crate) offsets: OffsetStore,
+    /// One permit: see [`Consumer::store_offsets`].
+    storing_turn: Arc<Semaphore>,
     stats: Mutex<Stats>,
     /// To the keeper, which alone touches stored offsets.
     commands: mpsc::Sender<Command>,
@@ -206,6 +205,7 @@ impl Consumer {
             locks: Mutex::default(),
             locked_elsewhere: AtomicBool::new(false),
             offsets: OffsetStore::new(place),
+            storing_turn: Arc::new(Semaphore::new(1)),
             stats: Mutex::default(),
             commands,
             wake: Notify::new(),
@@ -276,6 +276,7 @@ impl Consumer {
     pub(crate) async fn subscribe(&self, topic: &str, selector: &MessageSelector) -> Result<()> {
         let topic = self.calls.client.wrapped(topic);
         let subscription = Subscription::new(&topic, selector, now_ms())?;
+        self.check_open()?;
         // Its brokers may be new to us, and have to know us before they are asked for our share.
         if let Err(error) = self.calls.client.route(&topic).await {
             tracing::warn!(group = %self.calls.group, %topic, %error, "the topic cannot be consumed yet");
@@ -285,6 +286,11 @@ impl Consumer {
         self.calls.client.heartbeat().await;
         self.wake.notify_one();
         Ok(())
+    }
+
+    /// Refuses what an ended consumer does not do any more.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        if self.stop.is_raised() { Err(Error::closed("the consumer")) } else { Ok(()) }
     }
 
     /// Gives a topic up.
@@ -332,13 +338,6 @@ impl Consumer {
             assigned.handled.notify_waiters();
         }
         self.wake.notify_one();
-    }
-
-    /// Sends the keeper a command. It never waits; a keeper that far behind gets no more.
-    pub(crate) fn command(&self, command: Command) {
-        if let Err(error) = self.commands.try_send(command) {
-            tracing::warn!(group = %self.calls.group, %error, "the consumer is too busy for a correction of offsets");
-        }
     }
 
     /// Has the keeper do something and waits until it is done.
@@ -394,45 +393,52 @@ impl Consumer {
         self.locks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stops pulling, lets running handlers finish, stores the offsets, gives locks back and unregisters.
-    pub(crate) async fn shutdown(&self) {
-        self.ended
-            .get_or_init(|| async {
-                self.stop.raise();
-                match &self.sink {
-                    // First of all: a worker that is done must not begin something else.
-                    Sink::Push(pushed) => pushed.close(),
-                    Sink::Poll(polls) => polls.bell.ring(),
-                }
-                let tasks =
-                    std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-                for task in tasks {
-                    if let Err(error) = task.await {
-                        tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
-                    }
-                }
-                let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
-                for queue in &assigned {
-                    queue.gone.raise();
-                }
-                if let Sink::Push(pushed) = &self.sink {
-                    let wait = self.settings.await_termination;
-                    if tokio::time::timeout(wait, pushed.idle()).await.is_err() {
-                        tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");
-                    }
-                }
-                for queue in &assigned {
-                    queue.pulled.raised().await;
-                }
-                self.release_all(assigned).await;
-                self.calls.client.unregister_consumer(&self.calls.group).await;
-                tracing::info!(group = %self.calls.group, "consumer ended");
-            })
-            .await;
+    /// Ends the consumer. Whoever gives up waiting does not stop it: what is left would be a member that consumes
+    /// nothing.
+    pub(crate) async fn shutdown(self: &Arc<Self>) {
+        self.stop.raise();
+        match &self.sink {
+            // First of all: a worker that is done must not begin something else.
+            Sink::Push(pushed) => pushed.close(),
+            Sink::Poll(polls) => polls.bell.ring(),
+        }
+        let consumer = Arc::clone(self);
+        let ended = tokio::spawn(async move {
+            consumer.ended.get_or_init(|| consumer.end()).await;
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(group = %self.calls.group, %error, "the end of the consumer failed");
+        }
+    }
+
+    /// Lets running handlers finish, stores the offsets, gives locks back and unregisters.
+    async fn end(self: &Arc<Self>) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(group = %self.calls.group, %error, "a task of the consumer failed");
+            }
+        }
+        let assigned: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
+        for queue in &assigned {
+            queue.gone.raise();
+        }
+        if let Sink::Push(pushed) = &self.sink {
+            let wait = self.settings.await_termination;
+            if tokio::time::timeout(wait, pushed.idle()).await.is_err() {
+                tracing::warn!(group = %self.calls.group, "handlers still run {wait:?} after the shutdown began; their messages will come again");
+            }
+        }
+        for queue in &assigned {
+            queue.pulled.raised().await;
+        }
+        self.release_all(assigned).await;
+        self.calls.client.unregister_consumer(&self.calls.group).await;
+        tracing::info!(group = %self.calls.group, "consumer ended");
     }
 
     /// Stores all offsets a last time, then gives all locks back: who gets a queue next must find its offset.
-    async fn release_all(&self, assigned: Vec<Arc<Assigned>>) {
+    async fn release_all(self: &Arc<Self>, assigned: Vec<Arc<Assigned>>) {
         for queue in &assigned {
             queue.process().drop_queue();
         }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -83,6 +83,8 @@ struct Watcher {
 pub(crate) struct Watchers {
     /// Held while an event is passed on, which never waits.
     all: Mutex<Vec<Watcher>>,
+    /// Set with that lock: nobody comes to watch any more.
+    closed: AtomicBool,
 }
 
 impl Watchers {
@@ -110,13 +112,17 @@ impl Watchers {
         if all.len() >= WATCHERS_MAX {
             all.remove(0);
         }
-        all.push(Watcher { events, missed: Arc::clone(&missed) });
+        if !self.closed.load(Ordering::Relaxed) {
+            all.push(Watcher { events, missed: Arc::clone(&missed) });
+        }
         Events { inbox, missed }
     }
 
-    /// Ends the streams.
+    /// Ends the streams, and those that come later at once.
     pub(crate) fn close(&self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Relaxed);
+        all.clear();
     }
 }
 
@@ -181,5 +187,6 @@ mod tests {
         assert_eq!(watchers.all.lock().unwrap().len(), 1, "who went is forgotten");
         watchers.close();
         assert_eq!((slow.next().await, slow.next().await), (Some(route(10)), None));
+        assert_eq!(watchers.watch().next().await, None);
     }
 }

@@ -61,7 +61,7 @@ impl LitePullConsumer {
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a name or selector that cannot work, and after
-    /// [`assign`](Self::assign).
+    /// [`assign`](Self::assign); [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown.
     pub async fn subscribe(&self, topic: &str, selector: impl Into<MessageSelector>) -> Result<()> {
         if self.consumer.by_hand().is_some() {
             return Err(exclusive());

@@ -30,7 +30,7 @@ use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::trace;
-use crate::validate::{check_group, check_topic, within};
+use crate::validate::{MS_MAX, check_group, check_topic, within};
 
 mod batcher;
 mod hooks;
@@ -221,7 +221,7 @@ impl ProducerBuilder {
         let settings = &self.settings;
         check_topic(&settings.template.topic).map_err(|error| error.with_context("create_topic_key"))?;
         for (name, value, max) in [
-            ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), i64::MAX as u128),
+            ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), MS_MAX),
             ("default_topic_queue_nums", u128::try_from(settings.template.queue_nums).unwrap_or(0), 65_536),
             ("max_message_size", settings.max_message_size as u128, MESSAGE_LEN_MAX as u128),
             ("batch_max_bytes", settings.batch_max_bytes as u128, MESSAGE_LEN_MAX as u128),

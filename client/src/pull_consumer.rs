@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::consumer::calls::Pull;
 pub use crate::consumer::calls::PullStatus;
 use crate::consumer::{Consumer, Settings, Sink, Subscription, consumer_settings, read};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lite_pull_consumer::Polls;
 use crate::message::MessageExt;
 use crate::message_ids::ms_of;
@@ -202,9 +202,7 @@ impl PullConsumer {
         suspend: Option<Duration>,
         timeout: Duration,
     ) -> Result<PullResult> {
-        if self.consumer.stop.is_raised() {
-            return Err(Error::closed("the consumer"));
-        }
+        self.consumer.check_open()?;
         if offset < 0 || max == 0 {
             return Err(config(format!("offset is {offset} and max {max}, they must be at least 0 and 1")));
         }
@@ -299,6 +297,10 @@ impl PullConsumer {
     pub async fn update_consume_offset(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
         if offset < 0 {
             return Err(config(format!("offset {offset} of {queue} is negative")));
+        }
+        if self.consumer.is_clustering() {
+            // A slow broker holds up nobody's offsets but its own.
+            return self.consumer.calls.update_offset(queue, offset).await;
         }
         self.consumer.store_offsets(vec![(queue.clone(), offset)]).await
     }

@@ -67,7 +67,8 @@ impl PushConsumer {
     /// [`PushConsumerBuilder::subscribe`]).
     ///
     /// # Errors
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a topic name or an expression that cannot work.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a topic name or an expression that cannot work;
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown.
     pub async fn subscribe(&self, topic: &str, selector: impl Into<MessageSelector>) -> Result<()> {
         self.consumer.subscribe(topic, &selector.into()).await
     }
@@ -104,7 +105,8 @@ impl PushConsumer {
 
     /// Stops pulling, lets running handlers finish (up to
     /// [`await_termination_when_shutdown`](PushConsumerBuilder::await_termination_when_shutdown)), stores the
-    /// offsets, gives locks back and unregisters. Further calls wait for the first.
+    /// offsets, gives locks back and unregisters. Further calls wait for the first, and whoever gives up waiting does
+    /// not stop it.
     pub async fn shutdown(&self) {
         self.consumer.shutdown().await;
     }

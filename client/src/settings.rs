@@ -176,13 +176,19 @@ impl TransactionProducerBuilder {
     }
 }
 
-/// What a row of numbers allowed is not negative.
-fn count(number: i64) -> usize {
-    usize::try_from(number).unwrap_or_default()
+/// What a row of numbers allowed, as the builder takes it.
+fn count<T: TryFrom<i64> + Default>(number: i64) -> T {
+    T::try_from(number).unwrap_or_default()
 }
 
 fn millis(number: i64) -> Duration {
     Duration::from_millis(number.unsigned_abs())
+}
+
+/// The builder with another value in a field that has no method of its own.
+fn with<B, T>(mut builder: B, field: fn(&mut B) -> &mut T, value: T) -> B {
+    *field(&mut builder) = value;
+    builder
 }
 
 /// A number that -1 takes away.
@@ -199,77 +205,49 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "namesrvAddr",
         "",
         "The NameServers, `host:port` with `;` between; empty takes the environment variable `NAMESRV_ADDR`.",
-        |mut b, value| {
-            b.namesrv_addr = value.to_owned();
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.namesrv_addr, value.to_owned())),
     ),
     Row::text(
         "accessKey",
         "",
         "The account that signs every request, for clusters with access control.",
-        |mut b, value| {
-            b.account.0 = value.to_owned();
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.account.0, value.to_owned())),
     ),
-    Row::text("secretKey", "", "The account's secret.", |mut b, value| {
-        b.account.1 = value.to_owned();
-        Ok(b)
+    Row::text("secretKey", "", "The account's secret.", |b, value| {
+        Ok(with(b, |b| &mut b.account.1, value.to_owned()))
     }),
-    Row::boolean(
-        "useTLS",
-        false,
-        "Whether NameServers and brokers are talked to through TLS.",
-        |mut b, on| {
-            b.tls_settings.enable = on;
-            b
-        },
-    ),
+    Row::boolean("useTLS", false, "Whether NameServers and brokers are talked to through TLS.", |b, on| {
+        with(b, |b| &mut b.tls_settings.enable, on)
+    }),
     Row::boolean(
         "tls.client.authServer",
         false,
         "Whether a server's certificate must be issued by one of tls.client.trustCertPath.",
-        |mut b, on| {
-            b.tls_settings.auth_server = on;
-            b
-        },
+        |b, on| with(b, |b| &mut b.tls_settings.auth_server, on),
     ),
     Row::text(
         "tls.client.trustCertPath",
         "",
         "The file of the certificates that issue the servers' ones, PEM.",
-        |mut b, value| {
-            b.tls_settings.trust_cert_path = value.to_owned();
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.tls_settings.trust_cert_path, value.to_owned())),
     ),
     Row::boolean(
         "tls.client.anyHostName",
         false,
         "Whether a trusted certificate is taken whatever host it was issued for. Java never looks at the host.",
-        |mut b, on| {
-            b.tls_settings.any_host_name = on;
-            b
-        },
+        |b, on| with(b, |b| &mut b.tls_settings.any_host_name, on),
     ),
     Row::text(
         "tls.client.certPath",
         "",
         "The file of the certificate to show to servers, and its chain, PEM.",
-        |mut b, value| {
-            b.tls_settings.cert_path = value.to_owned();
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.tls_settings.cert_path, value.to_owned())),
     ),
     Row::text(
         "tls.client.keyPath",
         "",
         "The file of the private key of tls.client.certPath, PEM, not encrypted.",
-        |mut b, value| {
-            b.tls_settings.key_path = value.to_owned();
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.tls_settings.key_path, value.to_owned())),
     ),
     Row::text(
         "namespace",
@@ -282,10 +260,7 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "",
         "The part of the client id after `@`; empty is made of process id and start time. Two clients of one group \
          must not share it.",
-        |mut b, value| {
-            b.config.instance_name = unless_empty(value);
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.config.instance_name, unless_empty(value))),
     ),
     Row::text(
         "clientIP",
@@ -300,9 +275,8 @@ const CLIENT: Rows<ClientBuilder> = &[&[
             Ok(b)
         },
     ),
-    Row::text("unitName", "", "Appended to the client id.", |mut b, value| {
-        b.config.unit_name = unless_empty(value);
-        Ok(b)
+    Row::text("unitName", "", "Appended to the client id.", |b, value| {
+        Ok(with(b, |b| &mut b.config.unit_name, unless_empty(value)))
     }),
     Row::boolean(
         "unitMode",
@@ -337,9 +311,8 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "How long one call takes at most, other than sends and pulls, ms.",
         |b, ms| b.mq_client_api_timeout(millis(ms)),
     ),
-    Row::int("connectTimeoutMillis", "3000", (1, INT_MAX), "How long a dial may take, ms.", |mut b, ms| {
-        b.config.remoting.connect_timeout = millis(ms);
-        b
+    Row::int("connectTimeoutMillis", "3000", (1, INT_MAX), "How long a dial may take, ms.", |b, ms| {
+        with(b, |b| &mut b.config.remoting.connect_timeout, millis(ms))
     }),
     Row::int(
         "backPressureForAsyncSendNum",
@@ -376,7 +349,7 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "409",
         (0, INT_MAX),
         "The version that peers are told, Java's ordinal of `MQVersion.Version`; 409 is 4.9.8.",
-        |b, version| b.version(i32::try_from(version).unwrap_or_default()),
+        |b, version| b.version(count(version)),
     ),
     Row::word(
         "rocketmq.serialize.type",
@@ -391,10 +364,7 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "rocketmq.namesrv.domain",
         "",
         "The web server, `host` or `host:port`, that is asked where the NameServers are when none are given.",
-        |mut b, value| {
-            b.config.namesrv_domain = unless_empty(value);
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.config.namesrv_domain, unless_empty(value))),
     ),
     Row::text(
         "rocketmq.namesrv.domain.subgroup",
@@ -407,10 +377,7 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "",
         "The SOCKS5 proxy that everything is dialled through, as Java writes it: \
          `{\"0.0.0.0/0\":{\"addr\":\"host:port\",\"username\":\"\",\"password\":\"\"}}`.",
-        |mut b, value| {
-            b.config.remoting.socks_proxy = socks_proxy(value)?;
-            Ok(b)
-        },
+        |b, value| Ok(with(b, |b| &mut b.config.remoting.socks_proxy, socks_proxy(value)?)),
     ),
 ]];
 
@@ -451,7 +418,7 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         "2",
         (0, INT_MAX),
         "How often a failed send is tried again, on another broker where there is one.",
-        |b, times| b.retries(u32::try_from(times).unwrap_or_default()),
+        |b, times| b.retries(count(times)),
     ),
     Row::boolean(
         "retryAnotherBrokerWhenNotStoreOK",
@@ -481,7 +448,7 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         "5",
         (0, 22),
         "0 (stored) to 9 (smallest) for ZLIB, 1 to 22 for ZSTD; LZ4 has none.",
-        |b, level| b.compress_level(u32::try_from(level).unwrap_or_default()),
+        |b, level| b.compress_level(count(level)),
     ),
     Row::int(
         "maxMessageSize",
@@ -527,7 +494,7 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         "4",
         (1, 65_536),
         "Queues per broker of a topic that its first message creates.",
-        |b, queues| b.default_topic_queue_nums(i32::try_from(queues).unwrap_or_default()),
+        |b, queues| b.default_topic_queue_nums(count(queues)),
     ),
 ]];
 
@@ -577,10 +544,7 @@ macro_rules! rows {
                 "rocketmq.client.localOffsetStoreDir",
                 "",
                 "Folder of a broadcasting consumer's offsets; empty is `.rocketmq_offsets` in the home directory.",
-                |mut b, value| {
-                    b.settings.offset_dir = unless_empty(value).map(Into::into);
-                    Ok(b)
-                },
+                |b, value| Ok(with(b, |b| &mut b.settings.offset_dir, unless_empty(value).map(Into::into))),
             ),
         ]
     };
@@ -671,33 +635,27 @@ const PUSH: Rows<PushConsumerBuilder> = &[
             (1, 65_535),
             "Pulling of a queue pauses when its oldest and newest message in memory are further apart; not for orderly \
              consumers.",
-            |b, offsets| b.consume_concurrently_max_span(u32::try_from(offsets).unwrap_or_default()),
+            |b, offsets| b.consume_concurrently_max_span(count(offsets)),
         ),
         Row::int(
             "pullThresholdForTopic",
             "-1",
             (-1, 6_553_500),
             "Messages in memory over all queues, of which each queue gets an equal part; -1 for none.",
-            |mut b, messages| {
-                b.settings.pull_threshold_for_topic = unless_negative(messages);
-                b
-            },
+            |b, messages| with(b, |b| &mut b.settings.pull_threshold_for_topic, unless_negative(messages)),
         ),
         Row::int(
             "pullThresholdSizeForTopic",
             "-1",
             (-1, 102_400),
             "MiB in memory over all queues, of which each queue gets an equal part; -1 for none.",
-            |mut b, mib| {
-                b.settings.pull_threshold_size_for_topic = unless_negative(mib);
-                b
-            },
+            |b, mib| with(b, |b| &mut b.settings.pull_threshold_size_for_topic, unless_negative(mib)),
         ),
         Row::int("pullInterval", "0", (0, 65_535), "Pause between two pulls of a queue, ms.", |b, ms| {
             b.pull_interval(millis(ms))
         }),
         Row::int("pullBatchSize", "32", (1, 1024), "Messages per pull.", |b, messages| {
-            b.pull_batch_size(u16::try_from(messages).unwrap_or_default())
+            b.pull_batch_size(count(messages))
         }),
         Row::int(
             "consumeMessageBatchMaxSize",
@@ -718,10 +676,7 @@ const PUSH: Rows<PushConsumerBuilder> = &[
             (-1, 65_535),
             "How often a failed message comes again before it becomes a dead letter; -1 is 16 times, in orderly \
              consumption without end.",
-            |mut b, times| {
-                b.settings.max_reconsume_times = unless_negative(times);
-                b
-            },
+            |b, times| with(b, |b| &mut b.settings.max_reconsume_times, unless_negative(times)),
         ),
         Row::int(
             "suspendCurrentQueueTimeMillis",
@@ -784,7 +739,7 @@ const LITE_PULL: Rows<LitePullConsumerBuilder> = &[
             "10",
             (1, 1024),
             "Messages per pull, and per poll at most.",
-            |b, messages| b.pull_batch_size(u16::try_from(messages).unwrap_or_default()),
+            |b, messages| b.pull_batch_size(count(messages)),
         ),
         Row::int(
             "pullThresholdForAll",
@@ -798,7 +753,7 @@ const LITE_PULL: Rows<LitePullConsumerBuilder> = &[
             "2000",
             (1, 65_535),
             "Pulling of a queue pauses when its oldest and newest message in memory are further apart.",
-            |b, offsets| b.consume_max_span(u32::try_from(offsets).unwrap_or_default()),
+            |b, offsets| b.consume_max_span(count(offsets)),
         ),
     ],
 ];
@@ -819,7 +774,7 @@ const PULL: Rows<PullConsumerBuilder> = &[
             "16",
             (0, 65_535),
             "How often a message that was sent back comes again before it becomes a dead letter.",
-            |b, times| b.max_reconsume_times(u16::try_from(times).unwrap_or_default()),
+            |b, times| b.max_reconsume_times(count(times)),
         ),
     ],
 ];

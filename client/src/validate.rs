@@ -35,6 +35,9 @@ pub(crate) fn config(text: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, text)
 }
 
+/// Longest time that can be counted with: a clock has no time beyond it.
+pub(crate) const MS_MAX: u128 = i64::MAX as u128;
+
 /// Refuses a value outside its bounds, by name.
 pub(crate) fn within(name: &str, value: u128, min: u128, max: u128) -> Result<()> {
     match (min..=max).contains(&value) {

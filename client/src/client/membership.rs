@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, MutexGuard, Weak};
 use std::time::Duration;
 
 use ferrocket_protocol::body::heartbeat::{HeartbeatData, ProducerData};
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::{Client, Shared};
+use super::{Client, Shared, State};
 use crate::consumer::ConsumerHandle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::producer::Checks;
@@ -29,11 +29,7 @@ const HEARTBEAT_SPACING: Duration = Duration::from_secs(1);
 impl Client {
     /// Registers a producer group; one client has one producer of a group.
     pub(crate) fn register_producer(&self, group: &Text, checks: Option<Arc<Checks>>) -> Result<()> {
-        self.start_background()?;
-        if self.is_closing() {
-            return Err(Error::closed("the client"));
-        }
-        let mut state = self.lock();
+        let mut state = self.lock_open()?;
         match state.producers.entry(group.clone()) {
             Entry::Vacant(entry) => entry.insert(checks),
             Entry::Occupied(_) => {
@@ -47,6 +43,14 @@ impl Client {
         drop(state);
         self.shared.heartbeat_wanted.notify_one();
         Ok(())
+    }
+
+    /// The tables for one more member, unless the client ends. The look at that is made with the lock, so that the
+    /// shutdown, which comes for the members afterwards, finds all of them.
+    fn lock_open(&self) -> Result<MutexGuard<'_, State>> {
+        self.start_background()?;
+        let state = self.lock();
+        if self.is_closing() { Err(Error::closed("the client")) } else { Ok(state) }
     }
 
     /// Takes a producer group out and tells the brokers.
@@ -64,11 +68,7 @@ impl Client {
 
     /// Registers a consumer: from now on it is part of heartbeats and hears of routes and brokers' requests.
     pub(crate) fn register_consumer(&self, consumer: Arc<dyn ConsumerHandle>) -> Result<()> {
-        self.start_background()?;
-        if self.is_closing() {
-            return Err(Error::closed("the client"));
-        }
-        let mut state = self.lock();
+        let mut state = self.lock_open()?;
         if state.consumers.iter().any(|known| known.group() == consumer.group()) {
             let group = consumer.group();
             let text =

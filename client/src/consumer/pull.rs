@@ -9,7 +9,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferrocket_protocol::body::heartbeat::SubscriptionData;
@@ -43,9 +43,11 @@ const LOG_EVERY: u64 = 1000;
 
 /// Pulls from `offset` on until the queue is gone.
 pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset: i64) {
+    let committing = AtomicBool::new(false);
     let mut puller = Puller {
         consumer: &consumer,
         assigned: &assigned,
+        committing: &committing,
         next: offset,
         broker_id: MASTER_ID,
         has_more: false,
@@ -60,7 +62,7 @@ pub(crate) async fn run(consumer: Arc<Consumer>, assigned: Arc<Assigned>, offset
         () = consumer.stop.raised() => {}
         () = &mut pulling => {}
     }
-    if assigned.committing.load(Ordering::Acquire) {
+    if committing.load(Ordering::Relaxed) {
         let _ = tokio::time::timeout(COMMIT_WAIT_MAX, pulling).await;
     }
 }
@@ -77,6 +79,8 @@ impl Drop for Ended<'_> {
 struct Puller<'a> {
     consumer: &'a Arc<Consumer>,
     assigned: &'a Arc<Assigned>,
+    /// The pull under way commits something that its answer has to be waited for.
+    committing: &'a AtomicBool,
     /// The offset of the next pull.
     next: i64,
     /// The broker that the last pull suggested.
@@ -182,9 +186,9 @@ impl Puller<'_> {
             lite,
         };
         let begin = now_ms();
-        self.assigned.committing.store(awaited, Ordering::Release);
+        self.committing.store(awaited, Ordering::Relaxed);
         let pulled = consumer.calls.pull(pull).await;
-        self.assigned.committing.store(false, Ordering::Release);
+        self.committing.store(false, Ordering::Relaxed);
         if awaited && (self.assigned.gone.is_raised() || consumer.stop.is_raised()) {
             return Ok(false);
         }
@@ -232,7 +236,9 @@ impl Puller<'_> {
                 // At least a little, lest a confused broker keeps us in a loop.
                 tokio::time::sleep(consumer.settings.pull_delay_on_failure).await;
                 let _ = tokio::time::timeout(CORRECTION_DELAY_MAX, self.nothing_in_memory()).await;
-                consumer.command(Command::Correct { assigned: Arc::clone(self.assigned), offset });
+                let assigned = Arc::clone(self.assigned);
+                // Waits for a keeper that is behind: nobody else takes the queue anew. An error is the keeper's end.
+                let _ = consumer.commands.send(Command::Correct { assigned, offset }).await;
                 return Ok(false);
             }
         }

@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::offset_store::{Hold, Place};
 use super::{Assigned, Consumer, Sink};
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::message::RETRY_TOPIC_PREFIX;
 use crate::message_ids::now_ms;
@@ -35,7 +35,7 @@ use crate::validate::config;
 
 /// First pause before another try when something was missing; doubles up to the usual interval.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause when all that is missing is another consumer's lock, which may end at any moment.
+/// Longest pause while another consumer has a queue locked, which may end at any moment.
 const LOCK_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long giving a queue up waits for its orderly handler.
 const HANDLER_WAIT: Duration = Duration::from_secs(1);
@@ -85,23 +85,13 @@ pub(crate) enum Command {
 
 /// Runs the keeper until the consumer stops.
 pub(crate) async fn keep(consumer: Arc<Consumer>, commands: mpsc::Receiver<Command>) {
-    let mut storing = None;
     tokio::select! {
         () = consumer.stop.raised() => {}
-        () = keep_on(&consumer, commands, &mut storing) => {}
-    }
-    // A Broker of many threads could carry a write under way out after the shutdown's, which are the last.
-    if let Some(storing) = storing {
-        let _ = storing.await;
+        () = keep_on(&consumer, commands) => {}
     }
 }
 
-/// A write of offsets that is under way is in `storing`.
-async fn keep_on(
-    consumer: &Arc<Consumer>,
-    mut commands: mpsc::Receiver<Command>,
-    storing: &mut Option<JoinHandle<()>>,
-) {
+async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>) {
     let settings = &consumer.settings;
     let every = |period: Duration| {
         let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
@@ -137,14 +127,9 @@ async fn keep_on(
                 }
             },
             _ = persist.tick() => {
-                let consumer = Arc::clone(consumer);
-                let stored = storing.insert(tokio::spawn(async move {
-                    let pending = consumer.offsets.table().pending();
-                    // What fails has been told, and is tried again with the next.
-                    let _ = consumer.store_offsets(pending).await;
-                }));
-                let _ = stored.await;
-                *storing = None;
+                let pending = consumer.offsets.table().pending();
+                // What fails has been told, and is tried again with the next.
+                let _ = consumer.store_offsets(pending).await;
             }
             () = consumer.wake.notified() => {
                 retry_pause = RETRY_PAUSE;
@@ -506,7 +491,7 @@ impl Consumer {
     }
 
     /// Gives a queue up. Answers false if its orderly handler still runs: then it is tried again.
-    async fn give_up(&self, assigned: &Arc<Assigned>) -> bool {
+    async fn give_up(self: &Arc<Self>, assigned: &Arc<Assigned>) -> bool {
         let queue = assigned.queue();
         assigned.process().drop_queue();
         assigned.gone.raise();
@@ -550,7 +535,7 @@ impl Consumer {
     }
 
     /// Stores another offset for a queue and takes it anew.
-    async fn correct(&self, assigned: &Arc<Assigned>, offset: i64) {
+    async fn correct(self: &Arc<Self>, assigned: &Arc<Assigned>, offset: i64) {
         {
             let mut table = self.offsets.table();
             if !table.is_held(&assigned.hold) {
@@ -593,9 +578,23 @@ impl Consumer {
         }
     }
 
-    /// Writes offsets down, each confirmed. Only the keeper calls it, or the shutdown
-    /// after it, or a program that keeps its offsets itself. What fails is worth a line; answers the first failure.
-    pub(crate) async fn store_offsets(&self, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
+    /// Writes offsets down, each confirmed, after all that were to be written before. A caller that stops does not
+    /// end what has begun: a Broker of many threads could carry it out after what is written next, and a file has one
+    /// writer. Only the keeper calls it, or the shutdown after it, or a program that keeps its own offsets in a file.
+    pub(crate) async fn store_offsets(self: &Arc<Self>, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
+        // Never closed, so there is always a permit in the end.
+        let turn = Arc::clone(&self.storing_turn).acquire_owned().await.ok();
+        let consumer = Arc::clone(self);
+        let stored = tokio::spawn(async move {
+            let stored = consumer.write_offsets(pending).await;
+            drop(turn);
+            stored
+        });
+        stored.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
+    }
+
+    /// What fails is worth a line; answers the first failure.
+    async fn write_offsets(&self, pending: Vec<(MessageQueue, i64)>) -> Result<()> {
         let mut failure = Ok(());
         match self.offsets.place() {
             Place::Broker => {

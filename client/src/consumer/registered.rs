@@ -64,7 +64,10 @@ impl ConsumerHandle for Registered {
     }
 
     fn reset_offset(&self, topic: &Text, offsets: Vec<(MessageQueue, i64)>) {
-        self.0.command(Command::Reset { topic: topic.clone(), offsets });
+        // On the connection's task, which never waits: a keeper that far behind gets no more.
+        if let Err(error) = self.0.commands.try_send(Command::Reset { topic: topic.clone(), offsets }) {
+            tracing::warn!(group = %self.0.calls.group, %topic, %error, "the consumer is too busy for a reset of offsets");
+        }
     }
 
     fn consumer_status(&self, topic: &str) -> Vec<(MessageQueue, i64)> {

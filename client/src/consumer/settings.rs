@@ -12,7 +12,7 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use crate::allocate::{AllocateMessageQueueStrategy, Averagely};
 use crate::error::Result;
 use crate::message_ids::now_ms;
-use crate::validate::{config, within};
+use crate::validate::{MS_MAX, config, within};
 
 /// Told of a topic's queues and of those among them that are ours. Java: `MessageQueueListener`.
 pub(crate) type QueueListener = dyn Fn(&str, &[MessageQueue], &[MessageQueue]) + Send + Sync;
@@ -110,12 +110,12 @@ impl Settings {
         within("pull_interval (ms)", self.pull_interval.as_millis(), 0, 65_535)?;
         within("pull_batch_size", self.pull_batch_size.unsigned_abs().into(), 1, 1024)?;
         let suspend = self.broker_suspend_max.as_millis();
-        within("broker_suspend_max_time (ms)", suspend, 1, i64::MAX.unsigned_abs().into())?;
+        within("broker_suspend_max_time (ms)", suspend, 1, MS_MAX)?;
         within("consumer_timeout_when_suspend (ms)", self.pull_timeout.as_millis(), suspend, u128::MAX)?;
         within("consume_message_batch_max_size", self.consume_message_batch_max_size as u128, 1, 1024)?;
-        within("consume_timeout (ms)", self.consume_timeout.as_millis(), 1, u128::MAX)?;
-        within("persist_consumer_offset_interval (ms)", self.persist_interval.as_millis(), 1, u128::MAX)?;
-        within("rebalance_interval (ms)", self.rebalance_interval.as_millis(), 1, u128::MAX)?;
+        within("consume_timeout (ms)", self.consume_timeout.as_millis(), 1, MS_MAX)?;
+        within("persist_consumer_offset_interval (ms)", self.persist_interval.as_millis(), 1, MS_MAX)?;
+        within("rebalance_interval (ms)", self.rebalance_interval.as_millis(), 1, MS_MAX)?;
         if self.message_model == MessageModel::Unknown || self.consume_from_where == ConsumeFromWhere::Unknown
         {
             return Err(config("message_model and consume_from must be known values"));

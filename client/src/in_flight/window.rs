@@ -2,7 +2,8 @@
 //!
 //! Pure: answers and the time come in. As TCP does it with bytes: a window begins small, grows by one with every quick
 //! answer (nearly twice as large after each round trip), and is halved when answers show that messages wait at the broker.
-//! What is quick and what is slow counts from the fastest answer so far, so that distance is not taken for load.
+//! What is quick and what is slow counts from the fastest answer so far, so that distance is not taken for load; when
+//! the smallest window is still too large, that is measured anew.
 //!
 //! Java counterpart: none. An asynchronous send of 4.9 is always under way; what waits for 200 ms at a Java broker is
 //! refused by it, and what waits for 3 s has failed.
@@ -49,7 +50,7 @@ pub(super) struct Finished {
 pub(super) struct Window {
     size: u32,
     max: u32,
-    /// The fastest receipt so far: what an answer takes when nothing waits.
+    /// The fastest receipt so far, or since the smallest window was too large: what an answer takes when nothing waits.
     fastest_ms: Option<i64>,
     /// Answers since the window last grew that were neither quick nor slow.
     neither: u32,
@@ -101,6 +102,10 @@ impl Window {
             return false;
         }
         self.halved_ms = Some(now_ms);
+        if self.size <= FLOOR && message.answer != Answer::Busy {
+            // Too few to wait behind each other: the broker is farther away than it was, or slower.
+            self.fastest_ms = None;
+        }
         self.size = (self.size.min(message.under_way) / 2).max(FLOOR.min(self.max));
         true
     }
@@ -208,6 +213,16 @@ mod tests {
         }
         assert_eq!(world.failed, 0);
         assert!(world.window.size() > before / 2, "{} of {before}", world.window.size());
+    }
+
+    /// A broker that moves away, as when another machine becomes master, gets the whole window again.
+    #[test]
+    fn distance_may_grow() {
+        let mut world = World::new(1_000);
+        for distance_ms in [1, 400] {
+            world.pass(20_000, 10_000_000, distance_ms);
+            assert_eq!((world.window.size(), world.failed), (1_000, 0), "{distance_ms} ms away");
+        }
     }
 
     /// The answers of one window halve it once; an answer that says busy does, however quickly it came.

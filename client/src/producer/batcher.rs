@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::Text;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 use super::{Parcel, Shared};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,8 @@ struct Lane {
 struct Waiting {
     message: Message,
     weight: usize,
+    /// When the time for its send is up.
+    due: Instant,
     receipt: oneshot::Sender<Result<SendResult>>,
     _room: OwnedSemaphorePermit,
 }
@@ -108,6 +111,7 @@ impl Shared {
         }
         let weight = message.weight();
         let timeout = self.settings.send_msg_timeout;
+        let due = Instant::now() + timeout;
         // One that exceeds the whole room takes all of it.
         let room = u32::try_from(weight).unwrap_or(u32::MAX).min(batcher.room_max);
         let room = Arc::clone(&batcher.room).acquire_many_owned(room);
@@ -117,7 +121,7 @@ impl Shared {
         };
         let lane = Lane { topic: message.topic_text().clone(), waits_for_store: message.waits_for_store() };
         let (receipt, received) = oneshot::channel();
-        let waiting = Waiting { message, weight, receipt, _room: room };
+        let waiting = Waiting { message, weight, due, receipt, _room: room };
         let is_idle = {
             let mut lanes = batcher.lanes();
             let known = lanes.contains_key(&lane);
@@ -140,6 +144,16 @@ impl Shared {
             if batch.is_empty() {
                 driving.done = true;
                 return;
+            }
+            let now = Instant::now();
+            let (batch, late): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.due > now);
+            for Waiting { message, receipt, .. } in late {
+                let error = Error::new(ErrorKind::Timeout, "the time for this send is up");
+                // Nobody may be waiting any more.
+                let _ = receipt.send(Err(error.with_unsent(vec![message])));
+            }
+            if batch.is_empty() {
+                continue;
             }
             let (messages, receipts): (Vec<_>, Vec<_>) =
                 batch.into_iter().map(|waiting| (waiting.message, (waiting.receipt, waiting._room))).unzip();

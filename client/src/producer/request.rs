@@ -23,6 +23,7 @@ use super::{Parcel, Patience, Producer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt};
 use crate::message_ids::random;
+use crate::validate::{MS_MAX, within};
 
 /// Most requests of a client that wait for their replies at once.
 const REQUESTS_MAX: usize = 65_536;
@@ -108,6 +109,9 @@ impl Producer {
         select: Option<impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>>,
     ) -> Result<MessageExt> {
         let shared = &self.shared;
+        if let Err(error) = within("timeout (ms)", timeout.as_millis(), 0, MS_MAX) {
+            return Err(error.with_unsent(vec![message]));
+        }
         let deadline = Instant::now() + timeout;
         set_unique_key(&mut message, &shared.client);
         let correlation_id = Text::from(correlation_id([random(), random()]));

@@ -359,6 +359,7 @@ mod tests {
             refused(whole().concurrency(0)).await.contains("concurrency is 0, it must be from 1 to 1000")
         );
         assert!(refused(whole().pull_batch_size(1025)).await.contains("pull_batch_size"));
+        assert!(refused(whole().consume_timeout(Duration::MAX)).await.contains("consume_timeout"));
         assert!(refused(whole().message_model(MessageModel::Unknown)).await.contains("message_model"));
     }
 }

@@ -38,26 +38,44 @@ impl<J> Shared<J> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next piece of work; without any the runner is over.
-    fn next(&self) -> Option<J> {
-        let mut state = self.state();
-        // Fewer may run than before: this one is too many.
-        if state.running > state.concurrency {
-            return None;
+    /// One runner less.
+    fn end(&self, state: &mut State<J>) {
+        state.running -= 1;
+        if state.running == 0 {
+            self.idle.notify_waiters();
         }
-        state.waiting.pop_front()
     }
 }
 
-/// Counts a runner out, also when it ends by a panic of ours.
-struct Running<J>(Arc<Shared<J>>);
+/// Counts a runner until it is over, also by a panic of ours.
+struct Running<J> {
+    shared: Arc<Shared<J>>,
+    is_over: bool,
+}
+
+impl<J> Running<J> {
+    fn new(shared: &Arc<Shared<J>>) -> Self {
+        Self { shared: Arc::clone(shared), is_over: false }
+    }
+
+    /// The next piece of work; without any the runner is over, by the same look: work that comes afterwards finds it
+    /// gone, and starts another.
+    fn next(&mut self) -> Option<J> {
+        let mut state = self.shared.state();
+        // When fewer may run than before, this one is too many.
+        let next = if state.running > state.concurrency { None } else { state.waiting.pop_front() };
+        if next.is_none() {
+            self.is_over = true;
+            self.shared.end(&mut state);
+        }
+        next
+    }
+}
 
 impl<J> Drop for Running<J> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.running -= 1;
-        if state.running == 0 {
-            self.0.idle.notify_waiters();
+        if !self.is_over {
+            self.shared.end(&mut self.shared.state());
         }
     }
 }
@@ -99,10 +117,10 @@ impl<J: Send + 'static> Workers<J> {
             starts
         };
         for _ in 0..starts {
-            let (running, work) = (Running(self.shared.clone()), work.clone());
+            let (mut running, work) = (Running::new(&self.shared), work.clone());
             tokio::spawn(async move {
                 let mut done = 0u32;
-                while let Some(job) = running.0.next() {
+                while let Some(job) = running.next() {
                     work(job).await;
                     done = done.wrapping_add(1);
                     if done.is_multiple_of(YIELD_AFTER) {
@@ -202,6 +220,30 @@ mod tests {
         assert_eq!((running, workers.concurrency()), (1, 1));
         gate.add_permits(3);
         workers.idle().await;
+    }
+
+    /// Work that comes while the last runner ends has one of its own, and of too many runners only those end that are.
+    #[tokio::test]
+    async fn no_work_is_left_behind() {
+        let workers = Workers::new(1);
+        workers.shared.state().running = 1;
+        let mut ending = Running::new(&workers.shared);
+        assert_eq!(ending.next(), None);
+        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+        let work = move |number| {
+            started.send(number).unwrap();
+            async {}
+        };
+        workers.submit([7], work);
+        assert_eq!(starts.recv().await, Some(7));
+        workers.idle().await;
+        {
+            let mut state = workers.shared.state();
+            state.running = 2;
+            state.waiting.extend([8]);
+        }
+        let mut two = [Running::new(&workers.shared), Running::new(&workers.shared)];
+        assert_eq!(two.each_mut().map(Running::next), [None, Some(8)]);
     }
 
     /// Closing lets what runs finish, and starts nothing more.

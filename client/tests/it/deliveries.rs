@@ -142,5 +142,6 @@ async fn a_running_consumer_can_change() {
     world.broker.store("T", 0, "3", None);
     assert_eq!(next(&mut received).await, "T:3");
     assert_eq!(consumer.set_concurrency(0).unwrap_err().kind(), ErrorKind::Config);
-    consumer.shutdown().await;
+    world.client.shutdown().await.unwrap();
+    assert_eq!(consumer.subscribe("U", "*").await.unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -72,8 +72,12 @@ async fn shares_are_computed() {
     let builder = world.client.pull_consumer("all").message_model(MessageModel::Broadcasting);
     let all = builder.local_offset_store_dir(&dir).start().await.unwrap();
     assert_eq!(all.fetch_queues_in_balance("T").await.unwrap().len(), 2);
-    all.update_consume_offset(&share[0], 5).await.unwrap();
+    let other = MessageQueue::new("T", "a", 1);
+    let (first, second) =
+        tokio::join!(all.update_consume_offset(&share[0], 5), all.update_consume_offset(&other, 6));
+    first.and(second).unwrap();
     assert_eq!(all.fetch_consume_offset(&share[0]).await.unwrap(), Some(5));
+    assert_eq!(all.fetch_consume_offset(&other).await.unwrap(), Some(6));
     assert_eq!(world.broker.offset("T", 0), None);
     std::fs::remove_dir_all(&dir).unwrap();
 }

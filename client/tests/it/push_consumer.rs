@@ -1,6 +1,7 @@
 //! Push consumers: what they consume, what they do when handlers fail, and what they tell the broker.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -284,14 +285,39 @@ async fn illegal_offsets_are_corrected() {
     let builder = world.consumer().pull_time_delay_when_exception(delay).on_message(handle);
     let consumer = builder.start().await.unwrap();
     assert_eq!((next(&mut received).await, next(&mut received).await), ("2".to_owned(), "3".to_owned()));
-    let corrected = |request: &RemotingCommand| {
-        request.code == RequestCode::UpdateConsumerOffset.code()
-            && UpdateConsumerOffsetHeader::decode(&request.ext_fields)
-                .is_ok_and(|header| header.queue_id == 1 && header.commit_offset == 1)
-    };
-    world.broker.until(|seen| seen.iter().any(corrected)).await;
+    world.broker.until(|seen| stores(seen, 1, 1)).await;
     consumer.shutdown().await;
     assert_eq!((world.broker.offset("T", 0), world.broker.offset("T", 1)), (Some(4), Some(1)));
+}
+
+/// A broker came back without its messages: all of more queues than the keeper has room for commands are corrected.
+#[tokio::test]
+async fn many_illegal_offsets_are_corrected() {
+    let world = World::new().await;
+    let queues = || (0..300).map(|queue_id| ("W".into(), queue_id));
+    world.broker.state.lock().unwrap().offsets.extend(queues().map(|queue| (queue, 7)));
+    let builder = world.client.push_consumer("g").subscribe("W", "*");
+    let builder = builder.pull_time_delay_when_exception(Duration::from_millis(1));
+    let consumer = builder.on_message(|_| async {}).start().await.unwrap();
+    let state = Arc::clone(&world.broker.state);
+    world.broker.until(|_| queues().all(|queue| state.lock().unwrap().offsets[&queue] == 0)).await;
+    consumer.shutdown().await;
+}
+
+/// Whether this offset of a queue of T was to be stored.
+fn stores(seen: &[RemotingCommand], queue_id: i32, offset: i64) -> bool {
+    seen.iter().filter(|request| request.code == RequestCode::UpdateConsumerOffset.code()).any(|request| {
+        let header = UpdateConsumerOffsetHeader::decode(&request.ext_fields).unwrap();
+        (&*header.topic, header.queue_id, header.commit_offset) == ("T", queue_id, offset)
+    })
+}
+
+/// Another member comes, with an id behind every other: the last queue of each topic becomes its.
+async fn hand_last_queues_over(world: &World) {
+    world.broker.state.lock().unwrap().other_members.insert("~".into());
+    let header = NotifyConsumerIdsChangedHeader { consumer_group: "g".into() };
+    let notify = RemotingCommand::request(RequestCode::NotifyConsumerIdsChanged, &header);
+    world.broker.connection().oneway(notify).await.unwrap();
 }
 
 /// A pull of the queue T 0 at this offset, as it came.
@@ -375,6 +401,40 @@ async fn held_pulls_commit_all_or_nothing() {
     consumer.shutdown().await;
     world.broker.release(i64::MAX);
     assert_eq!(world.broker.offset("T", 0), Some(3));
+}
+
+/// A busy broker carries an offset out that was stored for a queue on its way to another consumer, while this one ends
+/// with a later offset: the later one is written behind it.
+#[tokio::test]
+async fn the_last_offset_is_written_last() {
+    let world = World::new().await;
+    world.broker.store("T", 1, "0", None);
+    world.broker.store("T", 1, "1", None);
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let handle = move |message: MessageExt| {
+        sender.send(text(&message)).unwrap();
+        let held = Arc::clone(&held);
+        async move {
+            if message.queue_offset == 1 {
+                held.acquire().await.unwrap().forget();
+            }
+        }
+    };
+    let consumer = world.consumer().concurrency(1).on_message(handle).start().await.unwrap();
+    assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
+    world.broker.state.lock().unwrap().stalls_updates = true;
+    hand_last_queues_over(&world).await;
+    world.broker.until(|seen| stores(seen, 1, 1)).await;
+    world.broker.state.lock().unwrap().stalls_updates = false;
+    let mut ending = tokio::spawn(async move { consumer.shutdown().await });
+    gate.add_permits(1);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ending).await;
+    assert!(early.is_err(), "it ended before what it had begun to store");
+    world.broker.release(i64::MAX);
+    ending.await.unwrap();
+    assert_eq!(world.broker.offset("T", 1), Some(2));
 }
 
 /// In order: a failed message comes again before the next; the queue is locked, and unlocked only after its
@@ -531,18 +591,8 @@ async fn revoked_queues_are_not_committed() {
     };
     let consumer = world.consumer().on_message(handle).start().await.unwrap();
     assert_eq!(next(&mut received).await, "0");
-    // An id behind every other: the last queue of each topic becomes its.
-    world.broker.state.lock().unwrap().other_members.insert("~".into());
-    let header = NotifyConsumerIdsChangedHeader { consumer_group: "g".into() };
-    let notify = RemotingCommand::request(RequestCode::NotifyConsumerIdsChanged, &header);
-    world.broker.connection().oneway(notify).await.unwrap();
-    let of_queue = |request: &RemotingCommand| {
-        request.code == RequestCode::UpdateConsumerOffset.code()
-            && UpdateConsumerOffsetHeader::decode(&request.ext_fields).is_ok_and(|header| {
-                &*header.topic == "T" && header.queue_id == 1 && header.commit_offset == 1
-            })
-    };
-    world.broker.until(|seen| seen.iter().any(of_queue)).await;
+    hand_last_queues_over(&world).await;
+    world.broker.until(|seen| stores(seen, 1, 1)).await;
     while consumer.queues().contains(&MessageQueue::new("T", "a", 1)) {
         tokio::task::yield_now().await;
     }
@@ -578,6 +628,43 @@ async fn shutdown_waits_for_running_handlers() {
     // A second call finds it done.
     consumer.shutdown().await;
     assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+}
+
+/// A shutdown goes on when whoever began it gives up, the client's and the consumer's.
+#[tokio::test]
+async fn shutdowns_go_on() {
+    async fn given_up(shutdown: impl Future<Output: Debug>) {
+        tokio::select! {
+            biased;
+            ended = shutdown => panic!("{ended:?} while a handler runs"),
+            () = std::future::ready(()) => {}
+        }
+    }
+    for of_client in [false, true] {
+        let world = World::new().await;
+        let mut events = world.client.events();
+        world.broker.store("T", 0, "0", None);
+        let (sender, mut received) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let handle = move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            let held = Arc::clone(&held);
+            async move { held.acquire().await.unwrap().forget() }
+        };
+        let consumer = world.consumer().on_message(handle).start().await.unwrap();
+        assert_eq!(next(&mut received).await, "0");
+        match of_client {
+            true => given_up(world.client.shutdown()).await,
+            false => given_up(consumer.shutdown()).await,
+        }
+        gate.add_permits(1);
+        world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
+        assert_eq!(world.broker.offset("T", 0), Some(1));
+        world.client.shutdown().await.unwrap();
+        let ended = async { while events.next().await.is_some() {} };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
 }
 
 /// An administrator's reset throws away what is in memory and begins again at the offset given.

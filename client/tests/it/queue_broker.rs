@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) ignore_offset_query: bool,
     /// Pulls from this offset of a queue 0 on wait for a thread: nothing is done about them before `release`.
     pub(crate) stalled_from: Option<i64>,
+    /// Whether offsets to store (15) wait like that.
+    pub(crate) stalls_updates: bool,
     stalled: Vec<(Connection, RemotingCommand)>,
     pub(crate) connections: Vec<Connection>,
 }
@@ -85,7 +87,7 @@ impl QueueBroker {
         state.answer_held();
     }
 
-    /// Deals with the pulls that wait for a thread; later ones from `stalled_from` on wait.
+    /// Deals with what waits for a thread; later pulls from `stalled_from` on wait.
     pub(crate) fn release(&self, stalled_from: i64) {
         let mut state = self.state.lock().unwrap();
         state.stalled_from = Some(stalled_from);
@@ -247,6 +249,10 @@ impl State {
                     Some(offset) => request.reply_with(&QueryConsumerOffsetReply { offset: *offset }),
                     None => request.reply_error(ResponseCode::QUERY_NOT_FOUND, "none"),
                 }
+            }
+            RequestCode::UpdateConsumerOffset if self.stalls_updates => {
+                self.stalled.push((connection.clone(), request.clone()));
+                return None;
             }
             RequestCode::UpdateConsumerOffset => {
                 let header = UpdateConsumerOffsetHeader::decode(fields).unwrap();

@@ -142,6 +142,27 @@ async fn large_messages_find_room() {
     }
 }
 
+/// Who waits behind a batch that is not answered gives up in time, and is not sent afterwards.
+#[tokio::test]
+async fn waiting_for_a_batch_is_part_of_the_time() {
+    let broker = Server::start(|request| match is_send(request) {
+        true => Take::Silence,
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let set = |set: ProducerBuilder| set.auto_batch(true).batch_max_bytes(1).retries(0);
+    let (producer, _names) =
+        producer(&broker, |builder| set(builder).send_msg_timeout(Duration::from_millis(200))).await;
+    let send = |body: &'static str| producer.send(Message::new("T", body));
+    let (first, second, third) = tokio::join!(send("first"), send("second"), send("third"));
+    assert_eq!(first.unwrap_err().kind(), ErrorKind::Timeout);
+    for (late, body) in [(second, "second"), (third, "third")] {
+        let error = late.unwrap_err();
+        assert_eq!((error.kind(), error.unsent()[0].body()), (ErrorKind::Timeout, &body.into()));
+    }
+    assert_eq!(broker.seen(SENDS).len(), 1);
+}
+
 /// A hook that panics takes the sends of its batch along, and none that come later.
 #[tokio::test]
 async fn panics_end_no_lane() {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use crate::cluster::{Server, builder, name_server, route};
 use crate::queue_broker::QueueBroker;
 
-/// A broker called `a`, with two queues of topic T, one of U and one of each retry topic, and a client of it.
+/// A broker called `a`, with two queues of topic T, 300 of W, one of U and one of each retry topic, and a client of it.
 pub(crate) struct World {
     pub(crate) broker: QueueBroker,
     pub(crate) client: Client,
@@ -18,9 +18,10 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let broker = QueueBroker::start().await;
-        let (topic, retry) = (route(&[("a", broker.addr, 2)]), route(&[("a", broker.addr, 1)]));
+        let [topic, wide, retry] = [2, 300, 1].map(|queues| route(&[("a", broker.addr, queues)]));
         let names = name_server(move |name| match name {
             "T" => Some(topic.clone()),
+            "W" => Some(wide.clone()),
             _ => (name == "U" || name.starts_with("%RETRY%")).then(|| retry.clone()),
         })
         .await;
