@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ferrocket_protocol::settings::{SettingError, nearest};
+use ferrocket_protocol::settings::SettingError;
 use ferrocket_protocol::{LanguageCode, SerializeType, fastjson};
 use ferrocket_remoting::SocksProxy;
 use serde::Deserialize;
@@ -97,20 +97,14 @@ fn set<B>(builder: B, rows: Rows<B>, key: &str, value: &str) -> Result<B> {
         Apply::Bool(apply) => Ok(apply(builder, accepted == "true")),
         Apply::Text(apply) => apply(builder, &accepted).map_err(|allowed| {
             // A proxy's text has its password.
-            let shown = if key == "socksProxyConfig" { "...".to_owned() } else { accepted };
-            let refusal = SettingError::Value {
-                key: row.setting.key,
-                value: shown.chars().take(128).collect(),
-                allowed: allowed.to_owned(),
-            };
-            config(refusal.to_string())
+            let shown = if key == "socksProxyConfig" { "..." } else { &accepted };
+            config(SettingError::value(row.setting.key, shown, allowed.to_owned()).to_string())
         }),
     }
 }
 
 fn unknown(key: &str, known: impl Iterator<Item = &'static Setting>) -> crate::Error {
-    let nearest = nearest(known.map(|setting| setting.key), key);
-    config(SettingError::Unknown { key: key.chars().take(256).collect(), nearest }.to_string())
+    config(SettingError::unknown(key, known).to_string())
 }
 
 /// The tables by the name of what is set up: `client`, `producer`, `transaction_producer`, `push_consumer`,

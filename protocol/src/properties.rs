@@ -3,8 +3,6 @@
 //! 4.9 leaves the last 0x02 out and 5.3 writes it; readers accept both. Entries without name or value are
 //! dropped, and of entries with the same name the last one counts, as in Java's `string2messageProperties`.
 
-use std::fmt::{self, Write};
-
 use crate::command::Text;
 use crate::text_block;
 
@@ -218,20 +216,6 @@ impl Properties {
             [before, name, within, value]
         });
         text_block::text(len, parts)
-    }
-}
-
-impl fmt::Display for Properties {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, (name, value)) in self.iter().enumerate() {
-            if n > 0 {
-                f.write_char(PROPERTY_SEPARATOR)?;
-            }
-            f.write_str(name)?;
-            f.write_char(NAME_VALUE_SEPARATOR)?;
-            f.write_str(value)?;
-        }
-        Ok(())
     }
 }
 

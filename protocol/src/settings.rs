@@ -119,11 +119,7 @@ impl Setting {
                 words.iter().find(|word| word.eq_ignore_ascii_case(value)).map(|word| word.to_string())
             }
         };
-        accepted.ok_or_else(|| SettingError::Value {
-            key: self.key,
-            value: value.chars().take(128).collect(),
-            allowed: self.kind.to_string(),
-        })
+        accepted.ok_or_else(|| SettingError::value(self.key, value, self.kind.to_string()))
     }
 }
 
@@ -186,6 +182,19 @@ pub enum SettingError {
         /// What is wrong with it.
         fault: &'static str,
     },
+}
+
+impl SettingError {
+    /// That no row has this key.
+    pub fn unknown(key: &str, rows: impl IntoIterator<Item = &'static Setting>) -> Self {
+        let nearest = nearest(rows.into_iter().map(|row| row.key), key);
+        Self::Unknown { key: key.chars().take(256).collect(), nearest }
+    }
+
+    /// That a row does not allow this value; `allowed` says what it does allow, in words.
+    pub fn value(key: &'static str, value: &str, allowed: String) -> Self {
+        Self::Value { key, value: value.chars().take(128).collect(), allowed }
+    }
 }
 
 impl fmt::Display for SettingError {
@@ -292,7 +301,7 @@ impl Settings {
 
     /// Sets one value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let (at, row) = self.find(key).ok_or_else(|| self.unknown(key))?;
+        let (at, row) = self.find(key).ok_or_else(|| SettingError::unknown(key, self.table))?;
         let accepted = row.accept(value)?;
         if let Some(slot) = self.values.get_mut(at) {
             *slot = accepted;
@@ -303,7 +312,7 @@ impl Settings {
     /// Sets one value while the process runs: only what the table marks as hot. Setting the value that is
     /// already there is always allowed, since tools send whole files.
     pub fn set_hot(&mut self, key: &str, value: &str) -> Result<(), SettingError> {
-        let (_, row) = self.find(key).ok_or_else(|| self.unknown(key))?;
+        let (_, row) = self.find(key).ok_or_else(|| SettingError::unknown(key, self.table))?;
         if !row.hot && row.accept(value)? != self.get_str(key) {
             return Err(SettingError::NotHot { key: row.key });
         }
@@ -325,15 +334,6 @@ impl Settings {
         let keys = differing.filter(|(_, (old, new))| old != new).map(|(row, _)| row.key).collect();
         *self = changed;
         Ok(keys)
-    }
-
-    fn unknown(&self, key: &str) -> SettingError {
-        SettingError::Unknown { key: key.chars().take(256).collect(), nearest: self.nearest(key) }
-    }
-
-    /// The most similar key of the table, see [`nearest`].
-    pub fn nearest(&self, key: &str) -> Option<&'static str> {
-        nearest(self.table.iter().map(|row| row.key), key)
     }
 
     /// The value as text.
@@ -406,7 +406,7 @@ impl Settings {
 }
 
 /// The most similar of the known keys, if it is similar at all: at most a third of it differs.
-pub fn nearest(known: impl Iterator<Item = &'static str>, key: &str) -> Option<&'static str> {
+fn nearest(known: impl Iterator<Item = &'static str>, key: &str) -> Option<&'static str> {
     let (distance, nearest) =
         known.map(|known| (distance(key, known), known)).min_by_key(|(distance, _)| *distance)?;
     (distance * 3 <= nearest.len()).then_some(nearest)
@@ -536,10 +536,10 @@ mod tests {
     /// Similar keys are found whatever their case; unrelated ones are not proposed.
     #[test]
     fn nearest_keys() {
-        let settings = Settings::from_table(TABLE);
-        assert_eq!(settings.nearest("LISTENPORT"), Some("listenPort"));
-        assert_eq!(settings.nearest("listenPrt"), Some("listenPort"));
-        assert_eq!(settings.nearest("x"), None);
-        assert_eq!(settings.nearest(&"y".repeat(100_000)), None);
+        let nearest = |key: &str| nearest(TABLE.iter().map(|row| row.key), key);
+        assert_eq!(nearest("LISTENPORT"), Some("listenPort"));
+        assert_eq!(nearest("listenPrt"), Some("listenPort"));
+        assert_eq!(nearest("x"), None);
+        assert_eq!(nearest(&"y".repeat(100_000)), None);
     }
 }

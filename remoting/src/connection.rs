@@ -6,12 +6,12 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -247,59 +247,35 @@ impl Connection {
     pub async fn call(
         &self,
         mut request: RemotingCommand,
-        mut timeout: Duration,
+        timeout: Duration,
     ) -> Result<RemotingCommand, CallError> {
+        let deadline = deadline(timeout);
+        let expired = || CallError::Timeout { addr: self.link.name.clone(), after: timeout };
         self.sign(&mut request)?;
         if self.is_full() {
-            let asked = Instant::now();
-            let Ok(room) = tokio::time::timeout(timeout, self.room()).await else {
-                return Err(self.expired(timeout));
-            };
-            room?;
-            timeout = timeout.saturating_sub(asked.elapsed());
+            tokio::time::timeout_at(deadline, self.room()).await.map_err(|_| expired())??;
         }
-        let call = self.enter(&mut request, timeout, true)?;
-        drop(request);
-        call.await
-    }
-
-    /// Begins a call at once if there is room for it right now; else nothing is changed, and `None`.
-    ///
-    /// For callers with many calls under way: their frames become one write, and nothing of a request is kept.
-    ///
-    /// # Errors
-    /// All but [`CallError::Connect`] and [`CallError::Timeout`].
-    pub fn begin(
-        &self,
-        request: &mut RemotingCommand,
-        timeout: Duration,
-    ) -> Result<Option<PendingCall>, CallError> {
-        if self.is_full() {
-            return Ok(None);
-        }
-        self.sign(request)?;
-        self.enter(request, timeout, false).map(Some)
-    }
-
-    /// Numbers a request and sends it: at once if it may and can, else by the task.
-    fn enter(
-        &self,
-        request: &mut RemotingCommand,
-        timeout: Duration,
-        at_once: bool,
-    ) -> Result<PendingCall, CallError> {
-        let entered = lock(&self.link.calls).enter(deadline(timeout));
+        let entered = lock(&self.link.calls).enter(deadline);
         let (opaque, is_nearer) = entered.map_err(|refused| match refused {
             Refused::Full => CallError::Busy { addr: self.link.name.clone() },
             Refused::Closed => self.closed_error(),
         })?;
+        let waiting = Waiting { link: &self.link, opaque };
         if is_nearer {
             self.link.wake.notify_one();
         }
-        let call = PendingCall { connection: self.clone(), opaque, timeout, is_over: false };
         request.opaque = opaque;
-        let sent = at_once && self.write(request) || self.queue(request);
-        if sent { Ok(call) } else { Err(self.closed_error()) }
+        if !self.write(&request) && !self.queue(&request) {
+            return Err(self.closed_error());
+        }
+        drop(request);
+        let answer = poll_fn(|cx| lock(&self.link.calls).poll(opaque, cx)).await;
+        // It is no longer in the table.
+        std::mem::forget(waiting);
+        answer.map_err(|reason| match reason {
+            NoAnswer::Expired => expired(),
+            NoAnswer::Closed => self.closed_error(),
+        })
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -397,10 +373,6 @@ impl Connection {
 
     fn closed_error(&self) -> CallError {
         CallError::Closed { addr: self.link.name.clone() }
-    }
-
-    fn expired(&self, after: Duration) -> CallError {
-        CallError::Timeout { addr: self.link.name.clone(), after }
     }
 
     /// Signs a request if there is an account, and checks that it fits a frame.
@@ -504,36 +476,15 @@ fn deadline(timeout: Duration) -> Instant {
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
-/// A call that has begun: resolves to its answer. Dropped, it is forgotten, and its answer is ignored when it still
-/// comes.
-#[derive(Debug)]
-#[must_use = "the answer is lost without it"]
-pub struct PendingCall {
-    connection: Connection,
+/// Forgets a call whose caller no longer waits.
+struct Waiting<'a> {
+    link: &'a Link,
     opaque: i32,
-    timeout: Duration,
-    /// It is no longer in the table.
-    is_over: bool,
 }
 
-impl Future for PendingCall {
-    type Output = Result<RemotingCommand, CallError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(lock(&self.connection.link.calls).poll(self.opaque, cx));
-        self.is_over = true;
-        Poll::Ready(answer.map_err(|reason| match reason {
-            NoAnswer::Expired => self.connection.expired(self.timeout),
-            NoAnswer::Closed => self.connection.closed_error(),
-        }))
-    }
-}
-
-impl Drop for PendingCall {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if !self.is_over {
-            // Dropped once the lock is free.
-            let _call = lock(&self.connection.link.calls).forget(self.opaque);
-        }
+        // Dropped once the lock is free.
+        let _call = lock(&self.link.calls).forget(self.opaque);
     }
 }

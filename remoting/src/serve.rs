@@ -7,10 +7,10 @@
 //! ```
 //!
 //! Nothing but the task reads, and only a caller who finds everybody idle writes, see `Connection::write`. No request
-//! costs a task or a thread hop. While nothing is
-//! under way the task owns no buffer: bytes are read into a buffer of the thread and copied once, sized
-//! right, so that a retained text or body keeps only the bytes of its own read alive. Short answers that a dialled
-//! connection reads share blocks of [`BLOCK_LEN`] instead: nobody keeps those of many peers.
+//! costs a task or a thread hop. While nothing is under way the task owns no buffer: bytes are read into a buffer of
+//! the thread and copied once, sized right, so that a retained text or body keeps only the bytes of its own read
+//! alive. Short answers that a dialled connection reads share blocks of [`BLOCK_LEN`] instead: nobody keeps those of
+//! many peers.
 //!
 //! Java counterparts: `NettyDecoder`, `NettyEncoder` and the handlers of `NettyRemotingServer`.
 
@@ -174,8 +174,9 @@ impl Driver {
             let closing = self.connection.is_closed();
             if closing {
                 let until = *drain_until.get_or_insert_with(|| Instant::now() + link.config.drain_timeout);
-                // A frame that was queued before the state changed is seen by the next turn's append.
-                if self.stalled_since.is_none() && lock(&link.queue).is_empty() || Instant::now() >= until {
+                // What callers left before the state changed is seen by the next turn's write.
+                let left = !lock(&link.writer).out.is_empty() || !lock(&link.queue).is_empty();
+                if self.stalled_since.is_none() && !left || Instant::now() >= until {
                     return End::Closed;
                 }
             }

@@ -56,31 +56,31 @@ async fn timeout_and_late_answer() {
     assert_eq!(answer.body, "next");
 }
 
-/// Calls that were begun get their answers, or end by themselves: when their time is up, though a longer call is under
-/// way, and with the connection.
+/// Each of many calls ends by itself: with its answer, when its time is up, though a longer call is under way, or with
+/// the connection.
 #[tokio::test]
-async fn begun_calls_end() {
+async fn each_call_ends_by_itself() {
     let mut server = Server::start(RemotingConfig::default()).await;
     let connection =
         dial(&server.addr.to_string(), Arc::new(RefuseAll), &RemotingConfig::default()).await.unwrap();
     let begin = |code, body: &'static str, timeout| {
-        connection.begin(&mut request(code, body), timeout).unwrap().expect("there is room")
+        let connection = connection.clone();
+        tokio::spawn(async move { connection.call(request(code, body), timeout).await })
     };
     let held = begin(HOLD, "held", SOON);
     let late = begin(HOLD, "late", Duration::from_millis(20));
-    let answers: Vec<_> = ["a", "b", "c"].map(|body| begin(ECHO, body, SOON)).into_iter().collect();
-    for (answer, body) in answers.into_iter().zip(["a", "b", "c"]) {
-        assert_eq!(answer.await.unwrap().body, body);
+    for (answer, body) in ["a", "b", "c"].map(|body| (begin(ECHO, body, SOON), body)) {
+        assert_eq!(answer.await.unwrap().unwrap().body, body);
     }
-    let error = late.await.unwrap_err();
+    let error = late.await.unwrap().unwrap_err();
     assert!(
         matches!(error, CallError::Timeout { after, .. } if after == Duration::from_millis(20)),
         "{error}"
     );
     let (peer, _) = soon(server.events.held.recv()).await.unwrap();
     peer.close();
-    assert!(matches!(held.await.unwrap_err(), CallError::Closed { .. }));
-    let refused = connection.begin(&mut request(ECHO, "x"), SOON).unwrap_err();
+    assert!(matches!(held.await.unwrap().unwrap_err(), CallError::Closed { .. }));
+    let refused = connection.call(request(ECHO, "x"), SOON).await.unwrap_err();
     assert!(matches!(refused, CallError::Closed { .. }));
 }
 

@@ -16,7 +16,6 @@ use ferrocket_protocol::requests::group::{
     GetSubscriptionGroupConfigHeader, QueryConsumeTimeSpanHeader, QuerySubscriptionByConsumerHeader,
     QueryTopicConsumeByWhoHeader, QueryTopicsByConsumerHeader,
 };
-
 use ferrocket_protocol::requests::query::{QueryConsumeQueueHeader, QueryMessageHeader, ViewMessageHeader};
 use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
 use ferrocket_protocol::requests::topic::{DeleteTopicHeader, GetTopicConfigHeader, GetTopicStatsInfoHeader};
