@@ -110,6 +110,14 @@ impl Source {
             Self::Orderly(batches) => batches.is_ended(),
         }
     }
+
+    /// What nobody has taken need not be waited for: it comes again.
+    fn close(&self) {
+        match self {
+            Self::Concurrent(deliveries) => deliveries.close(),
+            Self::Orderly(batches) => batches.close(),
+        }
+    }
 }
 
 impl fr_delivery_t {
@@ -382,11 +390,8 @@ pub extern "C" fn fr_push_consumer_queues(
 
 impl fr_push_consumer_t {
     fn close(&self) -> Result<()> {
-        let source = self.source.get()?;
-        if let Source::Orderly(batches) = &**source {
-            // Those that nobody has taken need not be waited for: they come again.
-            batches.close();
-        }
+        // First: also after fr_stop, when the consumer cannot end by itself, its handlers do.
+        self.source.get()?.close();
         let ended = block_on(async {
             self.consumer.get()?.shutdown().await;
             Ok(())
