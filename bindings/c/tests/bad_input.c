@@ -179,6 +179,7 @@ static void nonsense_is_an_error(fr_producer_t *producer) {
     FAILS(FR_ERROR_CONFIG, fr_admin_query_message(client, "T", "k", 1, -1, 1, &found, &error));
     FAILS(FR_ERROR_NO_ROUTE, fr_admin_topic_route(client, "Unheard", &names, &error));
     CHECK(found == NULL && names == NULL);
+    FAILS(FR_ERROR_CONFIG, fr_push_consumer_handle(consumer, SIZE_MAX, answer_nonsense, (void *)&calls, &error));
     fr_push_consumer_free(consumer);
     fr_config_free(config);
     free(large);
