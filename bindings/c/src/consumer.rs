@@ -291,11 +291,7 @@ pub extern "C" fn fr_delivery_answer(
     argument: i32,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        get(delivery.cast_const())?;
-        let taken = take(delivery).ok_or_else(|| fr_error_t::config("the delivery was answered before"))?;
-        taken.answer(answer, argument)
-    })
+    call(error, || taken(delivery)?.answer(answer, argument))
 }
 
 /// Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over; for what is no delivery
@@ -310,9 +306,17 @@ pub extern "C" fn fr_deliveries_ack(
         let deliveries = slice(deliveries, count, "the array of deliveries")?;
         let deliveries = || deliveries.iter().filter(|delivery| !delivery.is_null());
         deliveries().try_for_each(|delivery| get(delivery.cast_const()).map(drop))?;
-        let mut taken = deliveries().filter_map(|delivery| take(*delivery));
-        taken.try_for_each(|delivery| delivery.answer(fr_answer_t::FR_SUCCESS as i32, 0))
+        let answer = |delivery| taken(delivery)?.answer(fr_answer_t::FR_SUCCESS as i32, 0);
+        // One that cannot be answered so keeps none of the others from it.
+        deliveries().map(|delivery| answer(*delivery)).fold(Ok(()), Result::and)
     })
+}
+
+/// Takes a delivery back from the program, which answers it.
+fn taken(delivery: *mut fr_delivery_t) -> Result<fr_delivery_t> {
+    get(delivery.cast_const())?;
+    let text = "the delivery was answered before, or a handler has it, whose result is the answer";
+    take(delivery).ok_or_else(|| fr_error_t::config(text))
 }
 
 /// Frees a delivery as not answered: as FR_LATER. NULL is allowed.
