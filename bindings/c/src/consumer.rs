@@ -35,7 +35,7 @@ pub struct fr_push_consumer_t {
 /// not answered; while a handler is called, owned by the library. Any threads may read it at once.
 pub struct fr_delivery_t {
     messages: Tagged<fr_messages_t>,
-    answer: Answer,
+    answer: Held<Answer>,
 }
 
 kinds!(fr_push_consumer_t: "a push consumer", fr_delivery_t: "a delivery");
@@ -122,14 +122,14 @@ impl Source {
 
 impl fr_delivery_t {
     pub(crate) fn new(messages: Vec<MessageExt>, answer: Answer) -> Self {
-        Self { messages: Tagged::new(fr_messages_t::new(messages)), answer }
+        Self { messages: Tagged::new(fr_messages_t::new(messages)), answer: Held::new(answer) }
     }
 
     /// Answers; an answer that there is not leaves it unanswered.
     fn answer(self, answer: i32, argument: i32) -> Result<()> {
         let is = |known: fr_answer_t| answer == known as i32;
         let unknown = || fr_error_t::config(format!("{answer} answers no such delivery, see fr_answer_t"));
-        match self.answer {
+        match self.answer.take()? {
             Answer::Concurrent(delivery) if is(fr_answer_t::FR_SUCCESS) => delivery.ack(),
             Answer::Concurrent(delivery) if is(fr_answer_t::FR_LATER) => delivery.retry_later(argument),
             Answer::Concurrent(_) => return Err(unknown()),

@@ -86,7 +86,7 @@ pub struct fr_transaction_t {
     id: CString,
     half: Tagged<fr_send_result_t>,
     /// Taken by the end, which then waits until the broker was told.
-    work: Mutex<Option<LocalWork>>,
+    work: Mutex<Option<Held<LocalWork>>>,
     told: Mutex<Receiver<ferrocket_bindings::ferrocket::Result<TransactionSendResult>>>,
 }
 
@@ -593,7 +593,8 @@ pub extern "C" fn fr_transaction_begin(
         };
         let id = c_text(&work.subject.transaction_id);
         let half = Tagged::new(fr_send_result_t::new(work.subject.half.clone()));
-        place.put(give(fr_transaction_t { id, half, work: Mutex::new(Some(work)), told: Mutex::new(told) }));
+        let work = Mutex::new(Some(Held::new(work)));
+        place.put(give(fr_transaction_t { id, half, work, told: Mutex::new(told) }));
         Ok(())
     })
 }
@@ -624,7 +625,7 @@ pub extern "C" fn fr_transaction_end(
         let state = state(answer)?;
         let work = lock(&transaction.work).take();
         let work = work.ok_or_else(|| fr_error_t::config("the transaction was ended before"))?;
-        work.answer(Ok(state));
+        work.take()?.answer(Ok(state));
         let told = lock(&transaction.told).recv().map_err(|_| fr_error_t::closed("the library"))?;
         Ok(told.map(drop)?)
     })

@@ -278,17 +278,31 @@ static void closed_handles_say_so(void) {
 /* A child of fork() is refused everything, and ends; its parent goes on. */
 static void forked_children_are_refused(fr_producer_t *producer) {
     fr_push_consumer_t *consumer;
+    fr_transaction_producer_t *transactions;
+    fr_transaction_t *transaction;
     fr_config_t *config = fr_config_new();
     fr_message_t *m;
     fr_send_result_t *sent;
     fr_client_t *made;
+    fr_delivery_t *deliveries[2];
+    size_t count, taken;
     pid_t child;
     int status = -1;
     volatile int calls = 0;
-    OK(fr_config_subscribe(config, "Forked", "*", FR_TAG, &error));
-    OK(fr_push_consumer_start(client, "g-forked", config, FR_CONCURRENTLY, &consumer, &error));
-    OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
     OK(fr_message_new("Forked", "x", 1, &m, &error));
+    for (count = 0; count < 2; count++) {
+        OK(fr_producer_send(producer, m, &sent, &error));
+        fr_send_result_free(sent);
+    }
+    OK(fr_config_subscribe(config, "Forked", "*", FR_TAG, &error));
+    OK(fr_config_set(config, "consumeFromWhere", "CONSUME_FROM_FIRST_OFFSET", &error));
+    OK(fr_push_consumer_start(client, "g-forked", config, FR_CONCURRENTLY, &consumer, &error));
+    for (taken = 0; taken < 2; taken += count) {
+        OK(fr_push_consumer_poll(consumer, deliveries + taken, 2 - taken, LONG, &count, &error));
+    }
+    OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
+    OK(fr_transaction_producer_start(client, "t-forked", NULL, &transactions, &error));
+    OK(fr_transaction_begin(transactions, m, &transaction, &error));
     child = fork();
     if (child == 0) {
         failures = 0;
@@ -297,6 +311,9 @@ static void forked_children_are_refused(fr_producer_t *producer) {
         FAILS(FR_ERROR_CLOSED, fr_producer_send(producer, m, &sent, &error));
         FAILS(FR_ERROR_CLOSED, fr_producer_close(producer, &error));
         FAILS(FR_ERROR_CLOSED, fr_push_consumer_close(consumer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_transaction_end(transaction, FR_COMMIT, &error));
+        FAILS(FR_ERROR_CLOSED, fr_delivery_answer(deliveries[0], FR_SUCCESS, 0, &error));
+        fr_delivery_free(deliveries[1]);
         FAILS(FR_ERROR_CLOSED, fr_client_close(client, &error));
         FAILS(FR_ERROR_CLOSED, fr_client_new(NULL, &made, &error));
         FAILS(FR_ERROR_CLOSED, fr_log_handle(0, NULL, NULL, &error));
@@ -310,6 +327,10 @@ static void forked_children_are_refused(fr_producer_t *producer) {
     }
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     OK(fr_producer_send(producer, m, &sent, &error));
+    OK(fr_transaction_end(transaction, FR_COMMIT, &error));
+    OK(fr_deliveries_ack(deliveries, 2, &error));
+    fr_transaction_free(transaction);
+    fr_transaction_producer_free(transactions);
     fr_send_result_free(sent);
     fr_message_free(m);
     fr_push_consumer_free(consumer);
