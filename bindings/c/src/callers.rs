@@ -41,8 +41,21 @@ pub(crate) struct Callers {
 impl Callers {
     /// Starts so many threads that run this, each until it returns.
     pub(crate) fn start(&self, count: usize, run: impl Fn() + Clone + Send + 'static) -> Result<()> {
+        Self::add(&mut lock(&self.threads), count, run)
+    }
+
+    /// Starts one, unless there is one already.
+    pub(crate) fn start_first(&self, run: impl Fn() + Clone + Send + 'static) -> Result<()> {
         let mut threads = lock(&self.threads);
-        if count == 0 || threads.len() + count > THREADS_MAX {
+        if threads.is_empty() { Self::add(&mut threads, 1, run) } else { Ok(()) }
+    }
+
+    fn add(
+        threads: &mut Vec<JoinHandle<()>>,
+        count: usize,
+        run: impl Fn() + Clone + Send + 'static,
+    ) -> Result<()> {
+        if count == 0 || count > THREADS_MAX.saturating_sub(threads.len()) {
             let text = format!("{} and {count} more threads: allowed are 1 to {THREADS_MAX}", threads.len());
             return Err(fr_error_t::config(text));
         }
@@ -58,11 +71,6 @@ impl Callers {
             threads.push(thread);
         }
         Ok(())
-    }
-
-    /// Whether there is none yet.
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.threads).is_empty()
     }
 
     /// Waits until all have returned.

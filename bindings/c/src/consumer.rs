@@ -35,7 +35,7 @@ pub struct fr_push_consumer_t {
 /// not answered; while a handler is called, owned by the library. Any threads may read it at once.
 pub struct fr_delivery_t {
     messages: Tagged<fr_messages_t>,
-    answer: Answer,
+    answer: Held<Answer>,
 }
 
 kinds!(fr_push_consumer_t: "a push consumer", fr_delivery_t: "a delivery");
@@ -110,18 +110,26 @@ impl Source {
             Self::Orderly(batches) => batches.is_ended(),
         }
     }
+
+    /// What nobody has taken need not be waited for: it comes again.
+    fn close(&self) {
+        match self {
+            Self::Concurrent(deliveries) => deliveries.close(),
+            Self::Orderly(batches) => batches.close(),
+        }
+    }
 }
 
 impl fr_delivery_t {
     pub(crate) fn new(messages: Vec<MessageExt>, answer: Answer) -> Self {
-        Self { messages: Tagged::new(fr_messages_t::new(messages)), answer }
+        Self { messages: Tagged::new(fr_messages_t::new(messages)), answer: Held::new(answer) }
     }
 
     /// Answers; an answer that there is not leaves it unanswered.
     fn answer(self, answer: i32, argument: i32) -> Result<()> {
         let is = |known: fr_answer_t| answer == known as i32;
         let unknown = || fr_error_t::config(format!("{answer} answers no such delivery, see fr_answer_t"));
-        match self.answer {
+        match self.answer.take()? {
             Answer::Concurrent(delivery) if is(fr_answer_t::FR_SUCCESS) => delivery.ack(),
             Answer::Concurrent(delivery) if is(fr_answer_t::FR_LATER) => delivery.retry_later(argument),
             Answer::Concurrent(_) => return Err(unknown()),
@@ -283,11 +291,7 @@ pub extern "C" fn fr_delivery_answer(
     argument: i32,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        get(delivery.cast_const())?;
-        let taken = take(delivery).ok_or_else(|| fr_error_t::config("the delivery was answered before"))?;
-        taken.answer(answer, argument)
-    })
+    call(error, || taken(delivery)?.answer(answer, argument))
 }
 
 /// Answers so many deliveries with FR_SUCCESS and frees them. NULL in the array is passed over; for what is no delivery
@@ -302,9 +306,17 @@ pub extern "C" fn fr_deliveries_ack(
         let deliveries = slice(deliveries, count, "the array of deliveries")?;
         let deliveries = || deliveries.iter().filter(|delivery| !delivery.is_null());
         deliveries().try_for_each(|delivery| get(delivery.cast_const()).map(drop))?;
-        let mut taken = deliveries().filter_map(|delivery| take(*delivery));
-        taken.try_for_each(|delivery| delivery.answer(fr_answer_t::FR_SUCCESS as i32, 0))
+        let answer = |delivery| taken(delivery)?.answer(fr_answer_t::FR_SUCCESS as i32, 0);
+        // One that cannot be answered so keeps none of the others from it.
+        deliveries().map(|delivery| answer(*delivery)).fold(Ok(()), Result::and)
     })
+}
+
+/// Takes a delivery back from the program, which answers it.
+fn taken(delivery: *mut fr_delivery_t) -> Result<fr_delivery_t> {
+    get(delivery.cast_const())?;
+    let text = "the delivery was answered before, or a handler has it, whose result is the answer";
+    take(delivery).ok_or_else(|| fr_error_t::config(text))
 }
 
 /// Frees a delivery as not answered: as FR_LATER. NULL is allowed.
@@ -382,11 +394,8 @@ pub extern "C" fn fr_push_consumer_queues(
 
 impl fr_push_consumer_t {
     fn close(&self) -> Result<()> {
-        let source = self.source.get()?;
-        if let Source::Orderly(batches) = &**source {
-            // Those that nobody has taken need not be waited for: they come again.
-            batches.close();
-        }
+        // First: also after fr_stop, when the consumer cannot end by itself, its handlers do.
+        self.source.get()?.close();
         let ended = block_on(async {
             self.consumer.get()?.shutdown().await;
             Ok(())

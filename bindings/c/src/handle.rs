@@ -2,16 +2,17 @@
 //!
 //! What makes it sound is the contract at the top of `ferrocket.h`: a handle is NULL or came from this library and was
 //! not freed, texts end with NUL, arrays are as long as they are said to be, and what is freed is in nobody else's
-//! hands. What can be checked is checked: NULL, another kind of handle, most handles that were freed already, bytes
-//! that are no text, lengths that no array can have.
+//! hands. What can be checked is checked: NULL, another kind of handle, most handles that were freed already, freeing a
+//! part of something, bytes that are no text, lengths that no array can have.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ops::Deref;
-use std::panic::AssertUnwindSafe;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ferrocket_bindings::guard;
 
 use crate::error::{Result, fr_error_t, fr_status_t};
 
@@ -35,6 +36,8 @@ pub(crate) trait Kind: Sized {
         }
         hash
     };
+    /// The same, of an object that C owns and may free; the others are parts of something.
+    const OWNED: u64 = !Self::TAG;
 }
 
 /// Types that C has handles of.
@@ -77,13 +80,15 @@ pub(crate) fn get<'a, T: Kind>(handle: *const T) -> Result<&'a T> {
         return Err(fr_error_t::config(format!("{} is needed, NULL was given", T::NAME)));
     }
     // SAFETY: a handle that is not NULL points to a `Tagged` of some kind, which begins with an aligned tag.
-    if !handle.is_aligned() || unsafe { &(*handle).tag }.load(Ordering::Relaxed) != T::TAG {
+    let tag = || unsafe { &(*handle).tag }.load(Ordering::Relaxed);
+    if !handle.is_aligned() || ![T::TAG, T::OWNED].contains(&tag()) {
         return Err(fr_error_t::config(format!(
             "{} is needed, another or a freed handle was given",
             T::NAME
         )));
     }
-    // SAFETY: the tag says that it is a `Tagged<T>`; it lives until C frees it, and only shared references are made.
+    // SAFETY: the tag says that it is a `Tagged<T>`; it lives as long as C may use it, and only shared references are
+    // made.
     Ok(unsafe { &(*handle).value })
 }
 
@@ -94,22 +99,22 @@ pub(crate) fn get_if<'a, T: Kind>(handle: *const T) -> Result<Option<&'a T>> {
 
 /// What `read` makes of the object of a handle, `other` where there is none.
 pub(crate) fn read<T: Kind, R>(handle: *const T, other: R, read: impl FnOnce(&T) -> R) -> R {
-    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| get(handle).ok().map(read)));
-    answer.ok().flatten().unwrap_or(other)
+    guard(|| Ok(get(handle).ok().map(read))).ok().flatten().unwrap_or(other)
 }
 
 /// A handle for C, which is to free it.
 pub(crate) fn give<T: Kind>(value: T) -> *mut T {
-    Box::into_raw(Box::new(Tagged::new(value))).cast()
+    Box::into_raw(Box::new(Tagged { tag: AtomicU64::new(T::OWNED), value })).cast()
 }
 
-/// Takes the object of a handle back; `None` for NULL, and for what is no such handle (any more).
+/// Takes the object of a handle back; `None` for NULL, for what is no such handle (any more), and for parts of
+/// something.
 pub(crate) fn take<T: Kind>(handle: *mut T) -> Option<T> {
     let tagged = handle.cast::<Tagged<T>>();
     get(handle).ok()?;
     // SAFETY: as in `get`. Of several threads that free the same handle one gets further.
     let tag = unsafe { &(*tagged).tag };
-    tag.compare_exchange(T::TAG, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
+    tag.compare_exchange(T::OWNED, 0, Ordering::AcqRel, Ordering::Relaxed).ok()?;
     // SAFETY: `give` made it of a box, nobody took it before, and who frees a handle has no more use of it.
     Some(unsafe { Box::from_raw(tagged) }.value)
 }
@@ -122,7 +127,7 @@ pub(crate) fn free<T: Kind>(handle: *mut T) {
 /// The same with something to do before the object goes.
 pub(crate) fn free_after<T: Kind>(handle: *mut T, end: impl FnOnce(T)) {
     // A panic was logged; there is nobody to tell.
-    let _ = ferrocket_bindings::guard(|| {
+    let _ = guard(|| {
         take(handle).map(end);
         Ok(())
     });
@@ -157,7 +162,7 @@ pub(crate) fn place<T>(place: *mut *mut T) -> Result<Out<*mut T>> {
 /// an error like others.
 pub(crate) fn call(error: *mut *mut fr_error_t, body: impl FnOnce() -> Result<()>) -> fr_status_t {
     let place = place(error).ok();
-    let failure = match ferrocket_bindings::guard(|| Ok(body())) {
+    let failure = match guard(|| Ok(body())) {
         Ok(Ok(())) => return fr_status_t::FR_OK,
         Ok(Err(failure)) => failure,
         Err(panic) => panic.into(),
@@ -184,14 +189,20 @@ pub(crate) fn slice<'a, T>(start: *const T, len: usize, what: &str) -> Result<&'
     if len == 0 {
         return Ok(&[]);
     }
+    array(start, len, what)?;
+    // SAFETY: the array is as long as C says and stays as it is during the call; no longer than memory, see above.
+    Ok(unsafe { std::slice::from_raw_parts(start, len) })
+}
+
+/// Checks that there can be an array of so many elements.
+fn array<T>(start: *const T, len: usize, what: &str) -> Result<()> {
     if start.is_null() || !start.is_aligned() {
         return Err(fr_error_t::config(format!("{what} is NULL, though it is to have {len} elements")));
     }
     if len > isize::MAX as usize / size_of::<T>().max(1) {
         return Err(fr_error_t::config(format!("{what} cannot have {len} elements")));
     }
-    // SAFETY: the array is as long as C says and stays as it is during the call; no longer than memory, see above.
-    Ok(unsafe { std::slice::from_raw_parts(start, len) })
+    Ok(())
 }
 
 /// The objects of an array of handles.
@@ -208,11 +219,11 @@ pub(crate) fn fill<T: Kind>(array: *mut *mut T, count: &Out<usize>, values: Vec<
     }
 }
 
-/// Checks an array of C that is to be filled.
-pub(crate) fn room<T>(array: *mut *mut T, max: usize) -> Result<()> {
+/// Checks an array of C that is to be filled. What is in it is nothing yet, so that it is not looked at.
+pub(crate) fn room<T>(start: *mut *mut T, max: usize) -> Result<()> {
     match max {
         0 => Err(fr_error_t::config("an array with room for one handle or more is needed, max is 0")),
-        _ => slice(array.cast_const(), max, "the array to be filled").map(drop),
+        _ => array(start.cast_const(), max, "the array to be filled"),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ferrocket_bindings::ferrocket::{
     ErrorKind, LocalTransactionState, Producer, ProducerBuilder, SendResult, TransactionProducer,
@@ -43,12 +42,21 @@ pub struct fr_producer_t {
     open: Arc<Open>,
 }
 
-/// Sends that do not wait: how many are under way, and how many were not taken yet.
+/// Sends that do not wait.
 #[derive(Default)]
 struct Open {
-    under_way: Mutex<usize>,
+    /// Held for one look or change.
+    sends: Mutex<Sends>,
     done: Condvar,
-    untaken: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Sends {
+    under_way: usize,
+    /// Those whose completion nobody has taken, with those under way.
+    untaken: usize,
+    /// The producer ends: no more begin.
+    closed: bool,
 }
 
 /// How an asynchronous send ended.
@@ -78,7 +86,7 @@ pub struct fr_transaction_t {
     id: CString,
     half: Tagged<fr_send_result_t>,
     /// Taken by the end, which then waits until the broker was told.
-    work: Mutex<Option<LocalWork>>,
+    work: Mutex<Option<Held<LocalWork>>>,
     told: Mutex<Receiver<ferrocket_bindings::ferrocket::Result<TransactionSendResult>>>,
 }
 
@@ -112,14 +120,9 @@ impl fr_producer_t {
     }
 
     fn send_async(&self, message: &fr_message_t, callback: fr_send_callback_t, user: User) -> Result<()> {
-        let open = Arc::clone(&self.open);
-        if open.untaken.fetch_add(1, Ordering::AcqRel) >= COMPLETIONS_MAX {
-            open.untaken.fetch_sub(1, Ordering::AcqRel);
-            let text = format!("{COMPLETIONS_MAX} completions were not taken");
-            return Err(fr_error_t::new(ErrorKind::FlowControl, text));
-        }
-        *lock(&open.under_way) += 1;
-        let (polled, called, ended) = (self.polled.clone(), self.called.clone(), Arc::clone(&open));
+        let pipeline = self.pipeline.get()?;
+        self.open.begin()?;
+        let (polled, called, open) = (self.polled.clone(), self.called.clone(), Arc::clone(&self.open));
         let done = move |sent: ferrocket_bindings::ferrocket::Result<SendResult>| {
             let outcome = match sent {
                 Ok(sent) => Ok(Tagged::new(fr_send_result_t::new(sent))),
@@ -130,25 +133,23 @@ impl fr_producer_t {
                 Some(callback) => called.push((completion, callback)),
                 None => polled.push(completion),
             };
-            ended.one_ended();
-        };
-        let sent = self.pipeline.get().and_then(|pipeline| pipeline.send(message.message(), done));
-        if sent.is_err() {
-            open.untaken.fetch_sub(1, Ordering::AcqRel);
             open.one_ended();
+        };
+        let ready = if callback.is_some() { self.ready_to_call() } else { Ok(()) };
+        let sent = ready.and_then(|()| Ok(pipeline.send(message.message(), done)?));
+        if sent.is_err() {
+            self.open.taken(1);
+            self.open.one_ended();
         }
-        Ok(sent?)
+        sent
     }
 
-    /// Has a thread call callbacks, unless there is one.
+    /// Has one thread call callbacks.
     fn ready_to_call(&self) -> Result<()> {
-        if !self.callers.is_empty() {
-            return Ok(());
-        }
         let (called, open) = (self.called.clone(), Arc::clone(&self.open));
-        self.callers.start(1, move || {
+        self.callers.start_first(move || {
             while let Some((completion, callback)) = called.wait(1, FOREVER).pop() {
-                open.untaken.fetch_sub(1, Ordering::AcqRel);
+                open.taken(1);
                 callback(completion.result(), completion.error(), completion.user.get());
             }
         })
@@ -157,6 +158,7 @@ impl fr_producer_t {
     fn close(&self) -> Result<()> {
         // Nothing of the kind is there in a forked child.
         let producer = self.producer.get()?;
+        lock(&self.open.sends).closed = true;
         let ended = block_on(async {
             producer.shutdown().await;
             Ok(())
@@ -171,16 +173,32 @@ impl fr_producer_t {
 }
 
 impl Open {
+    fn begin(&self) -> Result<()> {
+        let mut sends = lock(&self.sends);
+        if sends.closed {
+            return Err(fr_error_t::closed("the producer"));
+        }
+        if sends.untaken >= COMPLETIONS_MAX {
+            let text = format!("{COMPLETIONS_MAX} completions were not taken");
+            return Err(fr_error_t::new(ErrorKind::FlowControl, text));
+        }
+        sends.under_way += 1;
+        sends.untaken += 1;
+        Ok(())
+    }
+
+    fn taken(&self, count: usize) {
+        lock(&self.sends).untaken -= count;
+    }
+
     fn one_ended(&self) {
-        *lock(&self.under_way) -= 1;
+        lock(&self.sends).under_way -= 1;
         self.done.notify_all();
     }
 
     fn all_ended(&self) {
-        let mut under_way = lock(&self.under_way);
-        while *under_way > 0 {
-            under_way = self.done.wait(under_way).unwrap_or_else(std::sync::PoisonError::into_inner);
-        }
+        let sends = self.done.wait_while(lock(&self.sends), |sends| sends.under_way > 0);
+        drop(sends.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -324,13 +342,7 @@ pub extern "C" fn fr_producer_send_async(
     user: *mut c_void,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let producer = get(producer)?;
-        if callback.is_some() {
-            producer.ready_to_call()?;
-        }
-        producer.send_async(get(message)?, callback, User(user))
-    })
+    call(error, || get(producer)?.send_async(get(message)?, callback, User(user)))
 }
 
 /// A descriptor that is readable when fr_producer_poll may have something, for epoll and its like; -1 where there is
@@ -364,7 +376,7 @@ pub extern "C" fn fr_producer_poll(
         if taken.is_empty() && producer.polled.is_ended() {
             return Err(fr_error_t::closed("the producer"));
         }
-        producer.open.untaken.fetch_sub(taken.len(), Ordering::AcqRel);
+        producer.open.taken(taken.len());
         fill(array, &count, taken);
         Ok(())
     })
@@ -581,7 +593,8 @@ pub extern "C" fn fr_transaction_begin(
         };
         let id = c_text(&work.subject.transaction_id);
         let half = Tagged::new(fr_send_result_t::new(work.subject.half.clone()));
-        place.put(give(fr_transaction_t { id, half, work: Mutex::new(Some(work)), told: Mutex::new(told) }));
+        let work = Mutex::new(Some(Held::new(work)));
+        place.put(give(fr_transaction_t { id, half, work, told: Mutex::new(told) }));
         Ok(())
     })
 }
@@ -612,7 +625,7 @@ pub extern "C" fn fr_transaction_end(
         let state = state(answer)?;
         let work = lock(&transaction.work).take();
         let work = work.ok_or_else(|| fr_error_t::config("the transaction was ended before"))?;
-        work.answer(Ok(state));
+        work.take()?.answer(Ok(state));
         let told = lock(&transaction.told).recv().map_err(|_| fr_error_t::closed("the library"))?;
         Ok(told.map(drop)?)
     })

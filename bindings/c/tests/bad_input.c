@@ -8,7 +8,10 @@
 #include "harness.h"
 
 static int32_t answer_nonsense(const fr_delivery_t *delivery, void *user) {
-    (void)delivery;
+    /* It is the library's: nothing comes of either. */
+    CHECK(fr_delivery_answer((fr_delivery_t *)delivery, FR_SUCCESS, 0, NULL) == FR_ERROR_CONFIG);
+    fr_delivery_free((fr_delivery_t *)delivery);
+    CHECK(fr_messages_count(fr_delivery_messages(delivery)) == 1);
     ++*(volatile int *)user;
     return 4711;
 }
@@ -119,6 +122,9 @@ static void other_handles_are_errors(fr_producer_t *producer) {
     fr_message_free(handle);
     fr_client_free(handle);
     OK(fr_producer_send(producer, m, &sent, &error));
+    /* Nor a part of something. */
+    fr_queue_free((fr_queue_t *)fr_send_result_queue(sent));
+    SAME(fr_queue_topic(fr_send_result_queue(sent)), "T");
     fr_send_result_free(sent);
     fr_message_free(m);
     fr_config_free(config);
@@ -173,6 +179,7 @@ static void nonsense_is_an_error(fr_producer_t *producer) {
     }
     FAILS(FR_ERROR_CONFIG, fr_delivery_answer(deliveries[0], 4711, 0, &error));
     OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
+    FAILS(FR_ERROR_CONFIG, fr_push_consumer_handle(consumer, SIZE_MAX, answer_nonsense, (void *)&calls, &error));
     while (calls < 2) {
         OK(fr_testing_broker_advance(broker, 60000, &error));
     }
@@ -271,17 +278,31 @@ static void closed_handles_say_so(void) {
 /* A child of fork() is refused everything, and ends; its parent goes on. */
 static void forked_children_are_refused(fr_producer_t *producer) {
     fr_push_consumer_t *consumer;
+    fr_transaction_producer_t *transactions;
+    fr_transaction_t *transaction;
     fr_config_t *config = fr_config_new();
     fr_message_t *m;
     fr_send_result_t *sent;
     fr_client_t *made;
+    fr_delivery_t *deliveries[2];
+    size_t count, taken;
     pid_t child;
     int status = -1;
     volatile int calls = 0;
-    OK(fr_config_subscribe(config, "Forked", "*", FR_TAG, &error));
-    OK(fr_push_consumer_start(client, "g-forked", config, FR_CONCURRENTLY, &consumer, &error));
-    OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
     OK(fr_message_new("Forked", "x", 1, &m, &error));
+    for (count = 0; count < 2; count++) {
+        OK(fr_producer_send(producer, m, &sent, &error));
+        fr_send_result_free(sent);
+    }
+    OK(fr_config_subscribe(config, "Forked", "*", FR_TAG, &error));
+    OK(fr_config_set(config, "consumeFromWhere", "CONSUME_FROM_FIRST_OFFSET", &error));
+    OK(fr_push_consumer_start(client, "g-forked", config, FR_CONCURRENTLY, &consumer, &error));
+    for (taken = 0; taken < 2; taken += count) {
+        OK(fr_push_consumer_poll(consumer, deliveries + taken, 2 - taken, LONG, &count, &error));
+    }
+    OK(fr_push_consumer_handle(consumer, 1, answer_nonsense, (void *)&calls, &error));
+    OK(fr_transaction_producer_start(client, "t-forked", NULL, &transactions, &error));
+    OK(fr_transaction_begin(transactions, m, &transaction, &error));
     child = fork();
     if (child == 0) {
         failures = 0;
@@ -290,6 +311,9 @@ static void forked_children_are_refused(fr_producer_t *producer) {
         FAILS(FR_ERROR_CLOSED, fr_producer_send(producer, m, &sent, &error));
         FAILS(FR_ERROR_CLOSED, fr_producer_close(producer, &error));
         FAILS(FR_ERROR_CLOSED, fr_push_consumer_close(consumer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_transaction_end(transaction, FR_COMMIT, &error));
+        FAILS(FR_ERROR_CLOSED, fr_delivery_answer(deliveries[0], FR_SUCCESS, 0, &error));
+        fr_delivery_free(deliveries[1]);
         FAILS(FR_ERROR_CLOSED, fr_client_close(client, &error));
         FAILS(FR_ERROR_CLOSED, fr_client_new(NULL, &made, &error));
         FAILS(FR_ERROR_CLOSED, fr_log_handle(0, NULL, NULL, &error));
@@ -303,6 +327,10 @@ static void forked_children_are_refused(fr_producer_t *producer) {
     }
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     OK(fr_producer_send(producer, m, &sent, &error));
+    OK(fr_transaction_end(transaction, FR_COMMIT, &error));
+    OK(fr_deliveries_ack(deliveries, 2, &error));
+    fr_transaction_free(transaction);
+    fr_transaction_producer_free(transactions);
     fr_send_result_free(sent);
     fr_message_free(m);
     fr_push_consumer_free(consumer);

@@ -163,6 +163,10 @@ static void sends_that_do_not_wait(void) {
     OK(fr_producer_close(producer, &error));
     CHECK(called == 100 && refused == 1);
     FAILS(FR_ERROR_CLOSED, fr_producer_poll(producer, done, 16, 0, &count, &error));
+    m = message("Async", "late");
+    FAILS(FR_ERROR_CLOSED, fr_producer_send_async(producer, m, NULL, NULL, &error));
+    FAILS(FR_ERROR_CLOSED, fr_producer_send_async(producer, m, count_sent, &called, &error));
+    fr_message_free(m);
     fr_producer_free(producer);
 }
 

@@ -246,6 +246,13 @@ impl<S: Stream + Unpin> StreamInbox<S> {
         })
     }
 
+    /// Nobody takes any more: the stream goes, with what waits in it.
+    pub fn close(&self) {
+        let stream = self.state.lock().unwrap_or_else(PoisonError::into_inner).stream.take();
+        drop(stream);
+        self.ring.ring();
+    }
+
     /// Whether the stream has ended and everything of it was taken.
     pub fn is_ended(&self) -> bool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stream.is_none()
@@ -303,6 +310,28 @@ mod tests {
         inbox.push(Arc::clone(&value));
         inbox.close();
         assert!(inbox.is_ended() && !inbox.push(Arc::clone(&value)));
+        assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    /// A stream that nobody takes from any more is dropped, and whoever waits for it returns.
+    #[test]
+    fn streams_are_closed() {
+        struct Endless {
+            _dropped: Arc<()>,
+        }
+        impl Stream for Endless {
+            type Item = ();
+            fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<()>> {
+                Poll::Pending
+            }
+        }
+        let value = Arc::new(());
+        let inbox = StreamInbox::new(Endless { _dropped: Arc::clone(&value) }, || ());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| inbox.wait(1, Duration::MAX));
+            inbox.close();
+            assert!(waiting.join().unwrap().is_empty() && inbox.is_ended());
+        });
         assert_eq!(Arc::strong_count(&value), 1);
     }
 

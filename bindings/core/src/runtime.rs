@@ -48,7 +48,7 @@ impl Bridge {
         if let Err(owner) = OWNER.compare_exchange(0, here, Ordering::AcqRel, Ordering::Acquire)
             && owner != here
         {
-            return Err(forked(owner));
+            return Err(forked());
         }
         let bridge = BRIDGE.get_or_init(Self::start).as_ref();
         let bridge = bridge.map_err(|text| Error::new(ErrorKind::Internal, text))?;
@@ -87,7 +87,8 @@ pub fn is_forked() -> bool {
     owner != 0 && owner != std::process::id()
 }
 
-fn forked(owner: u32) -> Error {
+fn forked() -> Error {
+    let owner = OWNER.load(Ordering::Acquire);
     let text = format!(
         "this process was forked from process {owner} after ferrocket was used there, and has none of its connections \
          and threads: use ferrocket only after the fork, or start processes with spawn"
@@ -222,8 +223,17 @@ impl<T> Held<T> {
     pub fn get(&self) -> Result<&T> {
         match &self.0 {
             Some(value) if !is_forked() => Ok(value),
-            _ => Err(forked(OWNER.load(Ordering::Acquire))),
+            _ => Err(forked()),
         }
+    }
+
+    /// It, for good.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] in a forked child.
+    pub fn take(mut self) -> Result<T> {
+        self.get()?;
+        self.0.take().ok_or_else(forked)
     }
 }
 

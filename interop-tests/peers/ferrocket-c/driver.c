@@ -219,11 +219,10 @@ failed:
     return 0;
 }
 
-/* Sends to the queue with this number among those of the topic, which are made by a message of it. */
+/* Sends to the queue with this number among those of the topic, which is made if it is not there. */
 static int send_keyed(struct command *c, fr_client_t *client, fr_producer_t *producer, const fr_message_t *message,
                       size_t key, fr_queues_t **queues, fr_send_result_t **sent) {
     if (*queues == NULL && fr_client_fetch_queues(client, get(c, "--topic", ""), queues, NULL) != FR_OK) {
-        /* The topic is made by its first message: any key leads to one of its queues, and the next find the others. */
         TRY(fr_admin_create_topic(client, get(c, "--topic", ""), 4, 4, 6, where));
         TRY(fr_client_fetch_queues(client, get(c, "--topic", ""), queues, where));
     }

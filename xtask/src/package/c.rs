@@ -215,11 +215,10 @@ impl Workplace {
             }
         }
         for source in files("tests", "c")? {
-            for how in ["shared", "static"] {
-                self.run(&[], &self.compile(&source, how, &[])?, &[])?;
-            }
             let program = self.compile(&source, "shared", &[])?;
+            self.run(&[], &program, &[])?;
             self.run(&[&["valgrind"], VALGRIND].concat(), &program, &[])?;
+            self.run(&[], &self.compile(&source, "static", &[])?, &[])?;
             self.run(&[], &self.compile(&source, "sanitized", &["-fsanitize=address,undefined"])?, &[])?;
         }
         Ok(())
