@@ -209,7 +209,8 @@ def test_interpreters_come_and_go(addr: str, name: str, group: str) -> None:
     print(f"{STARTS} starts and exits, the slowest {slowest:.1f} s")
 
 
-def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
+@pytest.mark.parametrize("wait", ["for delivery in consumer: pass", "consumer.run(print)"])
+def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str, wait: str) -> None:
     program = """
         import signal, sys, ferrocket.sync
         # Jobs in the background are started with the signal ignored.
@@ -218,12 +219,11 @@ def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
             with cluster.push_consumer(sys.argv[3], {sys.argv[2]: "*"}) as consumer:
                 try:
                     print("waiting", flush=True)
-                    for delivery in consumer:
-                        pass
+                    WAIT
                 except KeyboardInterrupt:
                     print("interrupted")
     """
-    command = [sys.executable, "-c", textwrap.dedent(program), addr, name, group]
+    command = [sys.executable, "-c", textwrap.dedent(program).replace("WAIT", wait), addr, name, group]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
         assert waiting.stdout is not None
         assert waiting.stdout.readline() == "waiting\n"

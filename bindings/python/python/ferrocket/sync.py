@@ -332,13 +332,14 @@ class TransactionProducer(_Scope):
 
 
 class _Source(_Scope, Generic[Core, Taken]):
-    """A consumer whose core hands out batches."""
+    """A consumer whose core hands out batches. Threads share them: one waits for the next, the others for it."""
 
     def __init__(self, client: Client, opened: Callable[[], _core.Op[Core]]) -> None:
         self._client = client
         self._open: Callable[[], _core.Op[Core]] = opened
         self._core: Core | None = None
         self._buffer: deque[Taken] = deque()
+        self._turn = threading.Lock()
 
     def _start(self) -> None:
         self._core = self._open().wait()
@@ -360,16 +361,22 @@ class _Source(_Scope, Generic[Core, Taken]):
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Taken]:
-        buffer = self._buffer
         self._running  # noqa: B018
-        while True:
-            try:
-                # Other threads may take from the same buffer.
-                yield buffer.popleft()
-            except IndexError:
-                if self._state == "closed" or not (batch := self._next_batch().wait()):
-                    return
-                buffer.extend(batch)
+        while (taken := self._next()) is not None:
+            yield taken
+
+    def _next(self) -> Taken | None:
+        with self._turn:
+            while self._state != "closed":
+                try:
+                    return self._buffer.popleft()
+                except IndexError:
+                    if not (batch := self._next_batch().wait()):
+                        return None
+                    self._buffer.extend(batch)
+            # It was closed while the last batch came: that goes back, too.
+            self._buffer.clear()
+            return None
 
     @property
     def group(self) -> str:
@@ -406,13 +413,17 @@ class PushConsumer(_Source[_core.PushConsumer, Delivery]):
         return self._running.take()
 
     def run(self, handler: Callable[[Delivery], None], /, *, concurrency: int = 20) -> None:
-        """Calls `handler` with every delivery on so many threads, until another thread closes the consumer.
+        """Calls `handler` with every delivery on so many threads, until another thread, or Ctrl-C, closes the consumer.
 
         Its return acknowledges; its exception is logged, and the message comes again later.
         """
         with ThreadPoolExecutor(concurrency, "ferrocket-handler") as threads:
-            for worker in [threads.submit(self._work, handler) for _ in range(concurrency)]:
-                worker.result()
+            try:
+                for worker in [threads.submit(self._work, handler) for _ in range(concurrency)]:
+                    worker.result()
+            finally:
+                # Ctrl-C ends the threads, too, which would be waited for.
+                self.close()
 
     def _work(self, handler: Callable[[Delivery], None]) -> None:
         for delivery in self:
