@@ -294,10 +294,12 @@ class TransactionProducer(_Scope):
 
     def _answer_checks(self, core: _core.TransactionProducer) -> None:
         port = _core.Port()
+        arriving = select.poll()
+        arriving.register(port.fileno(), select.POLLIN)
         while True:
             core.checks().start(port, 0)
             while not (arrived := port.drain()):
-                select.select([port.fileno()], [], [])
+                arriving.poll()
             for _, done, checks in arrived:
                 if not (done and checks):
                     return
