@@ -258,17 +258,17 @@ def test_what_happens_is_told(run: Run[None], client: MakeClient, topic: str, gr
     async def work() -> None:
         async with client() as cluster:
             kinds = set()
+            events = cluster.events()
 
             async def watch() -> None:
-                async for event in cluster.events():
+                async for event in events:
                     kinds.add(type(event))
                     if isinstance(event, ferrocket.Rebalanced) and event.topic == topic and event.queues:
                         assert (event.group, event.queues[0].topic) == (group, topic)
                         return
 
-            watching = asyncio.create_task(watch())
-            await asyncio.sleep(0)
             await sent(cluster, group, topic, 1)
+            watching = asyncio.create_task(watch())
             async with cluster.push_consumer(group, {topic: "*"}):
                 await watching
             assert ferrocket.Connected in kinds

@@ -73,8 +73,14 @@ def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, nam
                 return len([one async for one in consumer])
 
             drains = [asyncio.create_task(drain(consumer)) for consumer in (push, orderly, lite)]
+            watching = asyncio.create_task(drain(cluster.events()))
+            checking = await cluster.transaction_producer(
+                f"{group}-d", lambda _: ferrocket.LocalTransactionState.COMMIT
+            ).start()
             await asyncio.sleep(0.01)
         assert await asyncio.gather(*drains) == [0, 0, 0]
+        await watching
+        await checking.close()
 
     run(work())
 

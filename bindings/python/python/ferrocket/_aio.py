@@ -12,6 +12,7 @@ import logging
 import warnings
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
@@ -65,6 +66,11 @@ Local = Callable[["_core.Transaction"], Awaitable[LocalTransactionState] | Local
 
 async def _answer(given: Awaitable[T] | T) -> T:
     return await given if isinstance(given, Awaitable) else given
+
+
+def _until_closed() -> suppress:
+    """For what the client's end ends: that may be known before the last answer, which says so, too."""
+    return suppress(ClosedError)
 
 
 class _Scope:
@@ -201,12 +207,17 @@ class Client(_Scope):
         """The queues that messages of a topic can be sent to."""
         return await self._run(self._core.fetch_queues(topic))
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """What happens inside this client from now on: rebalances, routes, connections, slow handlers."""
         watcher = self._core.events()
-        while told := await self._run(watcher.next()):
-            for event in _values.events(told):
-                yield event
+
+        async def told() -> AsyncIterator[Event]:
+            with _until_closed():
+                while events := await self._run(watcher.next()):
+                    for event in _values.events(events):
+                        yield event
+
+        return told()
 
 
 class Producer(_Scope):
@@ -320,9 +331,10 @@ class TransactionProducer(_Scope):
 
     async def _answer_checks(self, core: _core.TransactionProducer) -> None:
         async with asyncio.TaskGroup() as answering:
-            while checks := await self._client._run(core.checks()):
-                for check in checks:
-                    answering.create_task(self._answer_check(check))
+            with _until_closed():
+                while checks := await self._client._run(core.checks()):
+                    for check in checks:
+                        answering.create_task(self._answer_check(check))
 
     async def _answer_check(self, check: _core.Check) -> None:
         try:
