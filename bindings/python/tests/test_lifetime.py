@@ -1,9 +1,11 @@
 """Beginnings and ends: closed handles, loops, forks, interpreters that go, log lines."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -119,6 +121,30 @@ def test_a_forgotten_close_is_told_of(client: MakeClient) -> None:
     assert [str(one.message) for one in told if one.category is ResourceWarning] == [
         "a Client was not closed"
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*was not closed:ResourceWarning")
+def test_a_forgotten_wait_ends_with_the_client(addr: str, name: str, group: str) -> None:
+    def descriptors() -> int:
+        links = []
+        for descriptor in pathlib.Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(str(descriptor.readlink()))
+        return links.count("anon_inode:[eventfd]")
+
+    async def forget() -> None:
+        consumer = await Client(addr).orderly_consumer(group, {name: "*"}).start()
+        waiting = asyncio.ensure_future(anext(aiter(consumer)))
+        await asyncio.wait([waiting], timeout=0)
+
+    before = descriptors()
+    asyncio.run(forget())
+    gc.collect()
+    until = time.monotonic() + LIMIT
+    # What waits in the core keeps the descriptor that it would be heard of by.
+    while descriptors() > before:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_forked_child_is_refused(addr: str, name: str, group: str) -> None:
