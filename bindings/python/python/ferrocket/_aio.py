@@ -370,12 +370,14 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
 
     async def _wait(self) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
-        taking = self._taking or self._take(self._next_batch())
+        begun = self._taking
+        taking = begun or self._take(self._next_batch())
         if not taking.done():
             await asyncio.shield(taking)
         # A batch may have come whose callback has not been called yet.
         self._took(taking)
-        return bool(taking.result())
+        # What was begun before may be a poll: none is no end then.
+        return bool(taking.result() or begun)
 
     async def __aiter__(self) -> AsyncIterator[Taken]:
         buffer = self._buffer
@@ -462,9 +464,11 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
         if not self._buffer:
+            # The core keeps to the time of what it is asked now.
+            limit = timeout if self._taking else None
             taking = self._taking or self._take(self._running.poll(timeout))
             if not taking.done():
-                await asyncio.wait([taking], timeout=timeout + 1.0)
+                await asyncio.wait([taking], timeout=limit)
             if taking.done():
                 self._took(taking)
                 taking.result()
