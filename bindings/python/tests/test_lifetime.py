@@ -97,6 +97,8 @@ def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
     async def use_again() -> None:
         with pytest.raises(RuntimeError, match="another event loop"):
             await cluster.fetch_queues(name)
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await cluster.close()
 
     async def close() -> None:
         await use()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -65,11 +65,6 @@ Local = Callable[["_core.Transaction"], Awaitable[LocalTransactionState] | Local
 
 async def _answer(given: Awaitable[T] | T) -> T:
     return await given if isinstance(given, Awaitable) else given
-
-
-def _until_closed() -> suppress:
-    """For what the client's end ends: that may be known before the last answer, which says so, too."""
-    return suppress(ClosedError)
 
 
 class _Scope:
@@ -149,9 +144,12 @@ class Client(_Scope):
             raise RuntimeError("this client belongs to another event loop; make one in each")
         return bridge
 
-    async def _close(self) -> None:
-        bridge = self._bridge or Bridge(asyncio.get_running_loop())
-        self._bridge = bridge
+    async def close(self) -> None:
+        """Ends everything this client started; further calls have no effect."""
+        if self._state == "closed":
+            return
+        bridge = self._in_loop()
+        self._state = "closed"
         try:
             # What lies in their buffers would be waited for.
             await asyncio.gather(*(source.close() for source in self._sources))
@@ -159,6 +157,15 @@ class Client(_Scope):
         finally:
             self._bridge = None
             bridge.close()
+
+    @contextmanager
+    def _until_closed(self) -> Iterator[None]:
+        """For what the client's end ends: that may be known here before the last answer, which says so, too."""
+        try:
+            yield
+        except ClosedError:
+            if self._state != "closed":
+                raise
 
     @property
     def client_id(self) -> str:
@@ -215,7 +222,7 @@ class Client(_Scope):
         watcher = self._core.events()
 
         async def told() -> AsyncIterator[Event]:
-            with _until_closed():
+            with self._until_closed():
                 while events := await self._run(watcher.next()):
                     for event in _values.events(events):
                         yield event
@@ -307,7 +314,7 @@ class TransactionProducer(_Part[_core.TransactionProducer]):
 
     async def _answer_checks(self, core: _core.TransactionProducer) -> None:
         async with asyncio.TaskGroup() as answering:
-            with _until_closed():
+            with self._client._until_closed():
                 while checks := await self._client._run(core.checks()):
                     for check in checks:
                         answering.create_task(self._answer_check(check))
@@ -370,14 +377,16 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
 
     async def _wait(self) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
-        begun = self._taking
-        taking = begun or self._take(self._next_batch())
-        if not taking.done():
-            await asyncio.shield(taking)
-        # A batch may have come whose callback has not been called yet.
-        self._took(taking)
-        # What was begun before may be a poll: none is no end then.
-        return bool(taking.result() or begun)
+        with self._client._until_closed():
+            begun = self._taking
+            taking = begun or self._take(self._next_batch())
+            if not taking.done():
+                await asyncio.shield(taking)
+            # A batch may have come whose callback has not been called yet.
+            self._took(taking)
+            # What was begun before may be a poll: none is no end then.
+            return bool(taking.result() or begun)
+        return False
 
     async def __aiter__(self) -> AsyncIterator[Taken]:
         buffer = self._buffer
