@@ -38,12 +38,13 @@ impl<T> Asked<T> {
         loop {
             self.rung.mark_unchanged();
             let taken = self.inbox.drain(TAKEN_MAX);
-            if !taken.is_empty() || self.inbox.is_ended() || *self.closed.borrow() {
+            if !taken.is_empty() || self.inbox.is_ended() {
                 return taken;
             }
             tokio::select! {
                 _ = self.rung.changed() => {}
-                _ = self.closed.changed() => {}
+                // Also when the client is gone without an end.
+                _ = self.closed.wait_for(|closed| *closed) => return taken,
             }
         }
     }

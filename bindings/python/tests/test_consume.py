@@ -236,6 +236,30 @@ def test_polls_seek_and_commit(run: Run[None], client: MakeClient, topic: str, g
     run(work())
 
 
+def test_waits_that_were_given_up_do_not_decide_how_long_others_are(
+    run: Run[None], client: MakeClient, topic: str, group: str
+) -> None:
+    async def work() -> None:
+        async with (
+            client() as cluster,
+            cluster.lite_pull_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer,
+        ):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(consumer.poll(0.05), 0.01)
+            taking = asyncio.ensure_future(anext(aiter(consumer)))
+            await asyncio.wait([taking], timeout=0.1)
+            await sent(cluster, group, topic, 1)
+            assert (await taking).text == "m0"
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(aiter(consumer)), 0.01)
+            clock = asyncio.get_running_loop().time
+            before = clock()
+            assert await consumer.poll(0.01) == []
+            assert clock() - before < 1
+
+    run(work())
+
+
 def test_topics_come_and_go(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
@@ -258,17 +282,17 @@ def test_what_happens_is_told(run: Run[None], client: MakeClient, topic: str, gr
     async def work() -> None:
         async with client() as cluster:
             kinds = set()
+            events = cluster.events()
 
             async def watch() -> None:
-                async for event in cluster.events():
+                async for event in events:
                     kinds.add(type(event))
                     if isinstance(event, ferrocket.Rebalanced) and event.topic == topic and event.queues:
                         assert (event.group, event.queues[0].topic) == (group, topic)
                         return
 
-            watching = asyncio.create_task(watch())
-            await asyncio.sleep(0)
             await sent(cluster, group, topic, 1)
+            watching = asyncio.create_task(watch())
             async with cluster.push_consumer(group, {topic: "*"}):
                 await watching
             assert ferrocket.Connected in kinds

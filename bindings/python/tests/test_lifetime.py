@@ -1,9 +1,11 @@
 """Beginnings and ends: closed handles, loops, forks, interpreters that go, log lines."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -73,8 +75,14 @@ def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, nam
                 return len([one async for one in consumer])
 
             drains = [asyncio.create_task(drain(consumer)) for consumer in (push, orderly, lite)]
+            watching = asyncio.create_task(drain(cluster.events()))
+            checking = await cluster.transaction_producer(
+                f"{group}-d", lambda _: ferrocket.LocalTransactionState.COMMIT
+            ).start()
             await asyncio.sleep(0.01)
         assert await asyncio.gather(*drains) == [0, 0, 0]
+        await watching
+        await checking.close()
 
     run(work())
 
@@ -89,6 +97,8 @@ def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
     async def use_again() -> None:
         with pytest.raises(RuntimeError, match="another event loop"):
             await cluster.fetch_queues(name)
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await cluster.close()
 
     async def close() -> None:
         await use()
@@ -113,6 +123,30 @@ def test_a_forgotten_close_is_told_of(client: MakeClient) -> None:
     assert [str(one.message) for one in told if one.category is ResourceWarning] == [
         "a Client was not closed"
     ]
+
+
+@pytest.mark.filterwarnings("ignore:.*was not closed:ResourceWarning")
+def test_a_forgotten_wait_ends_with_the_client(addr: str, name: str, group: str) -> None:
+    def descriptors() -> int:
+        links = []
+        for descriptor in pathlib.Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(str(descriptor.readlink()))
+        return links.count("anon_inode:[eventfd]")
+
+    async def forget() -> None:
+        consumer = await Client(addr).orderly_consumer(group, {name: "*"}).start()
+        waiting = asyncio.ensure_future(anext(aiter(consumer)))
+        await asyncio.wait([waiting], timeout=0)
+
+    before = descriptors()
+    asyncio.run(forget())
+    gc.collect()
+    until = time.monotonic() + LIMIT
+    # What waits in the core keeps the descriptor that it would be heard of by.
+    while descriptors() > before:
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_forked_child_is_refused(addr: str, name: str, group: str) -> None:
@@ -209,7 +243,8 @@ def test_interpreters_come_and_go(addr: str, name: str, group: str) -> None:
     print(f"{STARTS} starts and exits, the slowest {slowest:.1f} s")
 
 
-def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
+@pytest.mark.parametrize("wait", ["for delivery in consumer: pass", "consumer.run(print)"])
+def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str, wait: str) -> None:
     program = """
         import signal, sys, ferrocket.sync
         # Jobs in the background are started with the signal ignored.
@@ -218,12 +253,11 @@ def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str) -> None:
             with cluster.push_consumer(sys.argv[3], {sys.argv[2]: "*"}) as consumer:
                 try:
                     print("waiting", flush=True)
-                    for delivery in consumer:
-                        pass
+                    WAIT
                 except KeyboardInterrupt:
                     print("interrupted")
     """
-    command = [sys.executable, "-c", textwrap.dedent(program), addr, name, group]
+    command = [sys.executable, "-c", textwrap.dedent(program).replace("WAIT", wait), addr, name, group]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
         assert waiting.stdout is not None
         assert waiting.stdout.readline() == "waiting\n"

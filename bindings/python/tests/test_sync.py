@@ -8,6 +8,7 @@ from typing import Any
 import ferrocket
 import ferrocket.sync
 import pytest
+from conftest import LIMIT
 from ferrocket import LocalTransactionState, Message, MessageExt
 from ferrocket.sync import Client
 from ferrocket.testing import Broker
@@ -86,6 +87,26 @@ def test_handlers_run_on_threads(addr: str, topic: str, group: str) -> None:
 
         consumer.run(handle, concurrency=4)
         assert sorted(seen) == sorted(f"m{i}" for i in range(40))
+
+
+def test_threads_share_a_batch(addr: str, topic: str, group: str) -> None:
+    """What comes at once is not left to the thread that took it, also when the others waited already."""
+    together = threading.Barrier(4)
+    rounds: list[int] = []
+    with Client(addr) as cluster, cluster.producer(group) as producer:
+        consumer = cluster.push_consumer(group, {topic: "*"}, **FROM_FIRST).start()
+
+        def handle(_: ferrocket.Delivery) -> None:
+            if together.wait(LIMIT) == 0:
+                rounds.append(1)
+                if len(rounds) == 3:
+                    threading.Thread(target=consumer.close).start()
+                else:
+                    producer.send_batch(Message(topic, f"m{i}") for i in range(4))
+
+        producer.send_batch(Message(topic, f"m{i}") for i in range(4))
+        consumer.run(handle, concurrency=4)
+    assert len(rounds) == 3
 
 
 def test_transactions_are_checked_on_a_thread(

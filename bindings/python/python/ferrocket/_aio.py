@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 from ferrocket import _core, _logs, _values
@@ -29,6 +30,7 @@ from ferrocket._core import (
     TransactionSendResult,
 )
 from ferrocket._errors import ClosedError
+from ferrocket._parts import Consumer, Core, Part, Polled, Pushed, Source, Taken
 from ferrocket._settings import (
     ClientSettings,
     LitePullConsumerSettings,
@@ -50,8 +52,6 @@ from ferrocket._values import (
 )
 
 T = TypeVar("T")
-Taken = TypeVar("Taken", Delivery, OrderlyBatch, MessageExt)
-Core = TypeVar("Core", _core.PushConsumer, _core.OrderlyConsumer, _core.LitePullConsumer)
 
 _log = logging.getLogger("ferrocket")
 
@@ -144,9 +144,12 @@ class Client(_Scope):
             raise RuntimeError("this client belongs to another event loop; make one in each")
         return bridge
 
-    async def _close(self) -> None:
-        bridge = self._bridge or Bridge(asyncio.get_running_loop())
-        self._bridge = bridge
+    async def close(self) -> None:
+        """Ends everything this client started; further calls have no effect."""
+        if self._state == "closed":
+            return
+        bridge = self._in_loop()
+        self._state = "closed"
         try:
             # What lies in their buffers would be waited for.
             await asyncio.gather(*(source.close() for source in self._sources))
@@ -155,6 +158,15 @@ class Client(_Scope):
             self._bridge = None
             bridge.close()
 
+    @contextmanager
+    def _until_closed(self) -> Iterator[None]:
+        """For what the client's end ends: that may be known here before the last answer, which says so, too."""
+        try:
+            yield
+        except ClosedError:
+            if self._state != "closed":
+                raise
+
     @property
     def client_id(self) -> str:
         """How brokers know this client."""
@@ -162,25 +174,28 @@ class Client(_Scope):
 
     def producer(self, group: str, /, **settings: Unpack[ProducerSettings]) -> Producer:
         """A producer of this group, to be started by `async with`."""
-        return Producer(self, group, settings)
+        return Producer(self, partial(self._core.producer, group, pairs(settings)))
 
     def transaction_producer(
         self, group: str, check: Check, /, **settings: Unpack[TransactionProducerSettings]
     ) -> TransactionProducer:
         """A producer of transactional messages. Brokers ask `check` about those whose outcome they missed."""
-        return TransactionProducer(self, group, check, settings)
+        opened = partial(self._core.transaction_producer, group, pairs(settings))
+        return TransactionProducer(self, opened, check)
 
     def push_consumer(
         self, group: str, subscriptions: Subscriptions, /, **settings: Unpack[PushConsumerSettings]
     ) -> PushConsumer:
         """A consumer that gets messages as they come, in any order."""
-        return PushConsumer(self, group, subscriptions, settings)
+        wanted = _values.subscribed(subscriptions)
+        return PushConsumer(self, partial(self._core.push_consumer, group, wanted, pairs(settings)))
 
     def orderly_consumer(
         self, group: str, subscriptions: Subscriptions, /, **settings: Unpack[PushConsumerSettings]
     ) -> OrderlyConsumer:
         """A consumer that gets each queue's messages in order."""
-        return OrderlyConsumer(self, group, subscriptions, settings)
+        wanted = _values.subscribed(subscriptions)
+        return OrderlyConsumer(self, partial(self._core.orderly_consumer, group, wanted, pairs(settings)))
 
     def lite_pull_consumer(
         self,
@@ -190,7 +205,8 @@ class Client(_Scope):
         **settings: Unpack[LitePullConsumerSettings],
     ) -> LitePullConsumer:
         """A consumer that is polled. With no subscriptions it is given queues by `assign`."""
-        return LitePullConsumer(self, group, subscriptions or {}, settings)
+        wanted = _values.subscribed(subscriptions or {})
+        return LitePullConsumer(self, partial(self._core.lite_pull_consumer, group, wanted, pairs(settings)))
 
     @property
     def admin(self) -> Admin:
@@ -201,24 +217,20 @@ class Client(_Scope):
         """The queues that messages of a topic can be sent to."""
         return await self._run(self._core.fetch_queues(topic))
 
-    async def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncIterator[Event]:
         """What happens inside this client from now on: rebalances, routes, connections, slow handlers."""
         watcher = self._core.events()
-        while told := await self._run(watcher.next()):
-            for event in _values.events(told):
-                yield event
+
+        async def told() -> AsyncIterator[Event]:
+            with self._until_closed():
+                while events := await self._run(watcher.next()):
+                    for event in _values.events(events):
+                        yield event
+
+        return told()
 
 
-class Producer(_Scope):
-    """Sends messages in the name of a producer group."""
-
-    def __init__(self, client: Client, group: str, settings: ProducerSettings) -> None:
-        self._client = client
-        self._open: Callable[[], _core.Op[_core.Producer]] = lambda: client._core.producer(
-            group, pairs(settings)
-        )
-        self._core: _core.Producer | None = None
-
+class _Part(_Scope, Part["Client", Core]):
     async def _start(self) -> None:
         self._core = await self._client._run(self._open())
 
@@ -226,16 +238,9 @@ class Producer(_Scope):
         if not self._client._core.is_closed:
             await self._client._run(self._running.shutdown())
 
-    @property
-    def _running(self) -> _core.Producer:
-        if self._core is None:
-            raise ClosedError("the producer is not started: use `async with`, or start()")
-        return self._core
 
-    @property
-    def group(self) -> str:
-        """The group."""
-        return self._running.group
+class Producer(_Part[_core.Producer]):
+    """Sends messages in the name of a producer group."""
 
     async def send(self, message: Message, /) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""
@@ -285,44 +290,34 @@ class Producer(_Scope):
         return await self._client.fetch_queues(topic)
 
 
-class TransactionProducer(_Scope):
+class TransactionProducer(_Part[_core.TransactionProducer]):
     """Sends messages that consumers get only if a local transaction was committed."""
 
     def __init__(
-        self, client: Client, group: str, check: Check, settings: TransactionProducerSettings
+        self, client: Client, opened: Callable[[], _core.Op[_core.TransactionProducer]], check: Check
     ) -> None:
         if not callable(check):
             raise TypeError("check must be callable")
-        self._client = client
+        super().__init__(client, opened)
         self._check = check
-        self._open: Callable[[], _core.Op[_core.TransactionProducer]] = lambda: (
-            client._core.transaction_producer(group, pairs(settings))
-        )
-        self._core: _core.TransactionProducer | None = None
         self._checking: asyncio.Task[None] | None = None
 
     async def _start(self) -> None:
-        core = self._core = await self._client._run(self._open())
-        self._checking = asyncio.create_task(self._answer_checks(core))
+        await super()._start()
+        self._checking = asyncio.create_task(self._answer_checks(self._running))
 
     async def _close(self) -> None:
-        if not self._client._core.is_closed:
-            await self._client._run(self._running.shutdown())
+        await super()._close()
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.wait([self._checking])
 
-    @property
-    def _running(self) -> _core.TransactionProducer:
-        if self._core is None:
-            raise ClosedError("the producer is not started: use `async with`, or start()")
-        return self._core
-
     async def _answer_checks(self, core: _core.TransactionProducer) -> None:
         async with asyncio.TaskGroup() as answering:
-            while checks := await self._client._run(core.checks()):
-                for check in checks:
-                    answering.create_task(self._answer_check(check))
+            with self._client._until_closed():
+                while checks := await self._client._run(core.checks()):
+                    for check in checks:
+                        answering.create_task(self._answer_check(check))
 
     async def _answer_check(self, check: _core.Check) -> None:
         try:
@@ -351,31 +346,21 @@ class TransactionProducer(_Scope):
         return await self._client._run(transaction.end(state.value, failure))
 
 
-class _Source(_Scope, Generic[Core, Taken]):
+class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
     """A consumer whose core hands out batches. What a cancelled wait has brought stays for the next one."""
 
-    def __init__(self, client: Client, opened: Callable[[], _core.Op[Core]]) -> None:
-        self._client = client
-        self._open: Callable[[], _core.Op[Core]] = opened
-        self._core: Core | None = None
-        self._buffer: deque[Taken] = deque()
+    def __init__(self, client: Client, opened: Callable[[], _core.Op[Consumer]]) -> None:
+        super().__init__(client, opened)
         self._taking: asyncio.Future[list[Taken]] | None = None
 
     async def _start(self) -> None:
-        self._core = await self._client._run(self._open())
+        await super()._start()
         self._client._sources.add(self)
 
     async def _close(self) -> None:
         # What nobody looked at goes back.
         self._buffer.clear()
-        if not self._client._core.is_closed:
-            await self._client._run(self._running.shutdown())
-
-    @property
-    def _running(self) -> Core:
-        if self._core is None:
-            raise ClosedError("the consumer is not started: use `async with`, or start()")
-        return self._core
+        await super()._close()
 
     def _take(self, op: _core.Op[list[Taken]]) -> asyncio.Future[list[Taken]]:
         taking = self._taking = self._client._run(op)
@@ -392,15 +377,16 @@ class _Source(_Scope, Generic[Core, Taken]):
 
     async def _wait(self) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
-        taking = self._taking or self._take(self._next_batch())
-        if not taking.done():
-            await asyncio.shield(taking)
-        # A batch may have come whose callback has not been called yet.
-        self._took(taking)
-        return bool(taking.result())
-
-    def _next_batch(self) -> _core.Op[list[Taken]]:
-        raise NotImplementedError
+        with self._client._until_closed():
+            begun = self._taking
+            taking = begun or self._take(self._next_batch())
+            if not taking.done():
+                await asyncio.shield(taking)
+            # A batch may have come whose callback has not been called yet.
+            self._took(taking)
+            # What was begun before may be a poll: none is no end then.
+            return bool(taking.result() or begun)
+        return False
 
     async def __aiter__(self) -> AsyncIterator[Taken]:
         buffer = self._buffer
@@ -423,39 +409,16 @@ class _Source(_Scope, Generic[Core, Taken]):
             elif self._state == "closed" or not await self._wait():
                 return
 
-    @property
-    def group(self) -> str:
-        """The group."""
-        return self._running.group
-
-    @property
-    def queues(self) -> list[MessageQueue]:
-        """The queues that this consumer has now."""
-        return self._running.queues()
-
     async def subscribe(self, topic: str, wanted: str | MessageSelector = "*", /) -> None:
         """Adds a topic, or changes what is wanted of it."""
         await self._client._run(self._running.subscribe(topic, *_values.selector(wanted)))
 
-    def unsubscribe(self, topic: str, /) -> None:
-        """Gives a topic up."""
-        self._running.unsubscribe(topic)
 
-
-class PushConsumer(_Source[_core.PushConsumer, Delivery]):
+class PushConsumer(Pushed["Client", _core.PushConsumer, Delivery], _Source[_core.PushConsumer, Delivery]):
     """Gets messages as they come: `async for delivery in consumer`, `with delivery: …`.
 
     Leaving the `with` acknowledges; an exception, or a delivery that is forgotten, brings the message again later.
     """
-
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: PushConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.push_consumer(group, wanted, pairs(settings)))
-
-    def _next_batch(self) -> _core.Op[list[Delivery]]:
-        return self._running.take()
 
     async def run(self, handler: Handler[Delivery], /, *, concurrency: int = 20) -> None:
         """Calls `handler` with every delivery, so many at once, until the consumer is closed.
@@ -474,30 +437,15 @@ class PushConsumer(_Source[_core.PushConsumer, Delivery]):
             except Exception:
                 _log.exception("the handler failed with message %s; it comes again later", delivery.msg_id)
 
-    def suspend(self) -> None:
-        """Stops pulling; what is in memory still comes."""
-        self._running.suspend()
 
-    def resume(self) -> None:
-        """Goes on pulling."""
-        self._running.resume()
-
-
-class OrderlyConsumer(_Source[_core.OrderlyConsumer, OrderlyBatch]):
+class OrderlyConsumer(
+    Pushed["Client", _core.OrderlyConsumer, OrderlyBatch], _Source[_core.OrderlyConsumer, OrderlyBatch]
+):
     """Gets each queue's messages in order: `async for batch in consumer`, `with batch: for message in batch: …`.
 
     The next batch of a queue comes when this one is answered. Leaving the `with` is success; an exception, or a
     batch that is forgotten, brings it again after `suspend_current_queue_time_millis`.
     """
-
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: PushConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.orderly_consumer(group, wanted, pairs(settings)))
-
-    def _next_batch(self) -> _core.Op[list[OrderlyBatch]]:
-        return self._running.take()
 
     async def run(self, handler: Handler[OrderlyBatch], /) -> None:
         """Calls `handler` with every batch until the consumer is closed; queues do not wait for each other.
@@ -515,36 +463,21 @@ class OrderlyConsumer(_Source[_core.OrderlyConsumer, OrderlyBatch]):
         except Exception:
             _log.exception("the handler failed with a batch of %s; it comes again", batch.message_queue)
 
-    def suspend(self) -> None:
-        """Stops pulling; what is in memory still comes."""
-        self._running.suspend()
 
-    def resume(self) -> None:
-        """Goes on pulling."""
-        self._running.resume()
-
-
-class LitePullConsumer(_Source[_core.LitePullConsumer, MessageExt]):
+class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, MessageExt]):
     """Is polled: `await consumer.poll()`, or `async for message in consumer`.
 
     With `auto_commit` (the default) a poll says that everything before it is done.
     """
 
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: LitePullConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.lite_pull_consumer(group, wanted, pairs(settings)))
-
-    def _next_batch(self) -> _core.Op[list[MessageExt]]:
-        return self._running.poll(None)
-
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
         if not self._buffer:
+            # The core keeps to the time of what it is asked now.
+            limit = timeout if self._taking else None
             taking = self._taking or self._take(self._running.poll(timeout))
             if not taking.done():
-                await asyncio.wait([taking], timeout=timeout + 1.0)
+                await asyncio.wait([taking], timeout=limit)
             if taking.done():
                 self._took(taking)
                 taking.result()
@@ -570,19 +503,6 @@ class LitePullConsumer(_Source[_core.LitePullConsumer, MessageExt]):
         """Goes on with what comes into a queue from now on."""
         self._forget(queue)
         await self._client._run(self._running.seek_to_end(queue))
-
-    def _forget(self, queue: MessageQueue) -> None:
-        kept = [message for message in self._buffer if message.message_queue != queue]
-        self._buffer.clear()
-        self._buffer.extend(kept)
-
-    def pause(self, queues: Iterable[MessageQueue], /) -> None:
-        """Takes nothing from these queues until `resume`."""
-        self._running.pause(list(queues))
-
-    def resume(self, queues: Iterable[MessageQueue], /) -> None:
-        """Takes from these queues again."""
-        self._running.resume(list(queues))
 
     async def commit(self) -> None:
         """Stores that everything polled so far is done."""

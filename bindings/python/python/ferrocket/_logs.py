@@ -38,9 +38,11 @@ def start() -> None:
 
 
 def _pass_on() -> None:
-    lines = _core.logs_fileno()
+    # Not `select`, which takes no descriptor above 1023.
+    lines = select.poll()
+    lines.register(_core.logs_fileno(), select.POLLIN)
     while True:
-        select.select([lines], [], [])
+        lines.poll()
         for level, target, text in _core.take_logs():
             if level == 0:
                 return

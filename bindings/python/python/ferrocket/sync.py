@@ -16,12 +16,12 @@ from __future__ import annotations
 import logging
 import select
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 from weakref import WeakSet
 
 from ferrocket import _core, _logs, _values
@@ -35,6 +35,7 @@ from ferrocket._core import (
     TransactionSendResult,
 )
 from ferrocket._errors import ClosedError
+from ferrocket._parts import Consumer, Core, Part, Polled, Pushed, Source, Taken
 from ferrocket._settings import (
     ClientSettings,
     LitePullConsumerSettings,
@@ -54,9 +55,6 @@ from ferrocket._values import (
     milliseconds,
     pairs,
 )
-
-Taken = TypeVar("Taken", Delivery, OrderlyBatch, MessageExt)
-Core = TypeVar("Core", _core.PushConsumer, _core.OrderlyConsumer, _core.LitePullConsumer)
 
 _log = logging.getLogger("ferrocket")
 
@@ -132,25 +130,28 @@ class Client(_Scope):
 
     def producer(self, group: str, /, **settings: Unpack[ProducerSettings]) -> Producer:
         """A producer of this group, to be started by `with`."""
-        return Producer(self, group, settings)
+        return Producer(self, partial(self._core.producer, group, pairs(settings)))
 
     def transaction_producer(
         self, group: str, check: Check, /, **settings: Unpack[TransactionProducerSettings]
     ) -> TransactionProducer:
         """A producer of transactional messages. Brokers ask `check` about those whose outcome they missed."""
-        return TransactionProducer(self, group, check, settings)
+        opened = partial(self._core.transaction_producer, group, pairs(settings))
+        return TransactionProducer(self, opened, check)
 
     def push_consumer(
         self, group: str, subscriptions: Subscriptions, /, **settings: Unpack[PushConsumerSettings]
     ) -> PushConsumer:
         """A consumer that gets messages as they come, in any order."""
-        return PushConsumer(self, group, subscriptions, settings)
+        wanted = _values.subscribed(subscriptions)
+        return PushConsumer(self, partial(self._core.push_consumer, group, wanted, pairs(settings)))
 
     def orderly_consumer(
         self, group: str, subscriptions: Subscriptions, /, **settings: Unpack[PushConsumerSettings]
     ) -> OrderlyConsumer:
         """A consumer that gets each queue's messages in order."""
-        return OrderlyConsumer(self, group, subscriptions, settings)
+        wanted = _values.subscribed(subscriptions)
+        return OrderlyConsumer(self, partial(self._core.orderly_consumer, group, wanted, pairs(settings)))
 
     def lite_pull_consumer(
         self,
@@ -160,7 +161,8 @@ class Client(_Scope):
         **settings: Unpack[LitePullConsumerSettings],
     ) -> LitePullConsumer:
         """A consumer that is polled. With no subscriptions it is given queues by `assign`."""
-        return LitePullConsumer(self, group, subscriptions or {}, settings)
+        wanted = _values.subscribed(subscriptions or {})
+        return LitePullConsumer(self, partial(self._core.lite_pull_consumer, group, wanted, pairs(settings)))
 
     @property
     def admin(self) -> Admin:
@@ -195,16 +197,7 @@ class Pending:
         return self._op.wait()
 
 
-class Producer(_Scope):
-    """Sends messages in the name of a producer group. All threads may use it."""
-
-    def __init__(self, client: Client, group: str, settings: ProducerSettings) -> None:
-        self._client = client
-        self._open: Callable[[], _core.Op[_core.Producer]] = lambda: client._core.producer(
-            group, pairs(settings)
-        )
-        self._core: _core.Producer | None = None
-
+class _Part(_Scope, Part["Client", Core]):
     def _start(self) -> None:
         self._core = self._open().wait()
 
@@ -212,16 +205,9 @@ class Producer(_Scope):
         if not self._client._core.is_closed:
             self._running.shutdown().wait()
 
-    @property
-    def _running(self) -> _core.Producer:
-        if self._core is None:
-            raise ClosedError("the producer is not started: use `with`, or start()")
-        return self._core
 
-    @property
-    def group(self) -> str:
-        """The group."""
-        return self._running.group
+class Producer(_Part[_core.Producer]):
+    """Sends messages in the name of a producer group. All threads may use it."""
 
     def send(self, message: Message, /) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""
@@ -260,44 +246,32 @@ class Producer(_Scope):
         return self._client.fetch_queues(topic)
 
 
-class TransactionProducer(_Scope):
+class TransactionProducer(_Part[_core.TransactionProducer]):
     """Sends messages that consumers get only if a local transaction was committed."""
 
     def __init__(
-        self, client: Client, group: str, check: Check, settings: TransactionProducerSettings
+        self, client: Client, opened: Callable[[], _core.Op[_core.TransactionProducer]], check: Check
     ) -> None:
         if not callable(check):
             raise TypeError("check must be callable")
-        self._client = client
+        super().__init__(client, opened)
         self._check = check
-        self._open: Callable[[], _core.Op[_core.TransactionProducer]] = lambda: (
-            client._core.transaction_producer(group, pairs(settings))
-        )
-        self._core: _core.TransactionProducer | None = None
 
     def _start(self) -> None:
-        self._core = self._open().wait()
+        super()._start()
         # Waits in Python, not in the core: a daemon thread must not be inside it when the interpreter ends.
         threading.Thread(
-            target=self._answer_checks, args=(self._core,), name="ferrocket-checks", daemon=True
+            target=self._answer_checks, args=(self._running,), name="ferrocket-checks", daemon=True
         ).start()
-
-    def _close(self) -> None:
-        if not self._client._core.is_closed:
-            self._running.shutdown().wait()
-
-    @property
-    def _running(self) -> _core.TransactionProducer:
-        if self._core is None:
-            raise ClosedError("the producer is not started: use `with`, or start()")
-        return self._core
 
     def _answer_checks(self, core: _core.TransactionProducer) -> None:
         port = _core.Port()
+        arriving = select.poll()
+        arriving.register(port.fileno(), select.POLLIN)
         while True:
             core.checks().start(port, 0)
             while not (arrived := port.drain()):
-                select.select([port.fileno()], [], [])
+                arriving.poll()
             for _, done, checks in arrived:
                 if not (done and checks):
                     return
@@ -331,88 +305,63 @@ class TransactionProducer(_Scope):
         return transaction.end(state.value, failure).wait()
 
 
-class _Source(_Scope, Generic[Core, Taken]):
-    """A consumer whose core hands out batches."""
+class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
+    """A consumer whose core hands out batches. Threads share them: one waits for the next, the others for it."""
 
-    def __init__(self, client: Client, opened: Callable[[], _core.Op[Core]]) -> None:
-        self._client = client
-        self._open: Callable[[], _core.Op[Core]] = opened
-        self._core: Core | None = None
-        self._buffer: deque[Taken] = deque()
+    def __init__(self, client: Client, opened: Callable[[], _core.Op[Consumer]]) -> None:
+        super().__init__(client, opened)
+        self._turn = threading.Lock()
 
     def _start(self) -> None:
-        self._core = self._open().wait()
+        super()._start()
         self._client._sources.add(self)
 
     def _close(self) -> None:
         # What nobody looked at goes back.
         self._buffer.clear()
-        if not self._client._core.is_closed:
-            self._running.shutdown().wait()
-
-    @property
-    def _running(self) -> Core:
-        if self._core is None:
-            raise ClosedError("the consumer is not started: use `with`, or start()")
-        return self._core
-
-    def _next_batch(self) -> _core.Op[list[Taken]]:
-        raise NotImplementedError
+        super()._close()
 
     def __iter__(self) -> Iterator[Taken]:
-        buffer = self._buffer
         self._running  # noqa: B018
-        while True:
-            try:
-                # Other threads may take from the same buffer.
-                yield buffer.popleft()
-            except IndexError:
-                if self._state == "closed" or not (batch := self._next_batch().wait()):
-                    return
-                buffer.extend(batch)
+        while (taken := self._next()) is not None:
+            yield taken
 
-    @property
-    def group(self) -> str:
-        """The group."""
-        return self._running.group
-
-    @property
-    def queues(self) -> list[MessageQueue]:
-        """The queues that this consumer has now."""
-        return self._running.queues()
+    def _next(self) -> Taken | None:
+        with self._turn:
+            while self._state != "closed":
+                try:
+                    return self._buffer.popleft()
+                except IndexError:
+                    if not (batch := self._next_batch().wait()):
+                        return None
+                    self._buffer.extend(batch)
+            # It was closed while the last batch came: that goes back, too.
+            self._buffer.clear()
+            return None
 
     def subscribe(self, topic: str, wanted: str | MessageSelector = "*", /) -> None:
         """Adds a topic, or changes what is wanted of it."""
         self._running.subscribe(topic, *_values.selector(wanted)).wait()
 
-    def unsubscribe(self, topic: str, /) -> None:
-        """Gives a topic up."""
-        self._running.unsubscribe(topic)
 
-
-class PushConsumer(_Source[_core.PushConsumer, Delivery]):
+class PushConsumer(Pushed["Client", _core.PushConsumer, Delivery], _Source[_core.PushConsumer, Delivery]):
     """Gets messages as they come: `for delivery in consumer`, `with delivery: …`.
 
     Leaving the `with` acknowledges; an exception, or a delivery that is forgotten, brings the message again later.
     """
 
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: PushConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.push_consumer(group, wanted, pairs(settings)))
-
-    def _next_batch(self) -> _core.Op[list[Delivery]]:
-        return self._running.take()
-
     def run(self, handler: Callable[[Delivery], None], /, *, concurrency: int = 20) -> None:
-        """Calls `handler` with every delivery on so many threads, until another thread closes the consumer.
+        """Calls `handler` with every delivery on so many threads, until another thread, or Ctrl-C, closes the consumer.
 
         Its return acknowledges; its exception is logged, and the message comes again later.
         """
         with ThreadPoolExecutor(concurrency, "ferrocket-handler") as threads:
-            for worker in [threads.submit(self._work, handler) for _ in range(concurrency)]:
-                worker.result()
+            try:
+                for worker in [threads.submit(self._work, handler) for _ in range(concurrency)]:
+                    worker.result()
+            finally:
+                # Ctrl-C ends the threads, too, which would be waited for.
+                self.close()
 
     def _work(self, handler: Callable[[Delivery], None]) -> None:
         for delivery in self:
@@ -422,54 +371,22 @@ class PushConsumer(_Source[_core.PushConsumer, Delivery]):
             except Exception:
                 _log.exception("the handler failed with message %s; it comes again later", delivery.msg_id)
 
-    def suspend(self) -> None:
-        """Stops pulling; what is in memory still comes."""
-        self._running.suspend()
 
-    def resume(self) -> None:
-        """Goes on pulling."""
-        self._running.resume()
-
-
-class OrderlyConsumer(_Source[_core.OrderlyConsumer, OrderlyBatch]):
+class OrderlyConsumer(
+    Pushed["Client", _core.OrderlyConsumer, OrderlyBatch], _Source[_core.OrderlyConsumer, OrderlyBatch]
+):
     """Gets each queue's messages in order: `for batch in consumer`, `with batch: for message in batch: …`.
 
     The next batch of a queue comes when this one is answered. Leaving the `with` is success; an exception, or a
     batch that is forgotten, brings it again after `suspend_current_queue_time_millis`.
     """
 
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: PushConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.orderly_consumer(group, wanted, pairs(settings)))
 
-    def _next_batch(self) -> _core.Op[list[OrderlyBatch]]:
-        return self._running.take()
-
-    def suspend(self) -> None:
-        """Stops pulling; what is in memory still comes."""
-        self._running.suspend()
-
-    def resume(self) -> None:
-        """Goes on pulling."""
-        self._running.resume()
-
-
-class LitePullConsumer(_Source[_core.LitePullConsumer, MessageExt]):
+class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, MessageExt]):
     """Is polled: `consumer.poll()`, or `for message in consumer`.
 
     With `auto_commit` (the default) a poll says that everything before it is done.
     """
-
-    def __init__(
-        self, client: Client, group: str, subscriptions: Subscriptions, settings: LitePullConsumerSettings
-    ) -> None:
-        wanted = _values.subscribed(subscriptions)
-        super().__init__(client, lambda: client._core.lite_pull_consumer(group, wanted, pairs(settings)))
-
-    def _next_batch(self) -> _core.Op[list[MessageExt]]:
-        return self._running.poll(None)
 
     def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
@@ -497,19 +414,6 @@ class LitePullConsumer(_Source[_core.LitePullConsumer, MessageExt]):
         """Goes on with what comes into a queue from now on."""
         self._forget(queue)
         self._running.seek_to_end(queue).wait()
-
-    def _forget(self, queue: MessageQueue) -> None:
-        kept = [message for message in self._buffer if message.message_queue != queue]
-        self._buffer.clear()
-        self._buffer.extend(kept)
-
-    def pause(self, queues: Iterable[MessageQueue], /) -> None:
-        """Takes nothing from these queues until `resume`."""
-        self._running.pause(list(queues))
-
-    def resume(self, queues: Iterable[MessageQueue], /) -> None:
-        """Takes from these queues again."""
-        self._running.resume(list(queues))
 
     def commit(self) -> None:
         """Stores that everything polled so far is done."""

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from ferrocket import _core, _logs
+from ferrocket._values import pairs
 
 
 class Broker:
@@ -25,11 +26,7 @@ class Broker:
     def __init__(self, **settings: str | int | bool) -> None:
         """Settings are the Broker's by their Java names, for instance `messageDelayLevel="1s 2s"`."""
         _logs.start()
-        texts = [
-            (key, str(value).lower() if isinstance(value, bool) else str(value))
-            for key, value in settings.items()
-        ]
-        self._core = _core.Broker(texts)
+        self._core = _core.Broker(pairs(settings))
 
     @property
     def namesrv_addr(self) -> str:
