@@ -62,7 +62,8 @@ export function packed(message: Message): { message: object; body: Uint8Array } 
   const { body, deliverAt, ...rest } = message;
   for (const [name, value] of Object.entries(rest)) {
     // JSON would drop them silently.
-    if (['function', 'symbol', 'bigint'].includes(typeof value) || Number.isNaN(value) || Math.abs(value as number) === Infinity) {
+    const isNumber = typeof value === 'number';
+    if (['function', 'symbol', 'bigint'].includes(typeof value) || (isNumber && !Number.isFinite(value))) {
       throw new InvalidMessageError(`${name} of a message cannot be ${String(value)}`);
     }
   }
