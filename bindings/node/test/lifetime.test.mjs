@@ -17,6 +17,7 @@ test('the process ends by itself after close, also without, and not before what 
     ['forgotten', 'sent\n'],
     ['waiting', 'sent\nreceived waiting\nclosed\n'],
     ['broker', 'SEND_OK\n'],
+    ['listener', 'on purpose\n'],
   ]) {
     const { code, signal, output } = await run('programs/ending.mjs', way, broker.namesrvAddr);
     assert.deepEqual([code, signal, output], [0, null, prints], way);
