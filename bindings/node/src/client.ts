@@ -211,7 +211,7 @@ async function* eventsOf(
   try {
     for (;;) {
       const events = await watcher
-        .ask<ClientEvent[] | null>('takeEvents', null, { signal, background })
+        .ask<ClientEvent[] | null>('takeEvents', null, { signal, background, due: true })
         .catch((error: unknown) => {
           if (signal?.aborted) return null;
           throw error;

@@ -109,8 +109,8 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
     const concurrency = within('concurrency', options.concurrency ?? (eachMessage ? 20 : 1), 1000);
     const size = eachMessage ? 1 : within('batchSize', options.batchSize ?? BATCH_MAX, BATCH_MAX);
     const each = eachBatch ?? oneByOne(eachMessage as NonNullable<typeof eachMessage>);
-    this.#begin();
     const stop = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
+    this.#begin();
     const running = this.#orderly ? this.#runOrderly(each, stop) : this.#runConcurrently(each, size, concurrency, stop);
     running
       .finally(() => {
@@ -222,7 +222,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   async #fetch(max: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     try {
-      const { value: first, data } = await this.#handle.call('take', max, { signal });
+      const { value: first, data } = await this.#handle.call('take', max, { signal, due: true });
       if (!data) {
         this.#hasEnded = true;
         return;
@@ -258,7 +258,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   async #runOrderly(each: NonNullable<RunOptions['eachBatch']>, stop: AbortSignal): Promise<void> {
     const handling = new Set<Promise<void>>();
     while (!stop.aborted) {
-      const answer = await this.#handle.call('take', 1, { signal: stop }).catch((error: unknown) => {
+      const answer = await this.#handle.call('take', 1, { signal: stop, due: true }).catch((error: unknown) => {
         if (stop.aborted || error instanceof ClosedError) return undefined;
         throw error;
       });
