@@ -104,7 +104,7 @@ const TEXT = 72;
 
 type Text = [string, string, string, string, string, Record<string, string>];
 
-/** A message as a broker delivered it. Fields are read when they are asked for. */
+/** A message as a broker delivered it. Fields are read when they are asked for, out of the memory of its whole batch. */
 export class MessageExt {
   readonly #batch: Buffer;
   readonly #at: number;
@@ -125,7 +125,7 @@ export class MessageExt {
     return this.#text;
   }
 
-  /** The body, unpacked. A view into the memory of its batch: copy what is kept for long. */
+  /** The body, unpacked. A view into that memory: copy what is kept for long. */
   get body(): Buffer {
     const from = this.#at + TEXT + this.#batch.readUInt32LE(this.#at + 4);
     return this.#batch.subarray(from, this.#at + this.#batch.readUInt32LE(this.#at));
