@@ -1,7 +1,10 @@
 //! What a producer can do.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use ferrocket_bindings::ferrocket::{
     Error, ErrorKind, LocalTransactionState, Message, MessageQueue, Producer, Result, TransactionProducer,
@@ -11,7 +14,6 @@ use ferrocket_bindings::{Check, Inbox, LocalWork, Pipeline, TransactionAnswer, s
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use crate::args::{Args, Reply, millis, receipt};
 use crate::port::unknown;
@@ -34,10 +36,12 @@ struct Transactions {
     works: Tickets<Work>,
 }
 
+type Sending = Pin<Box<dyn Future<Output = Result<TransactionSendResult>> + Send>>;
+
 /// A transaction whose local work is being done.
 struct Work {
     question: LocalWork,
-    sent: JoinHandle<Result<TransactionSendResult>>,
+    sending: Sending,
 }
 
 /// An inbox that a task waits at.
@@ -211,9 +215,7 @@ impl Transactions {
                 let outcome: Outcome = args.read()?;
                 let work = self.works.take(outcome.ticket).ok_or_else(settled)?;
                 work.question.answer(outcome.answer());
-                let sent =
-                    work.sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-                Reply::sent(&sent.sent)
+                Reply::sent(&work.sending.await?.sent)
             }
             "takeChecks" => {
                 let checks = taken(&self.checks, &self.bell, CHECKS_MAX).await;
@@ -235,25 +237,25 @@ impl Transactions {
 
     /// Sends a half message; answers once the local work is to be done, or will not be.
     async fn send_half(&self, message: Message) -> Result<Reply> {
-        let (inbox, bell) = inbox();
-        let producer = self.producer.clone();
-        let works = inbox.clone();
-        let sent = tokio::spawn(async move {
-            let sent = send_in_transaction(&producer, message, &works).await;
-            works.finish();
-            sent
+        let (producer, works) = (self.producer.clone(), Inbox::new(|| ()));
+        let inbox = works.clone();
+        let mut sending: Sending =
+            Box::pin(async move { send_in_transaction(&producer, message, &inbox).await });
+        // It asks in its own course.
+        let asked = poll_fn(|context| match sending.as_mut().poll(context) {
+            Poll::Ready(sent) => Poll::Ready(Err(sent)),
+            Poll::Pending => works.drain(1).pop().map_or(Poll::Pending, |question| Poll::Ready(Ok(question))),
         });
-        match taken(&inbox, &bell, 1).await.pop() {
-            Some(question) => {
+        match asked.await {
+            Ok(question) => {
                 let local = &question.subject;
                 let answer = (receipt(&local.half), local.transaction_id.clone());
-                let ticket = self.works.keep([Work { question, sent }]);
+                let ticket = self.works.keep([Work { question, sending }]);
                 Reply::new(&json!({ "ticket": ticket, "transactionId": answer.1, "half": answer.0 }))
             }
-            None => {
-                let sent =
-                    sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-                Reply::new(&json!({ "half": receipt(&sent.sent), "transactionId": &*sent.sent.msg_id }))
+            Err(sent) => {
+                let sent = sent?.sent;
+                Reply::new(&json!({ "half": receipt(&sent), "transactionId": &*sent.msg_id }))
             }
         }
     }
