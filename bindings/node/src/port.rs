@@ -97,10 +97,13 @@ impl Port {
         }
     }
 
-    pub(crate) fn acknowledge(&self, handle: u32, tickets: &[u32]) {
-        let _ = guard(|| match self.0.object(handle)? {
-            Object::Push(push) => push.acknowledge(tickets),
-            _ => Ok(()),
+    pub(crate) fn settle(&self, handle: u32, tickets: &[u32], level: Option<i32>) {
+        // A consumer that is closed has given them back.
+        let _ = guard(|| {
+            if let Object::Push(push) = self.0.object(handle)? {
+                push.settle(tickets, level);
+            }
+            Ok(())
         });
     }
 }

@@ -65,8 +65,8 @@ class Port {
     });
   }
 
-  acknowledge(handle: number, tickets: number[]): void {
-    this.#native.acknowledge(handle, tickets);
+  settle(handle: number, tickets: number[], level?: number): void {
+    this.#native.settle(handle, tickets, level);
   }
 
   #id(): number {

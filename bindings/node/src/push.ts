@@ -63,6 +63,7 @@ export class Delivery extends MessageExt {
    * by the number of attempts, -1 makes it a dead letter at once.
    */
   retryLater(delayLevel = 0): void {
+    if (!isLevel(delayLevel)) throw new ConfigError(`a delay level is a whole number, not ${said(delayLevel)}`);
     this.#answer(delayLevel);
   }
 
@@ -167,6 +168,8 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
     this.#stop.abort();
     // What nobody was handed comes again.
     for (const message of this.#ready.splice(0)) message.retryLater();
+    // What is acknowledged counts, however short the wait is.
+    this.#flush();
     return this.#handle.close();
   }
 
@@ -241,17 +244,14 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   }
 
   #settled(ticket: number, level: number | undefined): void {
-    if (level !== undefined) {
-      void this.#handle.answer('retryLater', { ticket, level });
-      return;
-    }
+    if (level !== undefined) port().settle(this.#handle.number, [ticket], level);
     // Those of one turn of the event loop go together.
-    if (this.#acknowledged.push(ticket) === 1) setImmediate(() => this.#flush());
+    else if (this.#acknowledged.push(ticket) === 1) setImmediate(() => this.#flush());
   }
 
   #flush(): void {
     const tickets = this.#acknowledged.splice(0);
-    if (tickets.length > 0) port().acknowledge(this.#handle.number, tickets);
+    if (tickets.length > 0) port().settle(this.#handle.number, tickets);
   }
 
   /** Takes turns of queues until the end; each is handled by itself. */
@@ -311,8 +311,13 @@ function delayLevel(result: unknown): number | undefined {
   if (result === undefined || result === 'CONSUME_SUCCESS') return undefined;
   if (result === 'RECONSUME_LATER') return 0;
   const level = (result as { delayLevel?: unknown } | null)?.delayLevel;
-  if (Number.isInteger(level)) return level as number;
+  if (isLevel(level)) return level;
   throw new TypeError(`${said(result)} is no result of consumption`);
+}
+
+/** A whole number of 32 bits. */
+function isLevel(level: unknown): level is number {
+  return typeof level === 'number' && (level | 0) === level;
 }
 
 function within(name: string, value: number, max: number): number {

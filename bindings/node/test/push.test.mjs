@@ -76,6 +76,7 @@ test('a callback that throws anything, or answers nonsense, gets its message aga
     async () => { throw { toString() { throw new Error('twice'); } }; },
     () => 'NONSENSE',
     () => ({ delayLevel: 'high' }),
+    () => ({ delayLevel: 2 ** 40 }),
     () => 'RECONSUME_LATER',
     () => ({ delayLevel: 1 }),
     () => 'CONSUME_SUCCESS',
@@ -88,9 +89,9 @@ test('a callback that throws anything, or answers nonsense, gets its message aga
       return ways[message.reconsumeTimes]();
     },
   });
-  await comesAgain(broker, calls, 8);
-  assert.deepEqual(calls.values, [0, 1, 2, 3, 4, 5, 6, 7]);
-  assert.equal(errors.values.length, 5);
+  await comesAgain(broker, calls, 9);
+  assert.deepEqual(calls.values, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.equal(errors.values.length, 6);
 });
 
 test('as an async iterator; unanswered messages are not lost', async (t) => {
@@ -104,6 +105,7 @@ test('as an async iterator; unanswered messages are not lost', async (t) => {
   for await (const message of consumer) {
     seen.push(message.body.toString());
     if (seen.length === 10) break; // The tenth is not answered.
+    for (const level of [NaN, 1.5, 2 ** 40, 'soon', null, {}]) assert.throws(() => message.retryLater(level), ConfigError);
     message.ack();
     message.retryLater(); // The first answer counts.
   }
