@@ -7,7 +7,7 @@
 //! What the thread opens is kept here under numbers. When the thread ends, its port is dropped, and with it
 //! everything that it had open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// Under way. Held for one look or change.
     tasks: Mutex<HashMap<u32, Task>>,
     /// Held for one look or change.
-    objects: Mutex<HashMap<u32, Object>>,
+    objects: Mutex<BTreeMap<u32, Object>>,
     next: AtomicU32,
 }
 
@@ -116,10 +116,16 @@ impl Drop for Port {
             task.cancel();
         }
         let objects = std::mem::take(&mut *lock(&shared.objects));
-        // Clients are shut down in order, as far as the process lives on. Nobody waits for it.
+        for object in objects.values() {
+            if let Object::Push(push) = object {
+                push.give_back();
+            }
+        }
+        // The last that was opened is the first to go, as far as the process lives on. Nobody waits for it, and one
+        // that fails does not keep the others.
         let end = async move {
-            for object in objects.into_values() {
-                close(object).await?;
+            for object in objects.into_values().rev() {
+                let _ = close(object).await;
             }
             Ok(())
         };

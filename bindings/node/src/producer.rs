@@ -63,11 +63,11 @@ pub(crate) async fn taken<T>(inbox: &Inbox<T>, bell: &Notify, max: usize) -> Vec
 }
 
 /// What JavaScript has to answer, by number. Bounded by what asks.
-pub(crate) struct Tickets<T>(Mutex<(u32, HashMap<u32, T>)>);
+pub(crate) struct Tickets<T>(Mutex<(u32, Option<HashMap<u32, T>>)>);
 
 impl<T> Default for Tickets<T> {
     fn default() -> Self {
-        Self(Mutex::new((0, HashMap::new())))
+        Self(Mutex::new((0, Some(HashMap::new()))))
     }
 }
 
@@ -78,20 +78,22 @@ impl<T> Tickets<T> {
         let (next, open) = &mut *tickets;
         let first = *next;
         for value in values {
-            open.insert(*next, value);
+            if let Some(open) = open {
+                open.insert(*next, value);
+            }
             *next = next.wrapping_add(1);
         }
         first
     }
 
     pub(crate) fn take(&self, ticket: u32) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&ticket)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.as_mut()?.remove(&ticket)
     }
 
-    /// All that are open.
-    pub(crate) fn take_all(&self) -> Vec<T> {
-        let open = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1);
-        open.into_values().collect()
+    /// Nobody answers any more: what is open is dropped, and what comes.
+    pub(crate) fn close(&self) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take();
+        drop(open);
     }
 }
 
@@ -125,7 +127,8 @@ impl Sender {
         if let Some(transactions) = &self.transactions {
             transactions.checks.close();
             // Unanswered: the broker asks somebody else.
-            drop((transactions.open.take_all(), transactions.works.take_all()));
+            transactions.open.close();
+            transactions.works.close();
         }
     }
 }

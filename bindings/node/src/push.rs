@@ -142,11 +142,16 @@ impl Push {
     /// Messages that JavaScript still has are waited for, as the settings say.
     pub(crate) async fn close(&self) {
         self.consumer.shutdown().await;
+        self.give_back();
+    }
+
+    /// Nobody answers any more: what JavaScript has comes again.
+    pub(crate) fn give_back(&self) {
         match &self.source {
-            Source::Concurrent { open, .. } => drop(open.take_all()),
+            Source::Concurrent { open, .. } => open.close(),
             Source::Orderly { batches, open, .. } => {
                 batches.close();
-                drop(open.take_all());
+                open.close();
             }
         }
     }
