@@ -56,9 +56,9 @@ impl Port {
         self.0.cancel(id);
     }
 
-    /// These deliveries of a push consumer are done.
+    /// These deliveries of a push consumer are done, or come again after the delay of this level.
     #[napi]
-    pub fn acknowledge(&self, handle: u32, tickets: Vec<u32>) {
-        self.0.acknowledge(handle, &tickets);
+    pub fn settle(&self, handle: u32, tickets: Vec<u32>, level: Option<i32>) {
+        self.0.settle(handle, &tickets, level);
     }
 }

@@ -176,7 +176,8 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
     try {
       const watch = this.#handle.ask<number>('watch', null, { background: true });
       for await (const event of this.#events(watch, undefined, true)) {
-        this.emit(event.type, event as never);
+        // Later, because listeners may throw: that is the program's own matter.
+        queueMicrotask(() => this.emit(event.type, event as never));
       }
     } catch {
       // Closed meanwhile.
@@ -210,7 +211,7 @@ async function* eventsOf(
   try {
     for (;;) {
       const events = await watcher
-        .ask<ClientEvent[] | null>('takeEvents', null, { signal, background })
+        .ask<ClientEvent[] | null>('takeEvents', null, { signal, background, due: true })
         .catch((error: unknown) => {
           if (signal?.aborted) return null;
           throw error;

@@ -144,7 +144,8 @@ export function fromNative(error: NativeError): FerrocketError {
 /** What something that was thrown says. @internal */
 export function said(thrown: unknown): string {
   try {
-    return String(thrown);
+    // Half of a surrogate pair could not go to a broker.
+    return (String(thrown) as string & { toWellFormed(): string }).toWellFormed();
   } catch {
     return 'something without a text was thrown';
   }

@@ -24,7 +24,7 @@ export class Handle {
   /** An answer, which is due also while the object is being closed. One that comes too late is nobody's. */
   answer(operation: string, args: unknown): Promise<void> {
     return port()
-      .call(operation, this.number, args)
+      .call(operation, this.number, args, { due: true })
       .then(() => {})
       .catch((error: unknown) => {
         if (!(error instanceof ClosedError)) throw error;
@@ -38,7 +38,7 @@ export class Handle {
 
   async #close(before?: () => Promise<unknown>): Promise<void> {
     await before?.();
-    await port().call('close', this.number, null);
+    await port().call('close', this.number, null, { due: true });
     this.closed();
   }
 }

@@ -1,7 +1,7 @@
 //! The native part of the npm package `ferrocket`, whose TypeScript layer stands beside this file.
 //!
 //! ```text
-//! addon.rs     the four functions that JavaScript sees
+//! addon.rs     the functions that JavaScript sees
 //! port.rs      a JavaScript thread's calls: who is under way, what is answered, what it has opened
 //! args.rs      arguments as JSON, and the answers
 //! batch.rs     messages as one buffer

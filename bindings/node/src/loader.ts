@@ -10,7 +10,7 @@ export interface AddonPort {
   call(id: number, operation: string, handle: number, args: string, bodies: Uint8Array[]): void;
   drain(): { text: string; buffers: Buffer[] };
   cancel(id: number): void;
-  acknowledge(handle: number, tickets: number[]): void;
+  settle(handle: number, tickets: number[], level?: number): void;
 }
 
 function libc(): string {

@@ -19,7 +19,6 @@ interface Line {
   text: string;
 }
 
-
 /**
  * Hands what the native part logs, at this level (default `info`) or a worse one, to a logger, until another or none
  * is set. One logger takes the lines of the whole process: the last thread that sets one.
@@ -35,7 +34,7 @@ export async function setLogger(logger: Logger | undefined, level: LogLevel = 'i
 /** Until another logger is set. */
 async function take(logger: Logger): Promise<void> {
   for (;;) {
-    const { value: lines } = await port().call('takeLogs', 0, null, { background: true });
+    const { value: lines } = await port().call('takeLogs', 0, null, { background: true, due: true });
     if (!lines) return;
     for (const { level, target, text } of lines as Line[]) {
       try {

@@ -62,7 +62,8 @@ export function packed(message: Message): { message: object; body: Uint8Array } 
   const { body, deliverAt, ...rest } = message;
   for (const [name, value] of Object.entries(rest)) {
     // JSON would drop them silently.
-    if (['function', 'symbol', 'bigint'].includes(typeof value) || Number.isNaN(value) || Math.abs(value as number) === Infinity) {
+    const isNumber = typeof value === 'number';
+    if (['function', 'symbol', 'bigint'].includes(typeof value) || (isNumber && !Number.isFinite(value))) {
       throw new InvalidMessageError(`${name} of a message cannot be ${String(value)}`);
     }
   }
@@ -103,7 +104,7 @@ const TEXT = 72;
 
 type Text = [string, string, string, string, string, Record<string, string>];
 
-/** A message as a broker delivered it. Fields are read when they are asked for. */
+/** A message as a broker delivered it. Fields are read when they are asked for, out of the memory of its whole batch. */
 export class MessageExt {
   readonly #batch: Buffer;
   readonly #at: number;
@@ -124,7 +125,7 @@ export class MessageExt {
     return this.#text;
   }
 
-  /** The body, unpacked. A view into the memory of its batch: copy what is kept for long. */
+  /** The body, unpacked. A view into that memory: copy what is kept for long. */
   get body(): Buffer {
     const from = this.#at + TEXT + this.#batch.readUInt32LE(this.#at + 4);
     return this.#batch.subarray(from, this.#at + this.#batch.readUInt32LE(this.#at));

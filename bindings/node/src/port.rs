@@ -7,7 +7,7 @@
 //! What the thread opens is kept here under numbers. When the thread ends, its port is dropped, and with it
 //! everything that it had open.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// Under way. Held for one look or change.
     tasks: Mutex<HashMap<u32, Task>>,
     /// Held for one look or change.
-    objects: Mutex<HashMap<u32, Object>>,
+    objects: Mutex<BTreeMap<u32, Object>>,
     next: AtomicU32,
 }
 
@@ -97,10 +97,13 @@ impl Port {
         }
     }
 
-    pub(crate) fn acknowledge(&self, handle: u32, tickets: &[u32]) {
-        let _ = guard(|| match self.0.object(handle)? {
-            Object::Push(push) => push.acknowledge(tickets),
-            _ => Ok(()),
+    pub(crate) fn settle(&self, handle: u32, tickets: &[u32], level: Option<i32>) {
+        // A consumer that is closed has given them back.
+        let _ = guard(|| {
+            if let Object::Push(push) = self.0.object(handle)? {
+                push.settle(tickets, level);
+            }
+            Ok(())
         });
     }
 }
@@ -113,10 +116,16 @@ impl Drop for Port {
             task.cancel();
         }
         let objects = std::mem::take(&mut *lock(&shared.objects));
-        // Clients are shut down in order, as far as the process lives on. Nobody waits for it.
+        for object in objects.values() {
+            if let Object::Push(push) = object {
+                push.give_back();
+            }
+        }
+        // The last that was opened is the first to go, as far as the process lives on. Nobody waits for it, and one
+        // that fails does not keep the others.
         let end = async move {
-            for object in objects.into_values() {
-                close(object).await?;
+            for object in objects.into_values().rev() {
+                let _ = close(object).await;
             }
             Ok(())
         };

@@ -6,7 +6,7 @@
 import { ConfigError, fromNative, FlowControlError, said, type NativeError } from './errors.js';
 import { load, type AddonPort } from './loader.js';
 
-/** Operations that wait for their answer at once; further ones are refused. */
+/** Operations that wait for their answer at once; further ones are refused, but for those that are due. */
 const WAITING_MAX = 65_536;
 /** The longest time of a timer. */
 const FOREVER = 0x7fffffff;
@@ -17,6 +17,8 @@ export interface Args {
   signal?: AbortSignal | undefined;
   /** Nobody waits for it: it does not keep the process alive. */
   background?: boolean;
+  /** It goes on with what was begun, a few at a time for each object: never refused. */
+  due?: boolean;
 }
 
 /** An answer: a value, and a buffer where messages come with it. @internal */
@@ -47,10 +49,10 @@ class Port {
   }
 
   call(operation: string, handle: number, args: unknown, options: Args = {}): Promise<Answer> {
-    const { bodies = [], signal, background = false } = options;
+    const { bodies = [], signal, background = false, due = false } = options;
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      if (this.#waiting.size >= WAITING_MAX) {
+      if (!due && this.#waiting.size >= WAITING_MAX) {
         throw new FlowControlError(`${WAITING_MAX} operations wait for their answer already`);
       }
       const id = this.#id();
@@ -63,8 +65,8 @@ class Port {
     });
   }
 
-  acknowledge(handle: number, tickets: number[]): void {
-    this.#native.acknowledge(handle, tickets);
+  settle(handle: number, tickets: number[], level?: number): void {
+    this.#native.settle(handle, tickets, level);
   }
 
   #id(): number {

@@ -1,7 +1,10 @@
 //! What a producer can do.
 
 use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use ferrocket_bindings::ferrocket::{
     Error, ErrorKind, LocalTransactionState, Message, MessageQueue, Producer, Result, TransactionProducer,
@@ -11,7 +14,6 @@ use ferrocket_bindings::{Check, Inbox, LocalWork, Pipeline, TransactionAnswer, s
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 use crate::args::{Args, Reply, millis, receipt};
 use crate::port::unknown;
@@ -34,10 +36,12 @@ struct Transactions {
     works: Tickets<Work>,
 }
 
+type Sending = Pin<Box<dyn Future<Output = Result<TransactionSendResult>> + Send>>;
+
 /// A transaction whose local work is being done.
 struct Work {
     question: LocalWork,
-    sent: JoinHandle<Result<TransactionSendResult>>,
+    sending: Sending,
 }
 
 /// An inbox that a task waits at.
@@ -59,11 +63,11 @@ pub(crate) async fn taken<T>(inbox: &Inbox<T>, bell: &Notify, max: usize) -> Vec
 }
 
 /// What JavaScript has to answer, by number. Bounded by what asks.
-pub(crate) struct Tickets<T>(Mutex<(u32, HashMap<u32, T>)>);
+pub(crate) struct Tickets<T>(Mutex<(u32, Option<HashMap<u32, T>>)>);
 
 impl<T> Default for Tickets<T> {
     fn default() -> Self {
-        Self(Mutex::new((0, HashMap::new())))
+        Self(Mutex::new((0, Some(HashMap::new()))))
     }
 }
 
@@ -74,20 +78,22 @@ impl<T> Tickets<T> {
         let (next, open) = &mut *tickets;
         let first = *next;
         for value in values {
-            open.insert(*next, value);
+            if let Some(open) = open {
+                open.insert(*next, value);
+            }
             *next = next.wrapping_add(1);
         }
         first
     }
 
     pub(crate) fn take(&self, ticket: u32) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&ticket)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.as_mut()?.remove(&ticket)
     }
 
-    /// All that are open.
-    pub(crate) fn take_all(&self) -> Vec<T> {
-        let open = std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).1);
-        open.into_values().collect()
+    /// Nobody answers any more: what is open is dropped, and what comes.
+    pub(crate) fn close(&self) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.take();
+        drop(open);
     }
 }
 
@@ -121,7 +127,8 @@ impl Sender {
         if let Some(transactions) = &self.transactions {
             transactions.checks.close();
             // Unanswered: the broker asks somebody else.
-            drop((transactions.open.take_all(), transactions.works.take_all()));
+            transactions.open.close();
+            transactions.works.close();
         }
     }
 }
@@ -211,9 +218,7 @@ impl Transactions {
                 let outcome: Outcome = args.read()?;
                 let work = self.works.take(outcome.ticket).ok_or_else(settled)?;
                 work.question.answer(outcome.answer());
-                let sent =
-                    work.sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-                Reply::sent(&sent.sent)
+                Reply::sent(&work.sending.await?.sent)
             }
             "takeChecks" => {
                 let checks = taken(&self.checks, &self.bell, CHECKS_MAX).await;
@@ -235,25 +240,25 @@ impl Transactions {
 
     /// Sends a half message; answers once the local work is to be done, or will not be.
     async fn send_half(&self, message: Message) -> Result<Reply> {
-        let (inbox, bell) = inbox();
-        let producer = self.producer.clone();
-        let works = inbox.clone();
-        let sent = tokio::spawn(async move {
-            let sent = send_in_transaction(&producer, message, &works).await;
-            works.finish();
-            sent
+        let (producer, works) = (self.producer.clone(), Inbox::new(|| ()));
+        let inbox = works.clone();
+        let mut sending: Sending =
+            Box::pin(async move { send_in_transaction(&producer, message, &inbox).await });
+        // It asks in its own course.
+        let asked = poll_fn(|context| match sending.as_mut().poll(context) {
+            Poll::Ready(sent) => Poll::Ready(Err(sent)),
+            Poll::Pending => works.drain(1).pop().map_or(Poll::Pending, |question| Poll::Ready(Ok(question))),
         });
-        match taken(&inbox, &bell, 1).await.pop() {
-            Some(question) => {
+        match asked.await {
+            Ok(question) => {
                 let local = &question.subject;
                 let answer = (receipt(&local.half), local.transaction_id.clone());
-                let ticket = self.works.keep([Work { question, sent }]);
+                let ticket = self.works.keep([Work { question, sending }]);
                 Reply::new(&json!({ "ticket": ticket, "transactionId": answer.1, "half": answer.0 }))
             }
-            None => {
-                let sent =
-                    sent.await.map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))??;
-                Reply::new(&json!({ "half": receipt(&sent.sent), "transactionId": &*sent.sent.msg_id }))
+            Err(sent) => {
+                let sent = sent?.sent;
+                Reply::new(&json!({ "half": receipt(&sent), "transactionId": &*sent.msg_id }))
             }
         }
     }

@@ -173,7 +173,7 @@ export class TransactionProducer extends Producer {
     if (ticket === undefined) return { ...sent, localTransactionState: 'ROLLBACK_MESSAGE' };
     const [localTransactionState, failure] = await outcome(() => local({ message, transactionId, half: sent }));
     const end = { ticket, state: localTransactionState, failure: text(failure) };
-    await this.handle.ask('endTransaction', end);
+    await this.handle.ask('endTransaction', end, { due: true });
     return failure === undefined
       ? { ...sent, localTransactionState }
       : { ...sent, localTransactionState, failure };
@@ -184,7 +184,7 @@ export class TransactionProducer extends Producer {
     try {
       for (;;) {
         // A producer that is only asked does not keep the process alive.
-        const { value: first, data } = await this.handle.call('takeChecks', null, { background: true });
+        const { value: first, data } = await this.handle.call('takeChecks', null, { background: true, due: true });
         if (!data) return;
         messagesOf(data).forEach((message, at) => void this.#answer(first + at, message));
       }

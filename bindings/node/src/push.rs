@@ -28,12 +28,6 @@ enum Source {
 }
 
 #[derive(Deserialize)]
-struct Retry {
-    ticket: u32,
-    level: i32,
-}
-
-#[derive(Deserialize)]
 struct Ticket {
     ticket: u32,
 }
@@ -122,12 +116,15 @@ impl Push {
         }
     }
 
-    /// These are done. What was answered before, or given back meanwhile, is passed over.
-    pub(crate) fn acknowledge(&self, tickets: &[u32]) -> Result<()> {
-        if let Source::Concurrent { open, .. } = &self.source {
-            tickets.iter().filter_map(|ticket| open.take(*ticket)).for_each(Delivery::ack);
+    /// These are done, or come again after a delay. What was answered before, or given back meanwhile, is passed over.
+    pub(crate) fn settle(&self, tickets: &[u32], level: Option<i32>) {
+        let Source::Concurrent { open, .. } = &self.source else { return };
+        for delivery in tickets.iter().filter_map(|ticket| open.take(*ticket)) {
+            match level {
+                None => delivery.ack(),
+                Some(level) => delivery.retry_later(level),
+            }
         }
-        Ok(())
     }
 
     /// An orderly handler's answer; one that is none fails the messages.
@@ -145,11 +142,16 @@ impl Push {
     /// Messages that JavaScript still has are waited for, as the settings say.
     pub(crate) async fn close(&self) {
         self.consumer.shutdown().await;
+        self.give_back();
+    }
+
+    /// Nobody answers any more: what JavaScript has comes again.
+    pub(crate) fn give_back(&self) {
         match &self.source {
-            Source::Concurrent { open, .. } => drop(open.take_all()),
+            Source::Concurrent { open, .. } => open.close(),
             Source::Orderly { batches, open, .. } => {
                 batches.close();
-                drop(open.take_all());
+                open.close();
             }
         }
     }
@@ -161,14 +163,6 @@ pub(crate) async fn call(push: &Push, operation: &str, args: Args) -> Result<Rep
         "take" => return push.take(args.read()?).await,
         "answer" => return push.answer(&args),
         "assignment" => return Reply::new(&consumer.queues()),
-        "retryLater" => {
-            let Retry { ticket, level } = args.read()?;
-            if let Source::Concurrent { open, .. } = &push.source
-                && let Some(delivery) = open.take(ticket)
-            {
-                delivery.retry_later(level);
-            }
-        }
         "subscribe" => {
             let Subscription { topic, selector } = args.read()?;
             consumer.subscribe(&topic, selector).await?;

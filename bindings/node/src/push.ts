@@ -63,6 +63,7 @@ export class Delivery extends MessageExt {
    * by the number of attempts, -1 makes it a dead letter at once.
    */
   retryLater(delayLevel = 0): void {
+    if (!isLevel(delayLevel)) throw new ConfigError(`a delay level is a whole number, not ${said(delayLevel)}`);
     this.#answer(delayLevel);
   }
 
@@ -109,8 +110,8 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
     const concurrency = within('concurrency', options.concurrency ?? (eachMessage ? 20 : 1), 1000);
     const size = eachMessage ? 1 : within('batchSize', options.batchSize ?? BATCH_MAX, BATCH_MAX);
     const each = eachBatch ?? oneByOne(eachMessage as NonNullable<typeof eachMessage>);
-    this.#begin();
     const stop = signal ? AbortSignal.any([signal, this.#stop.signal]) : this.#stop.signal;
+    this.#begin();
     const running = this.#orderly ? this.#runOrderly(each, stop) : this.#runConcurrently(each, size, concurrency, stop);
     running
       .finally(() => {
@@ -167,6 +168,8 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
     this.#stop.abort();
     // What nobody was handed comes again.
     for (const message of this.#ready.splice(0)) message.retryLater();
+    // What is acknowledged counts, however short the wait is.
+    this.#flush();
     return this.#handle.close();
   }
 
@@ -222,7 +225,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   async #fetch(max: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     try {
-      const { value: first, data } = await this.#handle.call('take', max, { signal });
+      const { value: first, data } = await this.#handle.call('take', max, { signal, due: true });
       if (!data) {
         this.#hasEnded = true;
         return;
@@ -241,24 +244,21 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   }
 
   #settled(ticket: number, level: number | undefined): void {
-    if (level !== undefined) {
-      void this.#handle.answer('retryLater', { ticket, level });
-      return;
-    }
+    if (level !== undefined) port().settle(this.#handle.number, [ticket], level);
     // Those of one turn of the event loop go together.
-    if (this.#acknowledged.push(ticket) === 1) setImmediate(() => this.#flush());
+    else if (this.#acknowledged.push(ticket) === 1) setImmediate(() => this.#flush());
   }
 
   #flush(): void {
     const tickets = this.#acknowledged.splice(0);
-    if (tickets.length > 0) port().acknowledge(this.#handle.number, tickets);
+    if (tickets.length > 0) port().settle(this.#handle.number, tickets);
   }
 
   /** Takes turns of queues until the end; each is handled by itself. */
   async #runOrderly(each: NonNullable<RunOptions['eachBatch']>, stop: AbortSignal): Promise<void> {
     const handling = new Set<Promise<void>>();
     while (!stop.aborted) {
-      const answer = await this.#handle.call('take', 1, { signal: stop }).catch((error: unknown) => {
+      const answer = await this.#handle.call('take', 1, { signal: stop, due: true }).catch((error: unknown) => {
         if (stop.aborted || error instanceof ClosedError) return undefined;
         throw error;
       });
@@ -311,8 +311,13 @@ function delayLevel(result: unknown): number | undefined {
   if (result === undefined || result === 'CONSUME_SUCCESS') return undefined;
   if (result === 'RECONSUME_LATER') return 0;
   const level = (result as { delayLevel?: unknown } | null)?.delayLevel;
-  if (Number.isInteger(level)) return level as number;
+  if (isLevel(level)) return level;
   throw new TypeError(`${said(result)} is no result of consumption`);
+}
+
+/** A whole number of 32 bits. */
+function isLevel(level: unknown): level is number {
+  return typeof level === 'number' && (level | 0) === level;
 }
 
 function within(name: string, value: number, max: number): number {

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { Client } from 'ferrocket';
 import { Broker } from 'ferrocket/testing';
-import { run } from './support.mjs';
+import { Collected, FROM_FIRST, run } from './support.mjs';
 
 /** By hand: STARTS=1000. */
 const STARTS = Number(process.env.STARTS ?? 50);
@@ -17,6 +18,7 @@ test('the process ends by itself after close, also without, and not before what 
     ['forgotten', 'sent\n'],
     ['waiting', 'sent\nreceived waiting\nclosed\n'],
     ['broker', 'SEND_OK\n'],
+    ['listener', 'on purpose\n'],
   ]) {
     const { code, signal, output } = await run('programs/ending.mjs', way, broker.namesrvAddr);
     assert.deepEqual([code, signal, output], [0, null, prints], way);
@@ -55,4 +57,16 @@ test('worker threads have clients of their own, and may end at any time', async 
     await once(worker, 'message');
     await worker.terminate();
   }
+  // What the thread had and did not answer goes to others of its group, however long it would have been waited for.
+  const worker = start('silent');
+  const [thread] = await once(worker, 'message');
+  await worker.terminate();
+  const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
+  t.after(() => client.close());
+  const consumer = await client.pushConsumer({
+    consumerGroup: `g-${thread}`, subscriptions: { [`worker-${thread}`]: '*' }, orderly: true, ...FROM_FIRST,
+  });
+  const got = new Collected();
+  await consumer.run({ eachMessage: (message) => void got.push(Number(message.body)) });
+  assert.deepEqual([...(await got.until(20))].sort((a, b) => a - b), Array.from({ length: 20 }, (_, at) => at));
 });

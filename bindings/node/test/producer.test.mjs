@@ -30,6 +30,18 @@ test('a sent message comes back as it was, with its receipt', async (t) => {
   assert.equal(JSON.parse(JSON.stringify(message)).bodyLength, 4);
 });
 
+test('words that JavaScript could take for numbers, and properties without a prototype', async (t) => {
+  const { client } = await cluster(t);
+  const producer = await client.producer({ producerGroup: 'p' });
+  const topic = unique('T');
+  const { groups } = /(?<region>\w+)/.exec('north');
+  await producer.send({ topic, body: 'x', tags: 'Infinity', keys: ['-Infinity'], properties: groups });
+  const consumer = await client.litePullConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
+  let got = [];
+  while (got.length === 0) got = await consumer.poll({ timeout: 10_000 });
+  assert.deepEqual([got[0].tags, got[0].keys, got[0].properties.region], ['Infinity', ['-Infinity'], 'north']);
+});
+
 test('enqueued messages are stored in the order of the calls', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');

@@ -1,7 +1,7 @@
 // Push consumers of every kind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfigError } from 'ferrocket';
+import { ClosedError, ConfigError, FlowControlError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
 
 async function filled(client, topic, count, more = () => ({})) {
@@ -76,6 +76,7 @@ test('a callback that throws anything, or answers nonsense, gets its message aga
     async () => { throw { toString() { throw new Error('twice'); } }; },
     () => 'NONSENSE',
     () => ({ delayLevel: 'high' }),
+    () => ({ delayLevel: 2 ** 40 }),
     () => 'RECONSUME_LATER',
     () => ({ delayLevel: 1 }),
     () => 'CONSUME_SUCCESS',
@@ -88,9 +89,9 @@ test('a callback that throws anything, or answers nonsense, gets its message aga
       return ways[message.reconsumeTimes]();
     },
   });
-  await comesAgain(broker, calls, 8);
-  assert.deepEqual(calls.values, [0, 1, 2, 3, 4, 5, 6, 7]);
-  assert.equal(errors.values.length, 5);
+  await comesAgain(broker, calls, 9);
+  assert.deepEqual(calls.values, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  assert.equal(errors.values.length, 6);
 });
 
 test('as an async iterator; unanswered messages are not lost', async (t) => {
@@ -104,6 +105,7 @@ test('as an async iterator; unanswered messages are not lost', async (t) => {
   for await (const message of consumer) {
     seen.push(message.body.toString());
     if (seen.length === 10) break; // The tenth is not answered.
+    for (const level of [NaN, 1.5, 2 ** 40, 'soon', null, {}]) assert.throws(() => message.retryLater(level), ConfigError);
     message.ack();
     message.retryLater(); // The first answer counts.
   }
@@ -197,6 +199,27 @@ test('a suspended consumer pulls nothing until it is resumed; a run ends with it
   await consumer.resume();
   await got.until(3);
   stop.abort();
+});
+
+test('a thread in which too many operations wait still consumes, and closes', async (t) => {
+  const { client } = await cluster(t);
+  const [topic, turns] = [unique('T'), unique('O')];
+  await filled(client, topic, 30);
+  await filled(client, turns, 30);
+  const consumer = await client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
+  const orderly = await client.pushConsumer({
+    consumerGroup: 'o', subscriptions: { [turns]: '*' }, orderly: true, ...FROM_FIRST,
+  });
+  const lites = await Promise.all(Array.from({ length: 64 }, (_, at) => client.litePullConsumer({ consumerGroup: `l${at}` })));
+  const poll = (_, at) => lites[at % lites.length].poll({ timeout: 600_000 });
+  const waiting = Promise.allSettled(Array.from({ length: 65_536 }, poll));
+  await assert.rejects(poll(undefined, 0), FlowControlError);
+  const got = new Collected();
+  for (const one of [consumer, orderly]) await one.run({ eachMessage: (message) => void got.push(message.body.toString()) });
+  assert.deepEqual([...(await got.until(60))].sort(), [...all(30), ...all(30)].sort());
+  await client.close();
+  const ends = await waiting;
+  assert.ok(ends.every(({ reason }) => reason instanceof ClosedError), JSON.stringify(ends[0]));
 });
 
 test('events tell of rebalances and connections', async (t) => {

@@ -9,6 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::command::{Cmd, Failure};
@@ -40,7 +41,7 @@ pub(crate) fn build() -> Result<(), Failure> {
     let addon = crate::target().join("release/libferrocket_node.so");
     let platform = staged.join("npm/linux-x64-gnu");
     fs::copy(addon, platform.join("ferrocket.node"))?;
-    link(&place("tools/node_modules"), &staged.join("node_modules"))?;
+    symlink(place("tools/node_modules"), staged.join("node_modules"))?;
     tsc(&staged)?;
     let dist = root().join("target/dist");
     fs::create_dir_all(&dist)?;
@@ -69,7 +70,7 @@ pub(crate) fn test() -> Result<(), Failure> {
         ["install".as_ref()].into_iter().chain(tarballs.iter().map(|tarball| tarball.as_os_str())),
     )?;
     for tool in ["typescript", "@types", "@typescript", "undici-types"] {
-        link(&place("tools/node_modules").join(tool), &project.join("node_modules").join(tool))?;
+        symlink(place("tools/node_modules").join(tool), project.join("node_modules").join(tool))?;
     }
     tsc(&project.join("test"))?;
     let mut tests = Vec::new();
@@ -133,8 +134,4 @@ fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn link(to: &Path, at: &Path) -> Result<(), Failure> {
-    Ok(std::os::unix::fs::symlink(to, at)?)
 }

@@ -8,6 +8,24 @@ if (way === 'broker') {
   const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
   const producer = await client.producer({ producerGroup: 'p' });
   console.log((await producer.send({ topic: 'T', body: 'x' })).sendStatus);
+} else if (way === 'listener') {
+  const thrown = new Set();
+  process.on('uncaughtException', (error) => thrown.add(error.message));
+  const client = await Client.connect({ namesrvAddr });
+  await client.admin.createTopic({ topic: way });
+  let told;
+  client.on('rebalanced', () => {
+    told();
+    throw new Error('on purpose');
+  });
+  for (const consumerGroup of ['l1', 'l2']) {
+    const rebalanced = new Promise((resolve) => (told = resolve));
+    const consumer = await client.pushConsumer({ consumerGroup, subscriptions: { [way]: '*' } });
+    await consumer.run({ eachMessage() {} });
+    await rebalanced;
+  }
+  await client.close();
+  console.log(...thrown);
 } else {
   const topic = `ending-${way}`;
   const client = await Client.connect({ namesrvAddr });

@@ -9,12 +9,17 @@ const topic = `worker-${threadId}`;
 await Promise.all(Array.from({ length: 20 }, (_, at) => producer.send({ topic, body: `${at}` })));
 const consumer = await client.pushConsumer({
   consumerGroup: `g-${threadId}`, subscriptions: { [topic]: '*' }, consumeFromWhere: 'CONSUME_FROM_FIRST_OFFSET',
+  orderly: way === 'silent', awaitTerminationMillisWhenShutdown: 600_000,
 });
 const stop = new AbortController();
 let count = 0;
 await consumer.run({
   signal: stop.signal,
   eachMessage: async () => {
+    if (way === 'silent') {
+      parentPort.postMessage(threadId);
+      return new Promise(() => {});
+    }
     if (++count !== 20) return;
     parentPort.postMessage(count);
     if (way === 'closed') setImmediate(() => void client.close());
