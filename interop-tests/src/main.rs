@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use ferrocket_interop_tests::matrix::{covering, full, java_only};
+use ferrocket_interop_tests::peer::Client;
 use ferrocket_interop_tests::scenario::Scenario;
 use ferrocket_interop_tests::setup::Workshop;
 use ferrocket_interop_tests::{report, run};
@@ -12,7 +13,8 @@ const USAGE: &str = "\
 usage: ferrocket-interop-tests setup
        ferrocket-interop-tests run [--all] [--only TEXT] [--scenario NAME]… [--write FILE]
 
-setup   makes class paths, drivers and environments under target/interop (also done by run)
+setup   makes class paths, drivers and environments under target/interop (also done by run, which
+        installs those of our packages there that the chosen cells play)
 run     plays the covering selection of the matrix and fails if anything does
   --all            every combination with something of ours in it
   --only TEXT      only cells whose `NameServer / Broker / client` contains TEXT; repeated: all of them
@@ -72,6 +74,8 @@ fn run_command<'a>(mut arguments: impl Iterator<Item = &'a str>) -> Result<ExitC
     }
     let workshop = Workshop::find()?;
     workshop.setup()?;
+    let played = Client::ALL.iter().filter(|&&client| cells.iter().any(|cell| cell.client == client));
+    played.copied().try_for_each(|client| workshop.setup_package(client))?;
     let outcomes = run::run(&workshop, &cells, &scenarios, once);
     println!("\n{}", report::table(&outcomes));
     if let Some(file) = write {

@@ -93,6 +93,25 @@ impl Client {
         }
     }
 
+    /// The folder with its driver below `interop-tests/peers`, and with what is made of that below `target/interop`.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Self::Ours => "ferrocket",
+            Self::OursPython => "ferrocket-python",
+            Self::OursNode => "ferrocket-node",
+            Self::OursC => "ferrocket-c",
+            Self::Java49 | Self::Java53 => "java",
+            Self::Go => "go",
+            Self::Cpp => "python",
+            Self::Node => "node",
+        }
+    }
+
+    /// The file of a driver in JavaScript; of no use for others.
+    pub(crate) fn node_driver(self) -> &'static str {
+        if self == Self::Node { "driver.js" } else { "driver.mjs" }
+    }
+
     /// The Java client's version; of no use for others.
     pub(crate) fn version(self) -> &'static str {
         if self == Self::Java49 { "4.9.8" } else { "5.3.3" }
@@ -182,17 +201,6 @@ impl Peer {
         std::fs::create_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
         let mut command = match client {
             Client::Ours => Command::new(workshop.our_driver()?),
-            Client::OursPython => {
-                let mut python = Command::new(workshop.our_python()?);
-                python.arg(workshop.peers.join("ferrocket-python/driver.py"));
-                python
-            }
-            Client::OursNode => {
-                let mut node = Command::new("node");
-                node.arg("driver.mjs").current_dir(workshop.our_node_home());
-                node
-            }
-            Client::OursC => Command::new(workshop.our_c_driver()),
             Client::Java49 | Client::Java53 => {
                 let version = client.version();
                 let classes = workshop.java_driver(version);
@@ -207,15 +215,15 @@ impl Peer {
                     .arg("Driver");
                 java
             }
-            Client::Go => Command::new(workshop.go_driver()),
-            Client::Cpp => {
-                let mut python = Command::new(workshop.python()?);
-                python.arg(workshop.peers.join("python/driver.py"));
+            Client::Go | Client::OursC => Command::new(workshop.home(client).join("driver")),
+            Client::Cpp | Client::OursPython => {
+                let mut python = Command::new(workshop.home(client).join("bin/python3"));
+                python.arg(workshop.sources(client).join("driver.py"));
                 python
             }
-            Client::Node => {
+            Client::Node | Client::OursNode => {
                 let mut node = Command::new("node");
-                node.arg("driver.js").current_dir(workshop.node_home());
+                node.arg(client.node_driver()).current_dir(workshop.home(client));
                 node
             }
         };

@@ -2,12 +2,16 @@
 //! environment, Node packages. Each step leaves a stamp with the inputs it was made from, so a
 //! second setup only compares files.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::peer::Client;
 use crate::process::run_tool;
+
+/// Of our packages; they have the version of the crates.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Where the drivers' sources are and where what is made from them goes.
 #[derive(Clone, Debug)]
@@ -93,16 +97,40 @@ impl Workshop {
         run_tool(cargo.args(release.then_some("--release")))
     }
 
-    /// Makes everything that servers and clients need, our own servers apart.
+    /// The folder with the source of a client's driver.
+    pub(crate) fn sources(&self, client: Client) -> PathBuf {
+        self.peers.join(client.folder())
+    }
+
+    /// The folder with what is made of it, and of the client's library.
+    pub(crate) fn home(&self, client: Client) -> PathBuf {
+        self.made.join(client.folder())
+    }
+
+    /// What `cargo xtask package LANGUAGE` has made.
+    fn packed(&self, path: &str, language: &str) -> Result<PathBuf, String> {
+        let packed = self.peers.join("../../target/dist").join(path);
+        let missing = || format!("no target/dist/{path}: run `cargo xtask package {language}` first");
+        packed.is_file().then_some(packed).ok_or_else(missing)
+    }
+
+    /// Makes everything that servers and clients need, our own servers and packages apart.
     pub fn setup(&self) -> Result<(), String> {
         self.ours()?;
         self.java()?;
         self.go()?;
         self.python()?;
-        self.our_python()?;
-        self.our_node()?;
-        self.our_c()?;
         self.node()
+    }
+
+    /// Makes what a client needs that is a package of ours; does nothing for others.
+    pub fn setup_package(&self, client: Client) -> Result<(), String> {
+        match client {
+            Client::OursPython => self.our_python(),
+            Client::OursNode => self.our_node(),
+            Client::OursC => self.our_c(),
+            _ => Ok(()),
+        }
     }
 
     fn java(&self) -> Result<(), String> {
@@ -136,122 +164,87 @@ impl Workshop {
         self.made.join(format!("java/driver-{version}"))
     }
 
-    /// The Go driver.
-    pub fn go_driver(&self) -> PathBuf {
-        self.made.join("go/driver")
-    }
-
     fn go(&self) -> Result<(), String> {
-        let sources = self.peers.join("go");
+        let sources = self.sources(Client::Go);
         let inputs = ["main.go", "go.mod", "go.sum"].map(|name| sources.join(name));
         self.step("go", &inputs.each_ref().map(PathBuf::as_path), || {
-            let mut go = Command::new("go");
-            run_tool(go.current_dir(&sources).arg("build").arg("-o").arg(self.go_driver()).arg("."))
+            let driver = self.home(Client::Go).join("driver");
+            run_tool(Command::new("go").current_dir(&sources).arg("build").arg("-o").arg(driver).arg("."))
         })
     }
 
-    /// The interpreter that has the Python package installed.
-    pub fn python(&self) -> Result<PathBuf, String> {
-        let home = self.made.join("python");
-        let python = home.join("bin/python3");
-        let requirements = self.peers.join("python/requirements.txt");
+    fn python(&self) -> Result<(), String> {
+        let requirements = self.sources(Client::Cpp).join("requirements.txt");
         self.step("python", &[&requirements], || {
-            run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-            run_tool(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements))
-        })?;
-        Ok(python)
+            environment(&self.home(Client::Cpp), &["-r".as_ref(), requirements.as_os_str()])
+        })
     }
 
-    /// The interpreter that has our Python package installed, from its wheel in `target/dist`.
-    pub fn our_python(&self) -> Result<PathBuf, String> {
-        let home = self.made.join("ferrocket-python");
-        let python = home.join("bin/python3");
-        let dist = self.peers.join("../../target/dist");
-        let wheels = fs::read_dir(&dist).map_err(|e| format!("{}: {e}", dist.display()))?;
-        let wheels = wheels.filter_map(|entry| Some(entry.ok()?.path()));
-        let wheel = wheels.filter(|path| path.extension().is_some_and(|end| end == "whl")).max();
-        let wheel = wheel.ok_or("no wheel in target/dist: run `cargo xtask package python` first")?;
+    fn our_python(&self) -> Result<(), String> {
+        let wheel = format!("ferrocket-{VERSION}-cp311-abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl");
+        let wheel = self.packed(&wheel, "python")?;
         self.step("ferrocket-python", &[&wheel], || {
-            run_tool(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
-            let install = ["-m", "pip", "install", "-q", "--no-index", "--force-reinstall"];
-            run_tool(Command::new(&python).args(install).arg(&wheel))
+            let install = ["--no-index", "--force-reinstall"].map(OsStr::new);
+            environment(&self.home(Client::OursPython), &[&install[..], &[wheel.as_os_str()]].concat())
+        })
+    }
+
+    fn node(&self) -> Result<(), String> {
+        let home = self.home(Client::Node);
+        let inputs = ["package.json", "package-lock.json", ".npmrc"];
+        let sources = inputs.map(|name| self.sources(Client::Node).join(name));
+        self.step("node", &sources.each_ref().map(PathBuf::as_path), || {
+            make_dir(&home)?;
+            for (source, name) in sources.iter().zip(inputs) {
+                copy(source, &home.join(name))?;
+            }
+            run_tool(Command::new("npm").current_dir(&home).args(["ci", "--silent", "--ignore-scripts"]))
         })?;
-        Ok(python)
+        self.copy_node_driver(Client::Node)
     }
 
-    /// The folder in which our npm package is installed, and its driver.
-    pub fn our_node_home(&self) -> PathBuf {
-        self.made.join("ferrocket-node")
-    }
-
-    /// Installs it from its tarballs in `target/dist`.
     fn our_node(&self) -> Result<(), String> {
-        let home = self.our_node_home();
-        let tarballs = ["ferrocket-linux-x64-gnu", "ferrocket"].map(|package| {
-            let file = format!("../../target/dist/{package}-{}.tgz", env!("CARGO_PKG_VERSION"));
-            self.peers.join(file)
-        });
-        if let Some(missing) = tarballs.iter().find(|tarball| !tarball.is_file()) {
-            return Err(format!("no {}: run `cargo xtask package node` first", missing.display()));
-        }
+        let home = self.home(Client::OursNode);
+        let tarball = |package: &str| self.packed(&format!("{package}-{VERSION}.tgz"), "node");
+        let tarballs = [tarball("ferrocket-linux-x64-gnu")?, tarball("ferrocket")?];
         self.step("ferrocket-node", &tarballs.each_ref().map(PathBuf::as_path), || {
             // What is installed already would be kept: the version is the same.
-            let _ = fs::remove_dir_all(&home);
+            if home.exists() {
+                fs::remove_dir_all(&home).map_err(|e| format!("{}: {e}", home.display()))?;
+            }
             make_dir(&home)?;
             fs::write(home.join("package.json"), "{ \"name\": \"driver\", \"private\": true }\n")
                 .map_err(|e| format!("package.json: {e}"))?;
             let install = ["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"];
             run_tool(Command::new("npm").current_dir(&home).args(install).args(&tarballs))
         })?;
-        // Copied each time, as the other Node driver.
-        let driver = fs::copy(self.peers.join("ferrocket-node/driver.mjs"), home.join("driver.mjs"));
-        driver.map_err(|e| format!("driver.mjs: {e}")).map(drop)
+        self.copy_node_driver(Client::OursNode)
     }
 
-    /// The driver of our C library.
-    pub fn our_c_driver(&self) -> PathBuf {
-        self.made.join("ferrocket-c/driver")
+    /// Next to its packages, where Node looks for them; copied each time, it is one small file.
+    fn copy_node_driver(&self, client: Client) -> Result<(), String> {
+        let name = client.node_driver();
+        copy(&self.sources(client).join(name), &self.home(client).join(name))
     }
 
-    /// Compiles that driver with the static library in `target/dist`, so that it needs nothing else to run.
+    /// Compiles the driver with the static library, so that it needs nothing else to run.
     fn our_c(&self) -> Result<(), String> {
-        let source = self.peers.join("ferrocket-c/driver.c");
-        let prefix = self.peers.join("../../target/dist/c");
-        let (library, config) = (prefix.join("lib/libferrocket.a"), prefix.join("lib/pkgconfig"));
-        if !library.is_file() {
-            return Err("no libferrocket.a in target/dist/c: run `cargo xtask package c` first".to_owned());
-        }
-        // The library is too long for a stamp; its package is made anew with a header and libraries of one time.
-        make_dir(&self.made.join("ferrocket-c"))?;
+        let library = self.packed("c/lib/libferrocket.a", "c")?;
+        let config = self.packed("c/lib/pkgconfig/ferrocket.pc", "c")?;
+        // The library is too long for a stamp.
+        let (source, home) = (self.sources(Client::OursC).join("driver.c"), self.home(Client::OursC));
+        make_dir(&home)?;
         let mut pkg = Command::new("pkg-config");
-        let flags =
-            pkg.args(["--cflags", "--static", "--libs-only-l", "ferrocket"]).env("PKG_CONFIG_PATH", config);
-        let flags = flags.output().map_err(|e| format!("pkg-config: {e}"))?.stdout;
-        let flags = String::from_utf8_lossy(&flags).replace("-lferrocket", &library.display().to_string());
+        let flags = pkg.args(["--cflags", "--static", "--libs-only-l"]).arg(config).output();
+        let flags = flags.map_err(|e| format!("pkg-config: {e}"))?;
+        if !flags.status.success() {
+            return Err(format!("pkg-config: {}", String::from_utf8_lossy(&flags.stderr)));
+        }
+        let flags = String::from_utf8_lossy(&flags.stdout);
+        let flags = flags.replace("-lferrocket", &library.display().to_string());
         let mut cc = Command::new("cc");
         cc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"]).arg(&source);
-        run_tool(cc.args(flags.split_whitespace()).arg("-o").arg(self.our_c_driver()))
-    }
-
-    /// The folder in which the Node driver and its packages live.
-    pub fn node_home(&self) -> PathBuf {
-        self.made.join("node")
-    }
-
-    fn node(&self) -> Result<(), String> {
-        let home = self.node_home();
-        let inputs = ["package.json", "package-lock.json", ".npmrc"];
-        let sources = inputs.map(|name| self.peers.join("node").join(name));
-        self.step("node", &sources.each_ref().map(PathBuf::as_path), || {
-            make_dir(&home)?;
-            for (source, name) in sources.iter().zip(inputs) {
-                fs::copy(source, home.join(name)).map_err(|e| format!("{name}: {e}"))?;
-            }
-            run_tool(Command::new("npm").current_dir(&home).args(["ci", "--silent", "--ignore-scripts"]))
-        })?;
-        // Next to its packages, where Node looks for them; copied each time, it is one small file.
-        let driver = fs::copy(self.peers.join("node/driver.js"), home.join("driver.js"));
-        driver.map_err(|e| format!("driver.js: {e}")).map(drop)
+        run_tool(cc.args(flags.split_whitespace()).arg("-o").arg(home.join("driver")))
     }
 
     /// Runs `make` unless the step's stamp says that it was made from the same inputs.
@@ -274,6 +267,16 @@ impl Workshop {
         make_dir(&self.made.join("stamps"))?;
         fs::write(&stamp, content).map_err(|e| format!("{}: {e}", stamp.display()))
     }
+}
+
+/// Makes a Python environment, with what `install` tells pip.
+fn environment(home: &Path, install: &[&OsStr]) -> Result<(), String> {
+    run_tool(Command::new("python3").args(["-m", "venv"]).arg(home))?;
+    run_tool(Command::new(home.join("bin/python3")).args(["-m", "pip", "install", "-q"]).args(install))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to).map(drop).map_err(|e| format!("{}: {e}", from.display()))
 }
 
 fn make_dir(dir: &Path) -> Result<(), String> {

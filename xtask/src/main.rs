@@ -21,7 +21,8 @@ Commands:
   test              sets up the tools and passes all tests: what CI runs
   quick             fmt, clippy and the Rust tests only
   interop [--all] [--only TEXT]
-                    runs the compatibility matrix: its covering part, or all of it
+                    builds servers and packages and runs the compatibility matrix: its covering part, or
+                    all of it
   soak              the resilience tests at full size and length: about an hour, and quiet cores
   dist              builds the release binary and its links into target/dist/bin
   package [--test] [python|node|c ...]
@@ -179,7 +180,7 @@ fn quickstart() -> Result<(), Failure> {
 fn interop(args: &[&str]) -> Result<(), Failure> {
     tools::peers()?;
     dist()?;
-    interop_command(&["setup"])?;
+    package::package(&[])?;
     let mut run = vec!["run"];
     run.extend(args);
     if args.contains(&"--all") {

@@ -9,7 +9,7 @@ mod python;
 
 use std::path::Path;
 
-use crate::command::Failure;
+use crate::command::{Cmd, Failure};
 
 struct Package {
     language: &'static str,
@@ -50,6 +50,13 @@ pub(crate) fn test() -> Result<(), Failure> {
         })?;
     }
     Ok(())
+}
+
+/// The libraries that the packages for Node and C are made of. Together, because cargo chooses the features of what they
+/// share by what it builds: one after the other, the client and the servers for tests would be compiled twice.
+fn libraries() -> Result<(), Failure> {
+    Cmd::cargo(["build", "--release", "--lib", "--package", "ferrocket-node", "--package", "ferrocket-c"])
+        .run()
 }
 
 /// `cargo xtask install --prefix FOLDER`: what a C program needs.

@@ -44,7 +44,7 @@ pub(crate) fn build() -> Result<(), Failure> {
 /// Builds both libraries and puts everything below `prefix`.
 pub(crate) fn install(prefix: &Path) -> Result<(), Failure> {
     let prefix = &crate::root().join(prefix);
-    Cmd::cargo(["build", "--release", "--package", "ferrocket-c", "--lib"]).run()?;
+    super::libraries()?;
     let built = crate::target().join("release/libferrocket.a");
     let (include, lib) = (prefix.join("include"), prefix.join("lib"));
     fs::create_dir_all(&include)?;

@@ -35,7 +35,7 @@ fn npm<A: AsRef<OsStr>>(folder: &Path, args: impl IntoIterator<Item = A>) -> Res
 /// Packs both packages into `target/dist/`.
 pub(crate) fn build() -> Result<(), Failure> {
     tools()?;
-    Cmd::cargo(["build", "--release", "--package", "ferrocket-node"]).run()?;
+    super::libraries()?;
     let staged = place("staged");
     replace(&sources(), &staged)?;
     let addon = crate::target().join("release/libferrocket_node.so");
