@@ -64,6 +64,26 @@ def test_closed_handles_refuse(run: Run[None], client: MakeClient, name: str, gr
     run(work())
 
 
+def test_a_start_that_was_given_up_leaves_nothing(
+    run: Run[None], client: MakeClient, name: str, group: str
+) -> None:
+    async def work() -> None:
+        async with client() as cluster:
+            for part in (cluster.producer(group), cluster.push_consumer(group, {name: "*"})):
+                starting = asyncio.ensure_future(part.start())
+                await asyncio.sleep(0)
+                starting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await starting
+                while part._state == "new":
+                    # The group is taken until the first one has ended.
+                    with contextlib.suppress(ferrocket.ConfigError):
+                        await part.start()
+                await part.close()
+
+    run(work())
+
+
 def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, name: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
