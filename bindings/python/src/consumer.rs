@@ -88,6 +88,29 @@ macro_rules! consumer {
     };
 }
 
+/// The same for those that need not ask.
+macro_rules! push_consumer {
+    ($name:ident is $held:ident operations { $($rows:tt)* }) => {
+        consumer! { $name is $held
+            operations { $($rows)* }
+
+            fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
+                Ok(queues(self.get(py)?.consumer.queues()))
+            }
+
+            fn suspend(&self, py: Python<'_>) -> PyResult<()> {
+                self.get(py)?.consumer.suspend();
+                Ok(())
+            }
+
+            fn resume(&self, py: Python<'_>) -> PyResult<()> {
+                self.get(py)?.consumer.resume();
+                Ok(())
+            }
+        }
+    };
+}
+
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct PushConsumer(Held<Concurrent>);
 
@@ -103,7 +126,7 @@ impl PushConsumer {
     }
 }
 
-consumer! { PushConsumer is Concurrent
+push_consumer! { PushConsumer is Concurrent
     operations {
         // The next deliveries; none after the end.
         take() = |it| {
@@ -114,20 +137,6 @@ consumer! { PushConsumer is Concurrent
             it.consumer.shutdown().await;
             Ok(())
         };
-    }
-
-    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-        Ok(queues(self.get(py)?.consumer.queues()))
-    }
-
-    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.suspend();
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.resume();
-        Ok(())
     }
 }
 
@@ -200,7 +209,7 @@ impl OrderlyConsumer {
     }
 }
 
-consumer! { OrderlyConsumer is Orderly
+push_consumer! { OrderlyConsumer is Orderly
     operations {
         // The next batches, one of a queue; none after the end.
         take() = |it| Ok(it.batches.take().await.into_iter().map(OrderlyBatch::new).collect::<Vec<_>>());
@@ -210,20 +219,6 @@ consumer! { OrderlyConsumer is Orderly
             it.consumer.shutdown().await;
             Ok(())
         };
-    }
-
-    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-        Ok(queues(self.get(py)?.consumer.queues()))
-    }
-
-    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.suspend();
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.resume();
-        Ok(())
     }
 }
 
