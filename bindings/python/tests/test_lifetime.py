@@ -263,6 +263,28 @@ def test_interpreters_come_and_go(addr: str, name: str, group: str) -> None:
     print(f"{STARTS} starts and exits, the slowest {slowest:.1f} s")
 
 
+def test_a_client_that_cannot_end_leaves_others_time(addr: str, topic: str, group: str) -> None:
+    program = """
+        import sys, ferrocket.sync
+        first, second = (ferrocket.sync.Client(sys.argv[1], instance_name=name) for name in "ab")
+        settings = {"consume_from_where": "CONSUME_FROM_FIRST_OFFSET"}
+        holding = first.push_consumer(f"{sys.argv[3]}-held", {sys.argv[2]: "*"}, **settings).start()
+        held = next(iter(holding))
+        orderly = second.orderly_consumer(sys.argv[3], {sys.argv[2]: "*"}, **settings).start()
+        next(iter(orderly)).success()
+    """
+    with ferrocket_sync.Client(addr) as cluster, cluster.producer(group) as producer:
+        queue = producer.send(Message(topic, "b")).message_queue
+        ended = python(program, addr, topic, group)
+        assert ended.returncode == 0, ended
+        ended_at = time.monotonic()
+        with cluster.orderly_consumer(group, {topic: "*"}) as consumer:
+            producer.send_to(Message(topic, "b"), queue)
+            next(iter(consumer)).success()
+        # The queues were given back, not kept until their locks expire.
+        assert time.monotonic() - ended_at < LIMIT
+
+
 @pytest.mark.parametrize("wait", ["for delivery in consumer: pass", "consumer.run(print)"])
 def test_ctrl_c_ends_a_wait(addr: str, name: str, group: str, wait: str) -> None:
     program = """
