@@ -9,7 +9,7 @@ from typing import Any
 import ferrocket
 import pytest
 from conftest import Run
-from ferrocket import Client, LocalTransactionState, Message, MessageQueue
+from ferrocket import Client, LocalTransactionState, Message, MessageQueue, MessageSelector
 from ferrocket.testing import Broker
 
 MakeClient = Callable[..., Client]
@@ -268,6 +268,8 @@ def test_wrong_types_reach_no_cluster(run: Run[None], client: MakeClient, topic:
                 cluster.push_consumer(group, topic)  # type: ignore[arg-type]
             with pytest.raises(TypeError):
                 cluster.push_consumer(group, {topic: 5})  # type: ignore[dict-item]
+            with pytest.raises(ferrocket.ConfigError, match="not sql"):
+                cluster.push_consumer(group, {topic: MessageSelector("a > 3", "sql")})  # type: ignore[arg-type]
             with pytest.raises(TypeError):
                 cluster.transaction_producer(group, "no function")  # type: ignore[arg-type]
 

@@ -232,7 +232,17 @@ class Client(_Scope):
 
 class _Part(_Scope, Part["Client", Core]):
     async def _start(self) -> None:
-        self._core = await self._client._run(self._open())
+        opening = self._client._run(self._open())
+        try:
+            self._core = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._undo)
+            raise
+
+    def _undo(self, opening: asyncio.Future[Core]) -> None:
+        """Ends what nobody waited for."""
+        if not (opening.cancelled() or opening.exception() or self._client._core.is_closed):
+            self._client._run(opening.result().shutdown())
 
     async def _close(self) -> None:
         if not self._client._core.is_closed:

@@ -18,6 +18,7 @@ import select
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -390,11 +391,12 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
-        if self._buffer:
-            messages = list(self._buffer)
-            self._buffer.clear()
-            return messages
-        return self._running.poll(timeout).wait()
+        messages: list[MessageExt] = []
+        with suppress(IndexError):
+            # One by one: other threads take from it, too.
+            while True:
+                messages.append(self._buffer.popleft())
+        return messages or self._running.poll(timeout).wait()
 
     def assign(self, queues: Iterable[MessageQueue], /) -> None:
         """Takes exactly these queues, in place of subscriptions."""
