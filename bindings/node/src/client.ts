@@ -174,7 +174,7 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
     if (this.#watching) return;
     this.#watching = true;
     try {
-      const watch = this.#handle.ask<number>('watch', null, { background: true });
+      const watch = this.#handle.ask<number>('watch', null, { background: true, due: true });
       for await (const event of this.#events(watch, undefined, true)) {
         // Later, because listeners may throw: that is the program's own matter.
         queueMicrotask(() => this.emit(event.type, event as never));
