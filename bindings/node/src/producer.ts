@@ -194,7 +194,8 @@ export class TransactionProducer extends Producer {
     if (ticket === undefined) return { ...sent, localTransactionState: 'ROLLBACK_MESSAGE' };
     const [localTransactionState, failure] = await outcome(() => local({ message, transactionId, half: sent }));
     const end = { ticket, state: localTransactionState, failure: text(failure) };
-    await this.handle.ask('endTransaction', end, { due: true });
+    // Closed meanwhile: the broker asks.
+    await this.handle.answer('endTransaction', end);
     return failure === undefined
       ? { ...sent, localTransactionState }
       : { ...sent, localTransactionState, failure };
