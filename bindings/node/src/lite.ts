@@ -86,7 +86,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
   }
 
   /** The offset of the first message stored at this time or later. */
-  offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
+  async offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
     return this.#handle.ask('offsetForTimestamp', { queue, time: time('timestamp', timestamp) });
   }
 
