@@ -156,7 +156,7 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
 
   /** What happens in the client from now on, until it is closed. */
   events(options: { signal?: AbortSignal } = {}): AsyncGenerator<ClientEvent, void, undefined> {
-    return this.#events(this.#handle.ask('watch'), options.signal, false);
+    return this.#events(this.#handle.ask('watch'), options?.signal, false);
   }
 
   #events(

@@ -322,5 +322,5 @@ function isLevel(level: unknown): level is number {
 
 function within(name: string, value: number, max: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new ConfigError(`${name} is ${String(value)}, it must be from 1 to ${max}`);
+  throw new ConfigError(`${name} is ${said(value)}, it must be from 1 to ${max}`);
 }
