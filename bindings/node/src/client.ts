@@ -146,6 +146,8 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
   ): T {
     const made: T = make(new Handle(number, what, () => all.delete(made)));
     all.add(made);
+    // The client's own close did not know of it.
+    if (this.#handle.isClosing) void made[Symbol.asyncDispose]();
     return made;
   }
 

@@ -26,6 +26,13 @@ if (way === 'broker') {
   }
   await client.close();
   console.log(...thrown);
+} else if (way === 'opening') {
+  const client = await Client.connect({ namesrvAddr });
+  const opening = client.pushConsumer({ consumerGroup: way, subscriptions: { [way]: '*' }, orderly: true });
+  await client.close();
+  console.log('closed');
+  // Whether it was in time or not.
+  await opening.then((consumer) => consumer.run({ eachMessage() {} }), () => {});
 } else {
   const topic = `ending-${way}`;
   const client = await Client.connect({ namesrvAddr });
