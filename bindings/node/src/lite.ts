@@ -1,5 +1,5 @@
 // A lite pull consumer: messages are asked for.
-import { ClosedError, ConfigError } from './errors.js';
+import { ClosedError, ConfigError, said } from './errors.js';
 import type { Handle } from './handle.js';
 import { messagesOf, time, type MessageExt, type MessageQueue } from './message.js';
 import type { SignalOptions } from './producer.js';
@@ -63,7 +63,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
     else if (to === 'begin') await this.#handle.ask('seekToBegin', { queue });
     else if (to === 'end') await this.#handle.ask('seekToEnd', { queue });
     else if (Number.isSafeInteger(to)) await this.#handle.ask('seek', { queue, offset: to });
-    else throw new ConfigError(`an offset is a whole number, 'begin', 'end' or a Date, not ${String(to)}`);
+    else throw new ConfigError(`an offset is a whole number, 'begin', 'end' or a Date, not ${said(to)}`);
   }
 
   /** Hands out no more messages of these queues until they are resumed. */
@@ -86,7 +86,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
   }
 
   /** The offset of the first message stored at this time or later. */
-  offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
+  async offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
     return this.#handle.ask('offsetForTimestamp', { queue, time: time('timestamp', timestamp) });
   }
 

@@ -121,13 +121,13 @@ test('orderly: the messages of a key in order, suspended and not overtaken', asy
   const { client } = await cluster(t);
   const topic = unique('T');
   const producer = await client.producer({ producerGroup: 'p' });
-  for (let at = 0; at < 40; at++) await producer.sendOrdered({ topic, body: `${at % 4}-${Math.floor(at / 4)}` }, `k${at % 4}`);
+  for (let at = 0; at < 50; at++) await producer.sendOrdered({ topic, body: `${at % 5}-${Math.floor(at / 5)}` }, `k${at % 5}`);
   const consumer = await client.pushConsumer({
     consumerGroup: 'g', subscriptions: { [topic]: '*' }, orderly: true, ...FROM_FIRST,
   });
   const got = new Collected();
   const suspended = new Set();
-  const failures = [{ suspendMs: 10 }, 'nonsense', 'throw', 'SUSPEND_CURRENT_QUEUE_A_MOMENT'];
+  const failures = [{ suspendMs: 10 }, 'nonsense', 'throw', 'SUSPEND_CURRENT_QUEUE_A_MOMENT', 7n];
   consumer.on('handlerError', () => {});
   await consumer.run({
     eachMessage: async (message) => {
@@ -142,11 +142,11 @@ test('orderly: the messages of a key in order, suspended and not overtaken', asy
       return 'SUCCESS';
     },
   });
-  const values = await got.until(40);
-  for (const key of '0123') {
+  const values = await got.until(50);
+  for (const key of '01234') {
     assert.deepEqual(values.filter((body) => body[0] === key), Array.from({ length: 10 }, (_, at) => `${key}-${at}`));
   }
-  assert.equal(suspended.size, 4);
+  assert.equal(suspended.size, 5);
 });
 
 test('broadcasting: every member gets everything', async (t) => {
