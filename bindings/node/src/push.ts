@@ -210,7 +210,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   async #handled(each: NonNullable<RunOptions['eachBatch']>, messages: Delivery[]): Promise<void> {
     let level: number | undefined;
     try {
-      level = delayLevel(await each(messages));
+      level = delayLevel(await each(messages.slice()));
     } catch (error) {
       level = 0;
       this.#tell(error, messages);

@@ -45,7 +45,8 @@ test('eachBatch gets many at a time, and what fails comes again', async (t) => {
         failed = messages.length;
         throw new Error('not now');
       }
-      for (const message of messages) got.push(message.body.toString());
+      // It may do with its array what it likes.
+      while (messages.length > 0) got.push(messages.shift().body.toString());
     },
   });
   const [[text, count]] = await errors.until(1);
@@ -53,6 +54,9 @@ test('eachBatch gets many at a time, and what fails comes again', async (t) => {
   await got.until(100 - failed);
   await comesAgain(broker, got, 100);
   assert.deepEqual([...got.values].sort(), all(100));
+  await consumer.close();
+  const { offsets } = await client.admin.consumeStats('g', topic);
+  assert.equal(offsets.reduce((sum, { consumerOffset }) => sum + consumerOffset, 0), 100);
 });
 
 /** Retries are stored a moment after the handler failed: the clock is turned until they are there. */
