@@ -130,8 +130,11 @@ def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
         first.run(close())
 
 
-def test_a_forgotten_close_is_told_of(client: MakeClient) -> None:
+def test_a_forgotten_close_is_told_of(client: MakeClient, group: str) -> None:
     async def forget() -> None:
+        async with client() as closed:
+            # The client ends what it started.
+            _producer = await closed.producer(group).start()
         cluster = client()
         with pytest.raises(ferrocket.NoRouteError):
             await cluster.fetch_queues("no-such-topic")

@@ -248,6 +248,11 @@ class _Part(_Scope, Part["Client", Core]):
         if not self._client._core.is_closed:
             await self._client._run(self._running.shutdown())
 
+    def __del__(self) -> None:
+        # A client ends what it started.
+        if self._state == "running" and not self._client._core.is_closed:
+            super().__del__()
+
 
 class Producer(_Part[_core.Producer]):
     """Sends messages in the name of a producer group."""
