@@ -11,7 +11,7 @@ import asyncio
 import logging
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -29,7 +29,7 @@ from ferrocket._core import (
     SendResult,
     TransactionSendResult,
 )
-from ferrocket._errors import ClosedError
+from ferrocket._errors import ClosedError, ConfigError, FerrocketError
 from ferrocket._parts import Consumer, Core, Part, Polled, Pushed, Source, Taken
 from ferrocket._settings import (
     ClientSettings,
@@ -390,11 +390,11 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
         if not taking.cancelled() and taking.exception() is None and self._state != "closed":
             self._buffer.extend(taking.result())
 
-    async def _wait(self) -> bool:
+    async def _wait(self, ask: Callable[[], _core.Op[list[Taken]]]) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
         with self._client._until_closed():
             begun = self._taking
-            taking = begun or self._take(self._next_batch())
+            taking = begun or self._take(ask())
             if not taking.done():
                 await asyncio.shield(taking)
             # A batch may have come whose callback has not been called yet.
@@ -409,7 +409,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
         while True:
             while buffer:
                 yield buffer.popleft()
-            if self._state == "closed" or not await self._wait():
+            if self._state == "closed" or not await self._wait(self._next_few):
                 return
 
     async def batches(self) -> AsyncIterator[Sequence[Taken]]:
@@ -421,7 +421,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
                 batch = list(buffer)
                 buffer.clear()
                 yield batch
-            elif self._state == "closed" or not await self._wait():
+            elif self._state == "closed" or not await self._wait(self._next_batch):
                 return
 
     async def subscribe(self, topic: str, wanted: str | MessageSelector = "*", /) -> None:
@@ -506,21 +506,39 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     async def seek(self, queue: MessageQueue, offset: int, /) -> None:
         """Goes on with this offset of a queue."""
-        self._forget(queue)
-        await self._client._run(self._running.seek(queue, offset))
+        with self._without(queue):
+            await self._client._run(self._running.seek(queue, offset))
 
     async def seek_to_begin(self, queue: MessageQueue, /) -> None:
         """Goes on with the first message of a queue."""
-        self._forget(queue)
-        await self._client._run(self._running.seek_to_begin(queue))
+        with self._without(queue):
+            await self._client._run(self._running.seek_to_begin(queue))
 
     async def seek_to_end(self, queue: MessageQueue, /) -> None:
         """Goes on with what comes into a queue from now on."""
-        self._forget(queue)
-        await self._client._run(self._running.seek_to_end(queue))
+        with self._without(queue):
+            await self._client._run(self._running.seek_to_end(queue))
+
+    async def _give_back(self) -> None:
+        """Has the core go on with what a cancelled wait has brought, which it would commit."""
+        firsts: dict[MessageQueue, int] = {}
+        for message in self._buffer:
+            firsts.setdefault(message.message_queue, message.queue_offset)
+        for queue, offset in firsts.items():
+            # Nothing is committed of a queue that went to another consumer.
+            with suppress(ConfigError):
+                await self.seek(queue, offset)
+
+    async def _close(self) -> None:
+        try:
+            await self._give_back()
+        except FerrocketError:
+            _log.exception("messages that came last may count as consumed")
+        await super()._close()
 
     async def commit(self) -> None:
         """Stores that everything polled so far is done."""
+        await self._give_back()
         await self._client._run(self._running.commit())
 
     async def commit_offsets(self, offsets: dict[MessageQueue, int], /) -> None:

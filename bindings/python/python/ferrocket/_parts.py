@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from ferrocket import _core
@@ -49,6 +50,10 @@ class Source(Part[Owner, Consumer], Generic[Owner, Consumer, Taken]):
     def _next_batch(self) -> _core.Op[list[Taken]]:
         raise NotImplementedError
 
+    def _next_few(self) -> _core.Op[list[Taken]]:
+        """For who takes them one by one."""
+        return self._next_batch()
+
     @property
     def queues(self) -> list[MessageQueue]:
         """The queues that this consumer has now."""
@@ -80,10 +85,21 @@ class Polled(Source[Owner, _core.LitePullConsumer, MessageExt]):
     def _next_batch(self) -> _core.Op[list[MessageExt]]:
         return self._running.poll(None)
 
-    def _forget(self, queue: MessageQueue) -> None:
-        kept = [message for message in self._buffer if message.message_queue != queue]
+    def _next_few(self) -> _core.Op[list[MessageExt]]:
+        # One: what the core has handed out is committed.
+        return self._running.next()
+
+    @contextmanager
+    def _without(self, queue: MessageQueue) -> Iterator[None]:
+        """For a seek, after which nothing from before it comes; one that fails changes nothing."""
+        before = list(self._buffer)
         self._buffer.clear()
-        self._buffer.extend(kept)
+        self._buffer.extend(message for message in before if message.message_queue != queue)
+        try:
+            yield
+        except BaseException:
+            self._buffer.extendleft(message for message in reversed(before) if message.message_queue == queue)
+            raise
 
     def pause(self, queues: Iterable[MessageQueue], /) -> None:
         """Takes nothing from these queues until `resume`."""

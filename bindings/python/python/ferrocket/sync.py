@@ -333,7 +333,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
                 try:
                     return self._buffer.popleft()
                 except IndexError:
-                    if not (batch := self._next_batch().wait()):
+                    if not (batch := self._next_few().wait()):
                         return None
                     self._buffer.extend(batch)
             # It was closed while the last batch came: that goes back, too.
@@ -404,18 +404,18 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     def seek(self, queue: MessageQueue, offset: int, /) -> None:
         """Goes on with this offset of a queue."""
-        self._forget(queue)
-        self._running.seek(queue, offset).wait()
+        with self._without(queue):
+            self._running.seek(queue, offset).wait()
 
     def seek_to_begin(self, queue: MessageQueue, /) -> None:
         """Goes on with the first message of a queue."""
-        self._forget(queue)
-        self._running.seek_to_begin(queue).wait()
+        with self._without(queue):
+            self._running.seek_to_begin(queue).wait()
 
     def seek_to_end(self, queue: MessageQueue, /) -> None:
         """Goes on with what comes into a queue from now on."""
-        self._forget(queue)
-        self._running.seek_to_end(queue).wait()
+        with self._without(queue):
+            self._running.seek_to_end(queue).wait()
 
     def commit(self) -> None:
         """Stores that everything polled so far is done."""
