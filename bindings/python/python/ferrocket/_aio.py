@@ -482,7 +482,7 @@ class OrderlyConsumer(
 class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, MessageExt]):
     """Is polled: `await consumer.poll()`, or `async for message in consumer`.
 
-    With `auto_commit` (the default) a poll says that everything before it is done.
+    With `auto_commit` (the default) a poll, or asking for the next message, says that everything before it is done.
     """
 
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
@@ -503,6 +503,18 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
     async def assign(self, queues: Iterable[MessageQueue], /) -> None:
         """Takes exactly these queues, in place of subscriptions."""
         await self._client._run(self._running.assign(list(queues)))
+
+    @contextmanager
+    def _without(self, queue: MessageQueue) -> Iterator[None]:
+        """For a seek, after which nothing from before it comes; one that fails changes nothing."""
+        before = list(self._buffer)
+        self._buffer.clear()
+        self._buffer.extend(message for message in before if message.message_queue != queue)
+        try:
+            yield
+        except BaseException:
+            self._buffer.extendleft(message for message in reversed(before) if message.message_queue == queue)
+            raise
 
     async def seek(self, queue: MessageQueue, offset: int, /) -> None:
         """Goes on with this offset of a queue."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from ferrocket import _core
@@ -88,18 +87,6 @@ class Polled(Source[Owner, _core.LitePullConsumer, MessageExt]):
     def _next_few(self) -> _core.Op[list[MessageExt]]:
         # One: what the core has handed out is committed.
         return self._running.next()
-
-    @contextmanager
-    def _without(self, queue: MessageQueue) -> Iterator[None]:
-        """For a seek, after which nothing from before it comes; one that fails changes nothing."""
-        before = list(self._buffer)
-        self._buffer.clear()
-        self._buffer.extend(message for message in before if message.message_queue != queue)
-        try:
-            yield
-        except BaseException:
-            self._buffer.extendleft(message for message in reversed(before) if message.message_queue == queue)
-            raise
 
     def pause(self, queues: Iterable[MessageQueue], /) -> None:
         """Takes nothing from these queues until `resume`."""
