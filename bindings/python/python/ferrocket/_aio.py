@@ -155,6 +155,9 @@ class Client(_Scope):
             await asyncio.gather(*(source.close() for source in self._sources))
             await bridge.run(self._core.shutdown())
         finally:
+            if not self._core.is_closed:
+                # It ends also when nobody waited for its consumers.
+                self._core.shutdown().start(bridge.port, 0)
             self._bridge = None
             bridge.close()
 
