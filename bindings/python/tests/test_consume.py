@@ -251,6 +251,12 @@ def test_waits_that_were_given_up_do_not_decide_how_long_others_are(
             await sent(cluster, group, topic, 1)
             assert (await taking).text == "m0"
             with pytest.raises(TimeoutError):
+                await asyncio.wait_for(consumer.poll(0.05), 0.01)
+            polling = asyncio.ensure_future(consumer.poll(30.0))
+            await asyncio.wait([polling], timeout=0.1)
+            await sent(cluster, group, topic, 1)
+            assert [message.text for message in await polling] == ["m0"]
+            with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(aiter(consumer)), 0.01)
             clock = asyncio.get_running_loop().time
             before = clock()

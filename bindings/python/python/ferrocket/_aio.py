@@ -490,15 +490,22 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
-        if not self._buffer:
-            # The core keeps to the time of what it is asked now.
-            limit = timeout if self._taking else None
-            taking = self._taking or self._take(self._running.poll(timeout))
+        clock = asyncio.get_running_loop().time
+        until, left = clock() + timeout, timeout
+        while not self._buffer:
+            begun = self._taking
+            taking = begun or self._take(self._running.poll(left))
             if not taking.done():
-                await asyncio.wait([taking], timeout=limit)
-            if taking.done():
-                self._took(taking)
-                taking.result()
+                # The core keeps to the time of what it is asked now.
+                await asyncio.wait([taking], timeout=left if begun else None)
+            if not taking.done():
+                break
+            self._took(taking)
+            taking.result()
+            if not begun:
+                break
+            # Whoever had begun it may have got what came, or had less time.
+            left = max(until - clock(), 0.0)
         messages = list(self._buffer)
         self._buffer.clear()
         return messages
