@@ -320,6 +320,8 @@ impl LitePullConsumer {
 
 consumer! { LitePullConsumer is Polled
     operations {
+        // The next message; none after the end.
+        next() = |it| Ok(messages(it.consumer.stream().next().await.into_iter().collect()));
         // With a limit an end in between is an error; without one it yields nothing.
         poll(timeout: Option<Seconds>) = |it| {
             match (it.consumer.poll(timeout.as_ref().map_or(FOREVER, |limit| limit.0)).await, timeout) {

@@ -107,6 +107,22 @@ def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, nam
     run(work())
 
 
+def test_a_close_that_was_given_up_goes_on(run: Run[None], addr: str, topic: str, group: str) -> None:
+    async def work() -> None:
+        cluster = Client(addr)
+        async with cluster.producer(group) as producer:
+            await producer.send(Message(topic, "b"))
+        settings: Any = {"consume_from_where": "CONSUME_FROM_FIRST_OFFSET"}
+        consumer = await cluster.push_consumer(group, {topic: "*"}, **settings).start()
+        delivery = await anext(aiter(consumer))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(cluster.close(), 0.01)
+        assert cluster._core.is_closed
+        delivery.ack()
+
+    run(work())
+
+
 def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
     cluster = client()
 
@@ -130,8 +146,11 @@ def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
         first.run(close())
 
 
-def test_a_forgotten_close_is_told_of(client: MakeClient) -> None:
+def test_a_forgotten_close_is_told_of(client: MakeClient, group: str) -> None:
     async def forget() -> None:
+        async with client() as closed:
+            # The client ends what it started.
+            _producer = await closed.producer(group).start()
         cluster = client()
         with pytest.raises(ferrocket.NoRouteError):
             await cluster.fetch_queues("no-such-topic")
