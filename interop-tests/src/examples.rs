@@ -107,10 +107,9 @@ impl Programs {
     /// Builds the examples of the repository in `root`, or finds that this is done.
     pub fn build(root: &Path) -> Result<Self, String> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        // With the packages and features of the crate tests, so that nothing is built twice.
-        let packages = ["--workspace", "--exclude", "ferrocket-interop-tests", "--all-features"];
         let mut command = Command::new(cargo);
-        command.current_dir(root).arg("build").args(packages);
+        // With the packages and features of the crate tests, so that nothing is built twice.
+        command.current_dir(root).args(["build", "--workspace", "--all-features"]);
         command.args(["--examples", "--message-format", "json-render-diagnostics"]);
         let output = command.output().map_err(|e| format!("cargo: {e}"))?;
         if !output.status.success() {
