@@ -365,6 +365,8 @@ pub extern "C" fn fr_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        // The descriptor is the parent's in a forked child.
+        producer.producer.get()?;
         producer.fd.clear();
         let taken = producer.polled.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.polled.is_ended() {
@@ -512,6 +514,7 @@ pub extern "C" fn fr_transaction_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         producer.fd.clear();
         let taken = producer.checks.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.checks.is_ended() {
@@ -533,6 +536,7 @@ pub extern "C" fn fr_transaction_producer_handle(
 ) -> fr_status_t {
     call(error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         let checks = producer.checks.clone();
         let take = move || checks.wait(1, FOREVER).pop().map(check);
         handle_deliveries(&producer.callers, threads, handler, User(user), take)
