@@ -317,6 +317,19 @@ impl Values {
                 ));
             }
         }
+        // With a comma between, Java spreads the log's segments over several folders.
+        let log = settings.get_str("storePathCommitLog");
+        let read_only = settings.get_str("readOnlyCommitLogStorePaths");
+        for (key, paths, several) in [
+            ("storePathCommitLog", log, log.contains(',')),
+            ("readOnlyCommitLogStorePaths", read_only, !read_only.is_empty()),
+        ] {
+            if several {
+                return refuse(format!(
+                    "{key}={paths}: this version has one folder for the CommitLog; move the segments of all into it"
+                ));
+            }
+        }
         let namesrv_addr = settings.get_str("namesrvAddr");
         for addr in namesrv_addr.split(';').map(str::trim).filter(|addr| !addr.is_empty()) {
             let port = addr
@@ -557,6 +570,18 @@ mod tests {
         for (key, value, words) in [
             ("accessKey", "broker-account", "accessKey and secretKey: one without the other"),
             ("brokerRole", "SLAVE", "brokerRole=SLAVE: this version has masters only"),
+            (
+                "storePathCommitLog",
+                "/data/1,/data/2",
+                "storePathCommitLog=/data/1,/data/2: this version has one folder for the CommitLog; move the \
+                 segments of all into it",
+            ),
+            (
+                "readOnlyCommitLogStorePaths",
+                "/data/3",
+                "readOnlyCommitLogStorePaths=/data/3: this version has one folder for the CommitLog; move the \
+                 segments of all into it",
+            ),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
         ] {

@@ -242,9 +242,14 @@ const OWN: &[Setting] = &[
     Setting::text(
         "storePathCommitLog",
         "",
-        "The folder of the CommitLog; empty takes `commitlog` in the root.",
+        "The folder of the CommitLog, one; empty takes `commitlog` in the root.",
     )
     .important(),
+    Setting::text(
+        "readOnlyCommitLogStorePaths",
+        "",
+        "Not possible in this version: more folders of the CommitLog are refused.",
+    ),
     Setting::int("mappedFileSizeCommitLog", "1073741824", 4096, INT_MAX, "Bytes of a CommitLog segment."),
     Setting::int("mappedFileSizeConsumeQueue", "6000000", 20, INT_MAX, "Bytes of a ConsumeQueue file."),
     Setting::one_of(
@@ -362,7 +367,7 @@ pub(super) const NOT_HERE: &str = "
     popPollingMapSize popPollingSize popResponseReturnActualRetryTopic popReviveMaxAttemptTimes
     popReviveMaxReturnSizePerRead preferredLeaderId printChannelGroups printChannelGroupsMinNum
     pullBatchMaxMessageCount putConsumeQueueDataByFileChannel putMessageTimeout
-    readOnlyCommitLogStorePaths readUnCommitted realTimeNotifyConsumerChange
+    readUnCommitted realTimeNotifyConsumerChange
     realTimePersistRocksDBConfig recallMessageEnable recheckReputOffsetFromCq recoverConcurrently
     rejectPullConsumerEnable replicasPerDiskPartition retrieveMessageFromPopRetryTopicV1 reviveAckWaitMs
     reviveInterval reviveMaxSlow reviveQueueNum reviveScanTime rmqAddressServerDomain
