@@ -184,6 +184,7 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
         "topicList -c",
         "getBrokerConfig -b BROKER_ADDRESS",
         "updateBrokerConfig -b BROKER_ADDRESS -k longPollingEnable -v true",
+        "updateBrokerConfig -b BROKER_ADDRESS -k fileReservedTime -v 48",
         &format!("wipeWritePerm -b {BROKER_NAME}"),
         &format!("topicRoute -t {topic}"),
         &format!("addWritePerm -b {BROKER_NAME}"),

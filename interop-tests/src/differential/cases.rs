@@ -674,6 +674,15 @@ fn changes() -> Vec<Sample> {
         ask(Code::UpdateBrokerConfig).body("brokerConfigPath=/elsewhere\n").only("a path"),
         ask(Code::UpdateBrokerConfig).body("noSuchSetting=1\n").only("unknown setting"),
         ask(Code::UpdateBrokerConfig).body("brokerPermission=abc\n").only("wrong value"),
+        ask(Code::UpdateBrokerConfig)
+            .body(
+                "fileReservedTime=48\ndeleteWhen=05;06\ndiskMaxUsedSpaceRatio=80\ncleanFileForciblyEnable=false\n\
+                 maxMessageSize=4000000\nmaxTransferCountOnMessageInMemory=16\nmaxMsgsNumBatch=32\n",
+            )
+            .only("limits of the store"),
+        ask(Code::GetBrokerConfig).only("after the changes"),
+        ask(Code::UpdateBrokerConfig).body("brokerFastFailureEnable=true\n").only("no effect"),
+        ask(Code::UpdateBrokerConfig).body("flushDelayOffsetInterval=20000\n").only("restart"),
         ask(Code::DeleteSubscriptiongroup).with([("groupName", "doomed-group"), ("removeOffset", "true")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "Doomed")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "")]).only("empty name"),

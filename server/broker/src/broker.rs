@@ -50,7 +50,8 @@ const VIP_PORT_BELOW: u16 = 2;
 
 /// What all handlers share. One per Broker, behind an [`Arc`].
 ///
-/// Each part has a lock of its own. None is held across a call into another part.
+/// Each part has a lock of its own. None is held across a call into another part, but the settings' while the store is
+/// told of a change, so that changes reach it in their order.
 pub(crate) struct Shared {
     /// Settings; the hot ones change while the Broker runs.
     pub(crate) settings: LiveSettings,

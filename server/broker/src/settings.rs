@@ -67,18 +67,23 @@ impl BrokerSettings {
         Ok(self.settings.load(text)?.into_iter().map(in_words).collect())
     }
 
-    /// Takes a runtime update; answers the keys that changed. What has no effect in a file has none here.
-    fn update_hot(&mut self, text: &str) -> Result<Vec<&'static str>, SettingError> {
+    /// Takes a runtime update. What has no effect in a file has none here.
+    fn update_hot(&mut self, text: &str) -> Result<Updated, SettingError> {
         let before = self.settings.clone();
+        let mut without_effect = Vec::new();
         for (key, value) in parse_properties(text)? {
             match self.settings.set_hot(&key, &value) {
                 Err(SettingError::Unknown { key, .. })
-                    if not_here(&key) || JAVA_ONLY_KEYS.contains(&&*key) => {}
+                    if not_here(&key) || JAVA_ONLY_KEYS.contains(&&*key) =>
+                {
+                    without_effect.push(key);
+                }
                 result => result?,
             }
         }
         let both = before.iter().zip(self.settings.iter());
-        Ok(both.filter(|((_, old), (_, new))| old != new).map(|((row, _), _)| row.key).collect())
+        let changed = both.filter(|((_, old), (_, new))| old != new).map(|((row, _), _)| row.key).collect();
+        Ok(Updated { changed, without_effect })
     }
 
     /// Sets one value.
@@ -413,6 +418,15 @@ impl Values {
     }
 }
 
+/// What a runtime update did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Updated {
+    /// The keys whose value is another one now.
+    pub(crate) changed: Vec<&'static str>,
+    /// The keys of Java's that it named and that do nothing here.
+    pub(crate) without_effect: Vec<String>,
+}
+
 /// The settings of a running Broker.
 #[derive(Debug)]
 pub(crate) struct LiveSettings {
@@ -442,16 +456,24 @@ impl LiveSettings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a runtime update, all of it or, on an error, nothing; answers the keys that changed.
-    pub(crate) fn update(&self, text: &str, now_ms: i64) -> Result<Vec<&'static str>, UpdateError> {
+    /// Takes a runtime update, all of it or, on an error, nothing. `reconfigure` is given what the store is to obey
+    /// from now on; two updates give it theirs in their order.
+    pub(crate) fn update(
+        &self,
+        text: &str,
+        now_ms: i64,
+        reconfigure: impl FnOnce(StoreConfig),
+    ) -> Result<Updated, UpdateError> {
         let mut current = self.lock();
         let mut changed = current.0.clone();
-        let keys = changed.update_hot(text).map_err(UpdateError::Setting)?;
+        let updated = changed.update_hot(text).map_err(UpdateError::Setting)?;
         let values = changed.values().map_err(UpdateError::Invalid)?;
+        // The address that the store was opened with stays.
+        reconfigure(changed.store_config(values.listen_addr).map_err(UpdateError::Invalid)?);
         current.0 = changed;
         current.1.advance(now_ms);
         *self.values.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(values);
-        Ok(keys)
+        Ok(updated)
     }
 
     /// Whether there is a file that changes are written into.
@@ -602,16 +624,44 @@ mod tests {
     #[test]
     fn runtime_updates() {
         let live = LiveSettings::new(BrokerSettings::default(), 1).unwrap();
-        assert_eq!(live.update("brokerPermission=4\ntraceOn=true\n", 2), Ok(vec!["brokerPermission"]));
+        let update = |text: &str, now_ms| live.update(text, now_ms, drop);
+        let updated = update("brokerPermission=4\ntraceOn=true\nenableConsumeQueueExt=true\n", 2).unwrap();
+        assert_eq!(updated.changed, ["brokerPermission"]);
+        assert_eq!(updated.without_effect, ["enableConsumeQueueExt"]);
         assert_eq!(live.now().permission, 4);
         assert_eq!(live.text().1.counter, 1);
-        for refused in
-            ["storePathRootDir=/x", "brokerName=x", "brokerPermission=9", "namesrvAddr=x", "nonsense=1"]
-        {
-            assert!(live.update(&format!("brokerPermission=6\n{refused}"), 3).is_err(), "{refused}");
+        for refused in [
+            "storePathRootDir=/x",
+            "brokerName=x",
+            "brokerPermission=9",
+            "namesrvAddr=x",
+            "nonsense=1",
+            "deleteWhen=24",
+            "flushDiskType=SYNC_FLUSH",
+            "messageDelayLevel=1s",
+        ] {
+            assert!(update(&format!("brokerPermission=6\n{refused}"), 3).is_err(), "{refused}");
         }
         assert_eq!((live.now().permission, live.text().1.counter), (4, 1));
         assert!(live.text().0.contains("brokerPermission=4\n"));
+    }
+
+    /// What a store can take while it is open it is given at once, with the rest of the settings as they were.
+    #[test]
+    fn the_store_hears_of_updates() {
+        let mut settings = BrokerSettings::default();
+        settings.set("cleanResourceInterval", "1234").unwrap();
+        let live = LiveSettings::new(settings, 1).unwrap();
+        let mut given = None;
+        let text = "fileReservedTime=1\ndeleteWhen=03;04\nmaxMessageSize=100\n";
+        live.update(text, 2, |config| given = Some(config)).unwrap();
+        let given = given.unwrap();
+        assert_eq!((given.file_reserved_time, &*given.delete_when), (1, "03;04"));
+        assert_eq!((given.max_message_size, live.now().max_message_size), (100, 100));
+        assert_eq!(given.clean_resource_interval, Duration::from_millis(1234));
+        assert_eq!(live.now().file_reserved_ms, 3_600_000);
+        live.update("fileReservedTime=2\ndeleteWhen=x", 3, |_| panic!("refused updates are not passed on"))
+            .unwrap_err();
     }
 
     /// Both of Java's ways to write the home folder are understood.

@@ -207,7 +207,7 @@ const OWN: &[Setting] = &[
     Setting::boolean("storeReplyMessageEnable", true, "Whether replies are stored as well as pushed.").hot(),
     Setting::boolean("autoDeleteUnusedStats", false, "Whether counters go with their topic or group.").hot(),
     // Messages and delays.
-    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body."),
+    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body.").hot(),
     Setting::text(
         "messageDelayLevel",
         DELAY_LEVELS,
@@ -221,19 +221,21 @@ const OWN: &[Setting] = &[
         "Between saves of the delay levels' progress, ms.",
     ),
     Setting::int("syncFlushTimeout", "5000", 1, DAY_MS, "How long a send waits for its flush, ms.").hot(),
-    Setting::int("maxTransferBytesOnMessageInMemory", "262144", 1, 15 << 20, "Bytes that one pull gets."),
-    Setting::int("maxTransferCountOnMessageInMemory", "32", 1, 65_536, "Messages that one pull gets."),
-    Setting::int("maxTransferBytesOnMessageInDisk", "65536", 1, 15 << 20, "The same from far behind."),
-    Setting::int("maxTransferCountOnMessageInDisk", "8", 1, 65_536, "The same from far behind."),
+    Setting::int("maxTransferBytesOnMessageInMemory", "262144", 1, 15 << 20, "Bytes that one pull gets.")
+        .hot(),
+    Setting::int("maxTransferCountOnMessageInMemory", "32", 1, 65_536, "Messages that one pull gets.").hot(),
+    Setting::int("maxTransferBytesOnMessageInDisk", "65536", 1, 15 << 20, "The same from far behind.").hot(),
+    Setting::int("maxTransferCountOnMessageInDisk", "8", 1, 65_536, "The same from far behind.").hot(),
     Setting::int(
         "accessMessageInMemoryMaxRatio",
         "40",
         0,
         100,
         "Percent of memory; what lies further back is far behind.",
-    ),
+    )
+    .hot(),
     Setting::int("defaultQueryMaxNum", "32", 1, 1024, "Most results of a query by unique key.").hot(),
-    Setting::int("maxMsgsNumBatch", "64", 1, 1024, "Most results of a query by key."),
+    Setting::int("maxMsgsNumBatch", "64", 1, 1024, "Most results of a query by key.").hot(),
     Setting::boolean("messageIndexEnable", true, "Whether messages are found by their keys."),
     Setting::int("maxHashSlotNum", "5000000", 1, INT_MAX, "Hash slots of an index file."),
     Setting::int("maxIndexNum", "20000000", 2, INT_MAX, "Entries of an index file."),
@@ -274,29 +276,36 @@ const OWN: &[Setting] = &[
         "Ferrocket's own: whether a log damaged where it had been on the disk is cut there, as Java does, \
          losing all behind it; otherwise the Broker does not start.",
     ),
-    Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.").important(),
+    Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.")
+        .important()
+        .hot(),
     Setting::text("deleteWhen", "04", "Hours of the day in which expired segments are deleted, `;` between.")
-        .important(),
+        .important()
+        .hot(),
     Setting::int(
         "diskMaxUsedSpaceRatio",
         "75",
         10,
         95,
         "Percent of the disk from which deleting begins at any hour.",
-    ),
+    )
+    .hot(),
     Setting::int(
         "diskSpaceCleanForciblyRatio",
         "85",
         10,
         100,
         "Percent from which segments go before they expire.",
-    ),
-    Setting::int("diskSpaceWarningLevelRatio", "90", 10, 100, "Percent above which nothing more is stored."),
+    )
+    .hot(),
+    Setting::int("diskSpaceWarningLevelRatio", "90", 10, 100, "Percent above which nothing more is stored.")
+        .hot(),
     Setting::boolean(
         "cleanFileForciblyEnable",
         true,
         "Whether a full disk costs messages that have not expired.",
-    ),
+    )
+    .hot(),
     Setting::int("cleanResourceInterval", "10000", 100, DAY_MS, "Between looks for expired segments, ms."),
     Setting::boolean("checkCRCOnRecover", true, "Whether recovery compares each body with its checksum."),
     Setting::boolean(
