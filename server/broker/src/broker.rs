@@ -35,7 +35,7 @@ use crate::refusal::Refusal;
 use crate::registration::{Identity, Registration};
 use crate::saving;
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
-use crate::stats::Stats;
+use crate::stats::{Put, Stats};
 use crate::topics::{SCHEDULE_TOPIC, Topics};
 use crate::transactions;
 
@@ -116,17 +116,11 @@ impl Shared {
 
     /// Stores one record of the Broker's own making and counts it.
     pub(crate) fn append(&self, record: MessageRecord) -> Result<Appended, AppendError> {
-        let topic = record.topic.clone();
+        let (topic, queue_id) = (record.topic.clone(), record.queue_id);
         let appended = self.store.append(vec![Append { records: vec![record] }]).pop();
         let appended = appended.unwrap_or(Err(AppendError::Closed))?;
-        self.count_stored(&topic, &appended);
+        self.stats.put(&put(&topic, queue_id, &appended));
         Ok(appended)
-    }
-
-    /// Counts what one append stored of a topic.
-    pub(crate) fn count_stored(&self, topic: &str, appended: &Appended) {
-        let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
-        self.stats.put(topic, appended.physical_offsets.len() as u64, bytes);
     }
 
     /// Whether the sender of this request may have it served.
@@ -137,6 +131,12 @@ impl Shared {
             tracing::debug!(?connection, code = request.code, %denied, "denied");
         })?)
     }
+}
+
+/// What one append stored in a queue, to be counted.
+pub(crate) fn put<'a>(topic: &'a str, queue_id: i32, appended: &Appended) -> Put<'a> {
+    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
+    Put { topic, queue_id, messages: appended.physical_offsets.len() as u64, bytes }
 }
 
 impl fmt::Debug for Shared {
@@ -281,7 +281,9 @@ impl Broker {
             }
         }
         let shared = Arc::new(Shared {
-            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms)).with_light(light),
+            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms))
+                .with_light(light)
+                .with_detail(values.detail_stat),
             settings: live,
             clock,
             started: Instant::now(),

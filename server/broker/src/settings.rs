@@ -270,6 +270,10 @@ pub(crate) struct Values {
     pub(crate) flush_consumer_offset_interval: Duration,
     /// `autoDeleteUnusedStats`.
     pub(crate) auto_delete_unused_stats: bool,
+    /// `enableDetailStat`.
+    pub(crate) detail_stat: bool,
+    /// `enableScheduleMessageStats`.
+    pub(crate) schedule_stats: bool,
     /// `storeReplyMessageEnable`.
     pub(crate) store_reply: bool,
     /// Whether `brokerRole` is SYNC_MASTER: sends hear that no slave has them.
@@ -384,6 +388,8 @@ impl Values {
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
             flush_consumer_offset_interval: settings.get_millis("flushConsumerOffsetInterval"),
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
+            detail_stat: flag("enableDetailStat"),
+            schedule_stats: flag("enableScheduleMessageStats"),
             store_reply: flag("storeReplyMessageEnable"),
             sync_master: role == "SYNC_MASTER",
             slave_read: flag("slaveReadEnable"),

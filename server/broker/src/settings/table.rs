@@ -206,6 +206,17 @@ const OWN: &[Setting] = &[
     ),
     Setting::boolean("storeReplyMessageEnable", true, "Whether replies are stored as well as pushed.").hot(),
     Setting::boolean("autoDeleteUnusedStats", false, "Whether counters go with their topic or group.").hot(),
+    Setting::boolean(
+        "enableDetailStat",
+        true,
+        "Whether delayed messages and the time of pulls are counted by queue (QUEUE_PUT_NUMS and the like).",
+    ),
+    Setting::boolean(
+        "enableScheduleMessageStats",
+        true,
+        "Whether delivering a delayed message counts by topic, group and queue.",
+    )
+    .hot(),
     // Messages and delays.
     Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body.").hot(),
     Setting::text(
@@ -345,12 +356,12 @@ pub(super) const NOT_HERE: &str = "
     dispatchFromSenderThread duplicationEnable enableAsyncReput enableAutoInSyncReplicas enableBatchPush
     enableBroadcastOffsetStore enableBuildConsumeQueueConcurrently enableCalcFilterBitMap
     enableCleanExpiredOffset enableCompaction enableConsumeQueueExt enableControllerMode
-    enableCreateSysGroup enableDetailStat enableFastChannelEventProcess enableLmqStats
+    enableCreateSysGroup enableFastChannelEventProcess enableLmqStats
     enableMixedMessageType enableNetWorkFlowControl
     enableNotifyAfterPopOrderLockRelease enableNotifyBeforePopCalculateLag enablePopBatchAck
     enablePopBufferMerge enablePopLog enablePopMessageThreshold enableRegisterProducer
     enableRemoteEscape enableRetryTopicV2 enableRocksDBLog enableScheduleAsyncDeliver
-    enableScheduleMessageStats enableShutdownGracefully enableSingleTopicRegister
+    enableShutdownGracefully enableSingleTopicRegister
     enableSkipLongAwaitingAck enableSlaveActingMaster enableSplitRegistration enabledAppendPropCRC
     estimateAccumulation expectConsumerNumUseFilter fetchControllerAddrByDnsLookup
     fetchNameSrvAddrByDnsLookup fetchNamesrvAddrByAddressServer fetchNamesrvAddrInterval
