@@ -45,6 +45,8 @@ const TICK: Duration = Duration::from_secs(1);
 const CLIENT_SCAN_TICKS: u64 = 10;
 /// Between two looks for changed files of accounts, in ticks. Java: `AclFileWatchService`.
 const ACL_LOOK_TICKS: u64 = 5;
+/// Between two looks for groups that consume too slowly, in ticks. Java: `protectBroker`.
+const SLOW_LOOK_TICKS: u64 = 180;
 /// How far below the main port the same is served again, for old clients (Java's VIP channel).
 const VIP_PORT_BELOW: u16 = 2;
 
@@ -121,6 +123,22 @@ impl Shared {
         let appended = appended.unwrap_or(Err(AppendError::Closed))?;
         self.stats.put(&put(&topic, queue_id, &appended));
         Ok(appended)
+    }
+
+    /// Forbids groups to consume that are too far behind, if the settings want that: what they read is no longer in
+    /// memory, and slows everyone down.
+    fn disable_slow_groups(&self) {
+        let Some(bytes_max) = self.settings.now().behind_max else { return };
+        for (group, bytes) in self.stats.take_behind(bytes_max) {
+            if self.groups.disable(&group, self.clock.now_ms()) {
+                tracing::warn!(
+                    group,
+                    bytes,
+                    bytes_max,
+                    "a consumer group is too far behind and was disabled"
+                );
+            }
+        }
     }
 
     /// Whether the sender of this request may have it served.
@@ -206,8 +224,14 @@ impl Broker {
         let live = LiveSettings::new(settings.clone(), clock.now_ms()).map_err(StartError::Settings)?;
         let values = live.now();
         let (server_tls, client_tls) = settings.tls().map_err(StartError::Tls)?;
-        let remoting =
-            RemotingConfig { idle_timeout: values.idle_timeout, server_tls, ..RemotingConfig::default() };
+        let remoting = RemotingConfig {
+            idle_timeout: values.idle_timeout,
+            backlog: values.backlog,
+            send_buffer: values.send_buffer,
+            receive_buffer: values.receive_buffer,
+            server_tls,
+            ..RemotingConfig::default()
+        };
         let bind = |addr: SocketAddr| {
             let remoting = remoting.clone();
             async move { Listener::bind(addr, remoting).await.map_err(|source| StartError::Bind { addr, source }) }
@@ -405,6 +429,9 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         broker.stats.tick(now_ms, local_day(now_ms));
         if let Some(access) = broker.access.clone().filter(|_| ticks % ACL_LOOK_TICKS == 0) {
             tokio::task::spawn_blocking(move || access.look());
+        }
+        if ticks % SLOW_LOOK_TICKS == 0 {
+            broker.disable_slow_groups();
         }
         if ticks % CLIENT_SCAN_TICKS == 0 {
             let settings = broker.settings.now();
@@ -624,6 +651,33 @@ mod tests {
         assert_eq!(due.len(), 1);
         pull::answer_held(&broker.shared, due);
         assert_eq!(held.await.unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
+    }
+
+    /// A group that is further behind than allowed may not consume any more, with the setting; one that has caught up
+    /// may.
+    #[tokio::test]
+    async fn slow_groups_are_disabled() {
+        let disk = SimDisk::new();
+        let settings =
+            [("disableConsumeIfConsumerReadSlowly", "true"), ("consumerFallbehindThreshold", "300")];
+        let (broker, connection) = start(&disk, &settings).await;
+        for _ in 0..9 {
+            assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        }
+        assert_eq!(pull(&connection, 8, 0).await.response_code(), ResponseCode::SUCCESS);
+        broker.shared.disable_slow_groups();
+        broker
+            .shared
+            .settings
+            .update("maxTransferCountOnMessageInMemory=1\n", 1, |config| {
+                broker.shared.store.reconfigure(config);
+            })
+            .unwrap();
+        assert_eq!(pull(&connection, 0, 0).await.response_code(), ResponseCode::SUCCESS);
+        broker.shared.disable_slow_groups();
+        let reply = pull(&connection, 0, 0).await;
+        assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION, "{reply:?}");
+        assert!(!broker.shared.groups.find("g", false, 1).unwrap().consume_enable);
     }
 
     /// A write that fails is code 14 with Java's words.

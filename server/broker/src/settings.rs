@@ -25,6 +25,7 @@ use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 use crate::topics::TopicSettings;
 
 mod table;
+mod without_effect;
 
 /// The setting whose value is shown to nobody.
 const SECRET: &str = "secretKey";
@@ -51,6 +52,17 @@ impl BrokerSettings {
     /// The table of all settings.
     pub fn table() -> &'static [Setting] {
         table::TABLE
+    }
+
+    /// Java's settings that are accepted and do nothing here: why, and the keys.
+    pub fn without_effect() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+        let has_row = |key: &&&str| table::TABLE.iter().any(|row| row.key == **key);
+        let java_only = JAVA_ONLY_KEYS.iter().filter(|key| !has_row(key)).copied().collect();
+        let tuned = "They tune Java's threads, the queues before them, Netty or mapped files, or do nothing in Java either.";
+        without_effect::WITHOUT_EFFECT
+            .iter()
+            .map(|(why, keys)| (*why, keys.split_ascii_whitespace().collect()))
+            .chain([(tuned, java_only)])
     }
 
     /// Takes the text of a `broker.conf`; answers what has no effect, in words.
@@ -200,7 +212,8 @@ fn store_paths(settings: &Settings) -> (PathBuf, Option<PathBuf>) {
 }
 
 fn not_here(key: &str) -> bool {
-    table::NOT_HERE.split_ascii_whitespace().any(|known| known == key)
+    let mut keys = without_effect::WITHOUT_EFFECT.iter().flat_map(|(_, keys)| keys.split_ascii_whitespace());
+    keys.any(|known| known == key)
 }
 
 /// Settings that are fine one by one, but not together, or ask for what this version does not have.
@@ -236,6 +249,12 @@ pub(crate) struct Values {
     pub(crate) listen_addr: SocketAddr,
     /// `serverChannelMaxIdleTimeSeconds`.
     pub(crate) idle_timeout: Duration,
+    /// `serverSocketBacklog`.
+    pub(crate) backlog: i32,
+    /// `serverSocketSndBufSize`; `None` leaves it to the system.
+    pub(crate) send_buffer: Option<usize>,
+    /// `serverSocketRcvBufSize`; `None` leaves it to the system.
+    pub(crate) receive_buffer: Option<usize>,
     /// `compressedRegister`.
     pub(crate) compressed_register: bool,
     /// `forceRegister`.
@@ -270,6 +289,8 @@ pub(crate) struct Values {
     pub(crate) flush_consumer_offset_interval: Duration,
     /// `autoDeleteUnusedStats`.
     pub(crate) auto_delete_unused_stats: bool,
+    /// `consumerFallbehindThreshold`, bytes; `None` if no group is disabled for being slow.
+    pub(crate) behind_max: Option<i64>,
     /// `enableDetailStat`.
     pub(crate) detail_stat: bool,
     /// `enableScheduleMessageStats`.
@@ -349,6 +370,12 @@ impl Values {
                 return refuse(format!("namesrvAddr={namesrv_addr:?}: {addr:?} is not host:port"));
             }
         }
+        if settings.get_bool("fetchNamesrvAddrByAddressServer") && namesrv_addr.is_empty() {
+            return refuse(
+                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only"
+                    .to_owned(),
+            );
+        }
         let credentials = match (settings.get_str("accessKey"), settings.get_str(SECRET)) {
             ("", "") => None,
             ("", _) | (_, "") => return refuse("accessKey and secretKey: one without the other".to_owned()),
@@ -371,6 +398,9 @@ impl Values {
             credentials,
             listen_addr: SocketAddr::new(bind, port),
             idle_timeout: Duration::from_secs(settings.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
+            backlog: settings.get_i32("serverSocketBacklog"),
+            send_buffer: Some(settings.get_usize("serverSocketSndBufSize")).filter(|len| *len > 0),
+            receive_buffer: Some(settings.get_usize("serverSocketRcvBufSize")).filter(|len| *len > 0),
             compressed_register: flag("compressedRegister"),
             force_register: flag("forceRegister"),
             register_period: settings.get_millis("registerNameServerPeriod"),
@@ -388,6 +418,8 @@ impl Values {
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
             flush_consumer_offset_interval: settings.get_millis("flushConsumerOffsetInterval"),
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
+            behind_max: (flag("disableConsumeIfConsumerReadSlowly") && flag("diskFallRecorded"))
+                .then(|| settings.get_i64("consumerFallbehindThreshold")),
             detail_stat: flag("enableDetailStat"),
             schedule_stats: flag("enableScheduleMessageStats"),
             store_reply: flag("storeReplyMessageEnable"),
@@ -563,8 +595,10 @@ mod tests {
         let settings = BrokerSettings::default();
         settings.values().unwrap();
         settings.store_config(([127, 0, 0, 1], 1).into()).unwrap();
-        for key in table::NOT_HERE.split_ascii_whitespace() {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in BrokerSettings::without_effect().flat_map(|(_, keys)| keys) {
             assert!(BrokerSettings::table().iter().all(|row| row.key != key), "{key}");
+            assert!(seen.insert(key), "{key} is listed twice");
         }
         assert!(!settings.values().unwrap().broker_name.is_empty());
     }
@@ -609,6 +643,11 @@ mod tests {
                 "/data/3",
                 "readOnlyCommitLogStorePaths=/data/3: this version has one folder for the CommitLog; move the \
                  segments of all into it",
+            ),
+            (
+                "fetchNamesrvAddrByAddressServer",
+                "true",
+                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only",
             ),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),

@@ -4,7 +4,7 @@
 //! Left out: the commercial statistics. `GROUP_GET_FROM_DISK_…` and `BROKER_GET_FROM_DISK_…` are names under which Java
 //! 4.9 counts nothing either. Java counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -194,6 +194,9 @@ struct State {
     day: i64,
     today_morning: Totals,
     yesterday_morning: Totals,
+    /// How many bytes pulls were behind the end of the log, by `queue id@topic@group`: what they saw last, since this
+    /// was last asked for. Java: `GROUP_GET_FALL_SIZE`.
+    behind: HashMap<String, i64>,
     /// By [`Statistic`], in the order of its variants.
     items: [HashMap<String, Item>; Statistic::ALL.len()],
     put_times: [u64; PUT_TIMES.len()],
@@ -313,6 +316,7 @@ impl Stats {
                 day,
                 today_morning: Totals::default(),
                 yesterday_morning: Totals::default(),
+                behind: HashMap::new(),
                 items: Default::default(),
                 put_times: [0; PUT_TIMES.len()],
                 last_put_times: [0; PUT_TIMES.len()],
@@ -419,6 +423,23 @@ impl Stats {
         let mut state = self.lock();
         state.get_time_max_ms = state.get_time_max_ms.max(took_ms);
         state.totals.get_miss_times += 1;
+    }
+
+    /// A pull of `group` looked at messages of a queue that lie so many bytes before the end of the log.
+    pub(crate) fn behind(&self, group: &str, (topic, queue_id): (&str, i32), bytes: i64) {
+        let mut state = self.lock();
+        let key = format!("{queue_id}@{topic}@{group}");
+        if state.behind.len() < KEYS_MAX || state.behind.contains_key(&key) {
+            state.behind.insert(key, bytes);
+        }
+    }
+
+    /// The groups that were further behind than this in some queue when they last pulled from it, and how far. Forgets
+    /// all of it: a group is judged by what it did since.
+    pub(crate) fn take_behind(&self, bytes_max: i64) -> BTreeMap<String, i64> {
+        let behind = std::mem::take(&mut self.lock().behind);
+        let far = behind.into_iter().filter(|(_, bytes)| *bytes > bytes_max);
+        far.filter_map(|(key, bytes)| Some((key.rsplit_once('@')?.1.to_owned(), bytes))).collect()
     }
 
     /// A message of `topic` was sent back by `group` and stored. By its new topic it is counted only if it waits for
@@ -664,6 +685,18 @@ mod tests {
         assert_eq!(sum(&stats, Statistic::GroupGetLatency, "t@g"), Some(4));
         stats.topic_deleted("t");
         assert_eq!(sum(&stats, Statistic::GroupGetLatency, "t@g"), None);
+    }
+
+    /// A group is slow by what it saw last in a queue, and by nothing that it did before the last look.
+    #[test]
+    fn slow_groups() {
+        let stats = Stats::new("c", 0, 0);
+        for (group, queue_id, bytes) in [("slow", 0, 101), ("slow", 1, 0), ("fast", 0, 500), ("fast", 0, 100)]
+        {
+            stats.behind(group, ("t", queue_id), bytes);
+        }
+        assert_eq!(stats.take_behind(100), BTreeMap::from([("slow".to_owned(), 101)]));
+        assert_eq!(stats.take_behind(0), BTreeMap::new());
     }
 
     /// A clock that steps back by years or forward by days stops no statistic.

@@ -75,6 +75,8 @@ pub struct GetResult {
     pub max_offset: i64,
     /// Whether the reader is so far behind that a slave should serve it.
     pub suggest_pulling_from_slave: bool,
+    /// Bytes from the newest message looked at to the end of the log; `None` if none was looked at.
+    pub behind: Option<i64>,
     /// Of each record the offset that follows it. What it says itself is its offset in its own queue.
     next_offsets: Vec<i64>,
 }
@@ -90,6 +92,7 @@ impl GetResult {
             min_offset,
             max_offset,
             suggest_pulling_from_slave: false,
+            behind: None,
             next_offsets: Vec::new(),
         }
     }
@@ -136,7 +139,7 @@ impl Store {
         let mut picked = Picked::default();
         let scan_max = SCAN_MAX.max(limits.count_max) as i64;
         let mut skip_before = i64::MIN;
-        let mut newest = 0;
+        let mut newest = None;
         'scan: while result.next_begin_offset < max && result.next_begin_offset - offset < scan_max {
             let left = (max - result.next_begin_offset).min(offset + scan_max - result.next_begin_offset);
             let units = queue.read(result.next_begin_offset, (left as usize).min(CHUNK));
@@ -149,7 +152,7 @@ impl Store {
                 break;
             }
             for entry in units.chunks_exact(UNIT_LEN).filter_map(QueueEntry::read) {
-                newest = entry.physical_offset;
+                newest = Some(entry.physical_offset);
                 if entry.physical_offset < skip_before {
                     result.next_begin_offset += 1;
                     continue;
@@ -178,7 +181,8 @@ impl Store {
                 picked.entries.push((entry, result.next_begin_offset));
             }
         }
-        result.suggest_pulling_from_slave = log_end.saturating_sub(newest) > memory;
+        result.behind = newest.map(|newest| log_end.saturating_sub(newest));
+        result.suggest_pulling_from_slave = result.behind.unwrap_or(log_end) > memory;
         self.fetch(&picked, &mut result);
         result
     }
