@@ -15,7 +15,7 @@ use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Tex
 use ferrocket_remoting::{Connection, Dialer};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -89,8 +89,12 @@ pub(crate) struct Shared {
     epoch: Instant,
     /// Grows with every choice of a broker among equals.
     turn: AtomicUsize,
-    /// No new producers, consumers or sends.
+    /// No new producers or consumers.
     closing: AtomicBool,
+    /// No new sends. Set later: until they are through, handlers send what they have to.
+    sends_closed: AtomicBool,
+    /// Set when the shutdown is through: how it went.
+    ended: OnceCell<Result<()>>,
     /// Something changed that brokers should hear of soon.
     heartbeat_wanted: Arc<Notify>,
     /// One permit: see [`Client::membership_turn`].
@@ -170,6 +174,8 @@ impl Client {
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
             closing: AtomicBool::new(false),
+            sends_closed: AtomicBool::new(false),
+            ended: OnceCell::new(),
             heartbeat_wanted: Arc::default(),
             membership_turn: Arc::new(Semaphore::new(1)),
             beats: AtomicU64::new(0),
@@ -271,18 +277,18 @@ impl Client {
 
     /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
     /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
-    /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
-    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect, and whoever gives
-    /// up waiting does not stop it.
+    /// (30 s), and may send and reply until then; offsets are stored, locks given back and consumers unregistered;
+    /// from here on sends are refused, and those under way are finished, for at most 10 s, automatic batches with
+    /// all that waits for them; producers are unregistered; connections close. Further calls wait for the first, and
+    /// whoever gives up waiting does not stop it.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
     pub async fn shutdown(&self) -> Result<()> {
-        if self.shared.closing.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        self.shared.closing.store(true, Ordering::Release);
         let client = self.internal();
-        let ended = tokio::spawn(async move { client.end().await });
+        let ended =
+            tokio::spawn(async move { client.shared.ended.get_or_init(|| client.end()).await.clone() });
         ended.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
     }
 
@@ -294,6 +300,7 @@ impl Client {
             ends.spawn(async move { consumer.shutdown().await });
         }
         ends.join_all().await;
+        self.shared.sends_closed.store(true, Ordering::Release);
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
         if let Some(tracer) = self.tracer() {
             tracer.flush().await;
@@ -395,6 +402,11 @@ impl Client {
     /// Whether the client was shut down, or is about to be.
     pub(crate) fn is_closing(&self) -> bool {
         self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether producers may still send.
+    pub(crate) fn takes_sends(&self) -> bool {
+        !self.shared.sends_closed.load(Ordering::Acquire)
     }
 
     /// A number that differs from call to call, to take turns by.

@@ -541,14 +541,25 @@ impl Shared {
         self.go(journey).await
     }
 
-    /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel, patience: Patience) -> Result<Journey> {
+    /// Whether sends are taken.
+    fn check_open(&self) -> Result<()> {
+        let is_open = self.client.takes_sends() || self.settings.is_internal;
+        match is_open && !self.closed.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err(Error::closed(&format!("producer {}", self.packing.group))),
+        }
+    }
+
+    /// Takes a share of the budget and finds the route, unless sends are refused.
+    fn depart(&self, parcel: Parcel, patience: Patience) -> impl Future<Output = Result<Journey>> {
+        self.set_out(parcel, patience, self.check_open())
+    }
+
+    /// The same for what may be `open` to sends that were taken before.
+    async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
         let (plan, started) = self.plan(patience.timeout);
         let ready = async {
-            let closing = self.client.is_closing() && !self.settings.is_internal;
-            if self.closed.load(Ordering::Acquire) || closing {
-                return Err(Error::closed(&format!("producer {}", self.packing.group)));
-            }
+            open?;
             let share = self.client.in_flight().take(parcel.weight(), patience).await?;
             if let Some(route) = self.client.known_publish_route(parcel.topic()) {
                 return Ok((share, route));

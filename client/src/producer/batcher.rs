@@ -40,7 +40,13 @@ struct Waiting {
     /// When the time for its send is up.
     due: Instant,
     receipt: oneshot::Sender<Result<SendResult>>,
+    _taken: Taken,
+}
+
+/// What a message holds until its receipt is there: room, and the client, which does not end before.
+struct Taken {
     _room: OwnedSemaphorePermit,
+    _batched: OwnedSemaphorePermit,
 }
 
 /// The lanes of a producer. A lane is there while something of it is under way.
@@ -109,6 +115,10 @@ impl Shared {
         if let Err(error) = check_batch(std::slice::from_ref(&message), self.packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
+        let batched = match self.check_open().and_then(|()| self.client.in_flight().batched()) {
+            Ok(batched) => batched,
+            Err(error) => return Err(error.with_unsent(vec![message])),
+        };
         let weight = message.weight();
         let timeout = self.settings.send_msg_timeout;
         let due = Instant::now() + timeout;
@@ -121,7 +131,8 @@ impl Shared {
         };
         let lane = Lane { topic: message.topic_text().clone(), waits_for_store: message.waits_for_store() };
         let (receipt, received) = oneshot::channel();
-        let waiting = Waiting { message, weight, due, receipt, _room: room };
+        let _taken = Taken { _room: room, _batched: batched };
+        let waiting = Waiting { message, weight, due, receipt, _taken };
         let is_idle = {
             let mut lanes = batcher.lanes();
             let known = lanes.contains_key(&lane);
@@ -156,9 +167,9 @@ impl Shared {
                 continue;
             }
             let (messages, receipts): (Vec<_>, Vec<_>) =
-                batch.into_iter().map(|waiting| (waiting.message, (waiting.receipt, waiting._room))).unzip();
+                batch.into_iter().map(|waiting| (waiting.message, (waiting.receipt, waiting._taken))).unzip();
             let results = self.send_together(messages).await;
-            for ((receipt, _room), result) in receipts.into_iter().zip(results) {
+            for ((receipt, _taken), result) in receipts.into_iter().zip(results) {
                 // Nobody may be waiting any more.
                 let _ = receipt.send(result);
             }
@@ -176,7 +187,11 @@ impl Shared {
             }
         };
         let sent = match parcel {
-            Ok(parcel) => self.deliver(parcel).await,
+            // Taken while the producer was open: what waits when it ends is sent.
+            Ok(parcel) => match self.set_out(parcel, self.patience(), Ok(())).await {
+                Ok(journey) => self.go(journey).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match sent {

@@ -163,6 +163,42 @@ async fn waiting_for_a_batch_is_part_of_the_time() {
     assert_eq!(broker.seen(SENDS).len(), 1);
 }
 
+/// What waits for an automatic batch when the producer or its client ends is sent first, and nothing afterwards.
+#[tokio::test]
+async fn waiting_batches_are_sent_before_the_end() {
+    for of_client in [true, false] {
+        let broker = Server::start(|request| match (is_send(request), &*request.body) {
+            (true, b"first") => Take::Silence,
+            _ => Take::Reply(stored(request)),
+        })
+        .await;
+        let names = name_server_for(&[("a", broker.addr, 1)]).await;
+        let client = builder(&names).build().unwrap();
+        let producer = client.producer("g").auto_batch(true).start().await.unwrap();
+        let send = |body: &'static str| {
+            let producer = producer.clone();
+            async move { producer.send(Message::new("T", body)).await }
+        };
+        let first = tokio::spawn(send("first"));
+        let request = broker.wait_for(SENDS, 1).await.remove(0);
+        let end = async {
+            match of_client {
+                true => client.shutdown().await.unwrap(),
+                false => producer.shutdown().await,
+            }
+        };
+        let answer = async { assert!(broker.connection().reply(stored(&request))) };
+        let (a, b, (), ()) = tokio::join!(send("a"), send("b"), end, answer);
+        let first = first.await.unwrap();
+        for sent in [first, a, b] {
+            assert!(sent.unwrap().is_ok());
+        }
+        assert_eq!(broker.seen(RequestCode::SendBatchMessage).len(), 1);
+        let error = send("late").await.unwrap_err();
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Closed, 1));
+    }
+}
+
 /// A hook that panics takes the sends of its batch along, and none that come later.
 #[tokio::test]
 async fn panics_end_no_lane() {
