@@ -70,8 +70,9 @@ pub struct ClientBuilder {
     pub(crate) namesrv_addr: String,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) config: ClientConfig,
-    /// Access key and secret key, where they were set by their keys.
-    pub(crate) account: Secret,
+    /// Access key and secret key. Beside `config.remoting`, which is replaced as a whole, as are the next ones.
+    pub(crate) account: Option<Secret>,
+    pub(crate) socks_proxy: Option<SocksProxy>,
     pub(crate) tls_settings: TlsSettings,
     #[cfg(feature = "tls")]
     tls: Option<TlsOptions>,
@@ -166,7 +167,8 @@ impl ClientBuilder {
             namesrv_addr: namesrv_addr.to_owned(),
             client_ip: None,
             config,
-            account: Secret::default(),
+            account: None,
+            socks_proxy: None,
             tls_settings: TlsSettings::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -190,7 +192,16 @@ impl ClientBuilder {
 
     /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
     pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
-        self.config.remoting.credentials = Some(Credentials::new(access_key.into(), secret_key.into()));
+        self.account = Some(Secret(access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// The same by halves, where nothing is none.
+    pub(crate) fn account(mut self, change: impl FnOnce(&mut Secret)) -> Self {
+        let mut account = self.account.take().unwrap_or_default();
+        change(&mut account);
+        self.account =
+            Some(account).filter(|Secret(access, secret)| !(access.is_empty() && secret.is_empty()));
         self
     }
 
@@ -239,7 +250,7 @@ impl ClientBuilder {
     /// `socksProxyConfig`: dials NameServers and brokers through a SOCKS5 proxy, which also resolves their
     /// names. Default: none. Java 5 may have several, by the peers' addresses.
     pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
-        self.config.remoting.socks_proxy = Some(proxy);
+        self.socks_proxy = Some(proxy);
         self
     }
 
@@ -308,7 +319,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits and times of the connections, see [`RemotingConfig`].
+    /// Limits and times of the connections, see [`RemotingConfig`]. An account, a proxy and TLS that are set on this
+    /// builder, before or after, come before those in it.
     pub fn remoting(mut self, remoting: RemotingConfig) -> Self {
         self.config.remoting = remoting;
         self
@@ -331,12 +343,15 @@ impl ClientBuilder {
         self.tls_settings.check()?;
         #[cfg(feature = "tls")]
         let tls = self.tls.or_else(|| self.tls_settings.options());
-        let Self { mut namesrv_addr, client_ip, mut config, account: Secret(access_key, secret_key), .. } =
-            self;
-        match (access_key.is_empty(), secret_key.is_empty()) {
-            (true, true) => {}
-            (false, false) => config.remoting.credentials = Some(Credentials::new(access_key, secret_key)),
-            _ => return Err(Error::new(ErrorKind::Config, "accessKey and secretKey need each other")),
+        let Self { mut namesrv_addr, client_ip, mut config, account, socks_proxy, .. } = self;
+        if let Some(Secret(access_key, secret_key)) = account {
+            if access_key.is_empty() || secret_key.is_empty() {
+                return Err(Error::new(ErrorKind::Config, "accessKey and secretKey need each other"));
+            }
+            config.remoting.credentials = Some(Credentials::new(access_key, secret_key));
+        }
+        if let Some(proxy) = socks_proxy {
+            config.remoting.socks_proxy = Some(proxy);
         }
         #[cfg(feature = "tls")]
         if let Some(options) = tls {
@@ -405,6 +420,29 @@ mod tests {
             ClientBuilder::new("ns:9876").heartbeat_broker_interval(Duration::MAX).build().unwrap_err();
         assert!(error.to_string().contains("heartbeat_broker_interval"), "{error}");
         assert_eq!(ClientBuilder::new("no port").build().unwrap_err().kind(), ErrorKind::Config);
+    }
+
+    /// Account and proxy are used whether the limits of connections are set before or after, and come before those
+    /// that are set with the limits; half an account is none.
+    #[test]
+    fn the_order_of_calls_does_not_matter() {
+        let own =
+            RemotingConfig { socks_proxy: Some(SocksProxy::new("other:1")), ..RemotingConfig::default() };
+        let builder = || ClientBuilder::new("127.0.0.1:9876");
+        let set =
+            |builder: ClientBuilder| builder.acl("me", "secret").socks_proxy(SocksProxy::new("proxy:1080"));
+        for builder in [set(builder()).remoting(own.clone()), set(builder().remoting(own.clone()))] {
+            let client = builder.build().unwrap();
+            let remoting = &client.config().remoting;
+            assert!(remoting.credentials.is_some());
+            assert_eq!(remoting.socks_proxy, Some(SocksProxy::new("proxy:1080")));
+        }
+        let client = builder().remoting(own.clone()).build().unwrap();
+        assert_eq!(client.config().remoting.socks_proxy, own.socks_proxy);
+        for (access_key, secret_key) in [("me", ""), ("", "secret"), ("", "")] {
+            let error = builder().acl(access_key, secret_key).build().unwrap_err();
+            assert!(error.to_string().contains("accessKey"), "{error}");
+        }
     }
 
     /// The client's address is one that peers on the NameServer's network can see.
