@@ -371,9 +371,20 @@ impl Client {
         &self,
         queues: impl IntoIterator<Item = &'a MessageQueue>,
     ) -> Vec<MessageQueue> {
-        let bare =
-            |queue: &MessageQueue| MessageQueue { topic: self.unwrapped(&queue.topic), ..queue.clone() };
-        queues.into_iter().map(bare).collect()
+        queues.into_iter().map(|queue| self.bare_queue(queue)).collect()
+    }
+
+    /// A queue as the program knows it.
+    pub(crate) fn bare_queue(&self, queue: &MessageQueue) -> MessageQueue {
+        MessageQueue { topic: self.unwrapped(&queue.topic), ..queue.clone() }
+    }
+
+    /// A queue as the cluster knows it, whichever way the program calls it.
+    pub(crate) fn wired_queue<'a>(&self, queue: &'a MessageQueue) -> Cow<'a, MessageQueue> {
+        match wrap(&self.config().namespace, &queue.topic) {
+            Cow::Borrowed(_) => Cow::Borrowed(queue),
+            Cow::Owned(topic) => Cow::Owned(MessageQueue { topic: topic.into(), ..queue.clone() }),
+        }
     }
 
     /// Takes the namespace away from the topics of messages that the program gets.

@@ -20,7 +20,8 @@ const EVENTS_MAX: usize = 256;
 /// Watchers of one client at most; the oldest has to go for another.
 const WATCHERS_MAX: usize = 64;
 
-/// Something that happened in a client. See [`Client::events`](crate::Client::events).
+/// Something that happened in a client. See [`Client::events`](crate::Client::events). In a namespace topics and queues
+/// are called as in the program, groups as the consumers' `group()`, which has the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -386,14 +386,16 @@ impl Consumer {
 
     /// Tells the application what is ours of a topic's queues now.
     fn tell(&self, topic: &Text, all: &[MessageQueue]) {
-        let mine: Vec<MessageQueue> =
-            self.queues().keys().filter(|queue| queue.topic == *topic).cloned().collect();
-        self.calls.client.tell(|| {
-            let (group, topic) = (self.calls.group.to_string(), topic.to_string());
+        let client = &self.calls.client;
+        let bare_topic = client.unwrapped(topic);
+        let mine = client.bare_queues(self.queues().keys().filter(|queue| queue.topic == *topic));
+        client.tell(|| {
+            let (group, topic) = (self.calls.group.to_string(), bare_topic.to_string());
             Event::Rebalanced { group, topic, queues: mine.clone() }
         });
         let Some(listener) = &self.settings.queue_listener else { return };
-        if catch_unwind(AssertUnwindSafe(|| listener(topic, all, &mine))).is_err() {
+        let all = client.bare_queues(all);
+        if catch_unwind(AssertUnwindSafe(|| listener(&bare_topic, &all, &mine))).is_err() {
             tracing::error!(group = %self.calls.group, %topic, "the message queue listener panicked");
         }
     }
@@ -476,6 +478,7 @@ impl Consumer {
     fn seek(self: &Arc<Self>, queue: &MessageQueue, offset: i64) -> Result<()> {
         let known = self.queues().get(queue).cloned();
         let Some(assigned) = known.filter(|_| !self.stop.is_raised()) else {
+            let queue = self.calls.client.bare_queue(queue);
             return Err(config(format!(
                 "the message queue is not in the assigned list, it may have gone: {queue}"
             )));

@@ -192,7 +192,7 @@ pub(crate) async fn expire(consumer: &Consumer) {
         for message in stuck {
             consumer.calls.client.tell(|| events::Event::SlowHandler {
                 group: consumer.calls.group.to_string(),
-                queue: assigned.queue().clone(),
+                queue: consumer.calls.client.bare_queue(assigned.queue()),
                 msg_id: message.msg_id.to_string(),
                 timeout: consumer.settings.consume_timeout,
             });
