@@ -53,6 +53,9 @@ pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
 /// [`Client::shutdown`] ends everything in order. When the last clone, producer and consumer of a program is
 /// dropped without it, that is logged, and the shutdown begins in the background: nothing is lost, but the program
 /// may end before offsets are stored, and messages come again.
+///
+/// A listener that owns a clone, or a producer, keeps its client in use as long as it consumes: such a client goes on
+/// when everything else of it is dropped, and has to be shut down. When its runtime ends without that, this is logged.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -199,13 +202,7 @@ impl Client {
 
     /// Nobody can shut the client down any more.
     fn abandoned(self) {
-        let (producers, consumers) = {
-            let state = self.lock();
-            (state.producers.len(), state.consumers.len())
-        };
-        if self.is_closing() || producers + consumers == 0 {
-            return;
-        }
+        let Some((producers, consumers)) = self.left_behind() else { return };
         tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the client was dropped without a shutdown, which begins now");
         if let Some(runtime) = self.shared.background.get().cloned() {
             runtime.spawn(async move {
@@ -214,6 +211,23 @@ impl Client {
                 }
             });
         }
+    }
+
+    /// The runtime that the client needs ends.
+    fn stranded(self) {
+        if let Some((producers, consumers)) = self.left_behind() {
+            tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the runtime ended without a shutdown of the client: what it consumed may come again");
+        }
+    }
+
+    /// How many producers and consumers nobody has shut down, if there are any; told once.
+    fn left_behind(&self) -> Option<(usize, usize)> {
+        let (producers, consumers) = {
+            let state = self.lock();
+            (state.producers.len(), state.consumers.len())
+        };
+        let is_left = producers + consumers > 0 && !self.shared.closing.swap(true, Ordering::AcqRel);
+        is_left.then_some((producers, consumers))
     }
 
     /// A producer of this group, to be set up and started.
@@ -521,7 +535,12 @@ impl Client {
             if let Some(queue) = queue {
                 runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
             }
-            runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
+            let ashore = Ashore(weak.clone());
+            let beats = until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval));
+            runtime.spawn(async move {
+                let _ashore = ashore;
+                beats.await;
+            });
             runtime
         });
         Ok(())
@@ -547,6 +566,17 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
         () = task => {}
         // An error is the sender's end: as good as a stop.
         _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Held by a task that ends with the client's shutdown, or with its runtime.
+struct Ashore(Weak<Shared>);
+
+impl Drop for Ashore {
+    fn drop(&mut self) {
+        if let Some(client) = Client::upgrade(&self.0) {
+            client.stranded();
+        }
     }
 }
 
