@@ -336,8 +336,8 @@ impl ClientBuilder {
     /// The client. Connects to nothing yet, but reads the files of TLS.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, files that hold no
-    /// certificate or key, and for an empty list of NameServers without the environment variable
+    /// [`ErrorKind::Config`] for addresses that are none, the proxy's as well, half an account, zero limits, times or
+    /// intervals, those in [`RemotingConfig`] as well, files that hold no certificate or key, and for an empty list of NameServers without the environment variable
     /// `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
     pub fn build(self) -> Result<Client> {
         self.tls_settings.check()?;
@@ -376,10 +376,18 @@ impl ClientBuilder {
             ("poll_name_server_interval (ms)", config.poll_name_server_interval.as_millis(), MS_MAX),
             ("heartbeat_broker_interval (ms)", config.heartbeat_broker_interval.as_millis(), MS_MAX),
             ("mq_client_api_timeout (ms)", config.mq_client_api_timeout.as_millis(), MS_MAX),
+            ("remoting.connect_timeout (ms)", config.remoting.connect_timeout.as_millis(), MS_MAX),
+            ("remoting.write_stall (ms)", config.remoting.write_stall.as_millis(), MS_MAX),
+            // What systems take.
+            ("remoting.keepalive (s)", config.remoting.keepalive.as_secs().into(), 32_767),
+            ("remoting.calls_max", config.remoting.calls_max as u128, u128::MAX),
             ("in_flight_max", config.in_flight_max as u128, u128::MAX),
             ("in_flight_bytes_max", config.in_flight_bytes_max as u128, u128::MAX),
         ] {
             within(name, value, 1, max)?;
+        }
+        if let Some(proxy) = &config.remoting.socks_proxy {
+            proxy.check().map_err(|error| Error::new(ErrorKind::Config, format!("socks_proxy: {error}")))?;
         }
         if config.enable_trace {
             check_topic(&config.trace_topic)?;
@@ -420,6 +428,33 @@ mod tests {
             ClientBuilder::new("ns:9876").heartbeat_broker_interval(Duration::MAX).build().unwrap_err();
         assert!(error.to_string().contains("heartbeat_broker_interval"), "{error}");
         assert_eq!(ClientBuilder::new("no port").build().unwrap_err().kind(), ErrorKind::Config);
+        let remoting = |change: fn(&mut RemotingConfig)| {
+            let mut remoting = RemotingConfig::default();
+            change(&mut remoting);
+            ClientBuilder::new("ns:9876").remoting(remoting)
+        };
+        let proxy = |proxy: SocksProxy| ClientBuilder::new("ns:9876").socks_proxy(proxy);
+        for (builder, named) in [
+            (
+                remoting(|set| set.connect_timeout = Duration::ZERO),
+                "remoting.connect_timeout (ms) is 0, it must be from 1 to",
+            ),
+            (remoting(|set| set.calls_max = 0), "remoting.calls_max is 0, it must be at least 1"),
+            (remoting(|set| set.keepalive = Duration::MAX), "remoting.keepalive (s)"),
+            (proxy(SocksProxy::new("no-port")), "socks_proxy: the address is not of the form host:port"),
+            (
+                proxy(SocksProxy::new("h:1").login("n".repeat(256), "p")),
+                "socks_proxy: the SOCKS user name must have 1 to 255 bytes",
+            ),
+            (proxy(SocksProxy::new("h:1").login("n", "")), "the SOCKS password must have 1 to 255 bytes"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string().contains(named)),
+                (ErrorKind::Config, true),
+                "{error}"
+            );
+        }
     }
 
     /// Account and proxy are used whether the limits of connections are set before or after, and come before those

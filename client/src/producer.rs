@@ -229,6 +229,10 @@ impl ProducerBuilder {
         ] {
             within(name, value, 1, max)?;
         }
+        let (kind, levels) = (settings.compress_type, settings.compress_type.levels());
+        let name = format!("compress_level of {kind:?}");
+        let (min, max) = (u128::from(*levels.start()), u128::from(*levels.end()));
+        within(&name, settings.compress_level.into(), min, max)?;
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
     }
@@ -376,7 +380,8 @@ impl Producer {
     /// Sends a message to this queue. Tried once.
     ///
     /// # Errors
-    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics.
+    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics,
+    /// [`ErrorKind::Config`] for a negative queue id.
     pub async fn send_to(&self, message: Message, queue: &MessageQueue) -> Result<SendResult> {
         if message.topic() != &*queue.topic {
             let error = Error::new(ErrorKind::InvalidMessage, "message's topic not equal mq's topic");
@@ -501,14 +506,18 @@ impl Journey {
             true => select(self.route.publish_queues(), message),
             false => select(&client.bare_queues(self.route.publish_queues()), message),
         }) {
-            Some(queue) => {
+            Some(queue) if queue.queue_id >= 0 => {
                 self.plan.only_once();
                 self.first = Some(queue);
                 Ok(self)
             }
-            None => {
-                let error = Error::new(ErrorKind::Config, "select message queue return null.");
-                Err(error.with_unsent(self.parcel.into_messages()))
+            chosen => {
+                // For such a number the broker would choose a queue itself.
+                let text = chosen.map_or_else(
+                    || "select message queue return null.".to_owned(),
+                    |queue| format!("the id of {queue} must be at least 0"),
+                );
+                Err(Error::new(ErrorKind::Config, text).with_unsent(self.parcel.into_messages()))
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ferrocket::{ErrorKind, Message, Producer, SendStatus};
+use ferrocket::{ErrorKind, Message, MessageQueue, Producer, SendStatus};
 use ferrocket_protocol::acl::is_signed;
 use ferrocket_protocol::{RequestCode, ResponseCode, batch, compression, properties};
 
@@ -176,8 +176,15 @@ async fn keys_and_callers_choose_queues() {
     assert_eq!(producer.send_to(Message::new("T", "m"), &queue).await.unwrap().message_queue, queue);
     let error = producer.send_to(Message::new("U", "m"), &queue).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidMessage);
-    let error = producer.send_with(Message::new("T", "m"), |_, _| None).await.unwrap_err();
-    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Config, 1));
+    let none = producer.send_with(Message::new("T", "m"), |_, _| None).await.unwrap_err();
+    // The broker would choose another one.
+    let negative =
+        producer.send_to(Message::new("T", "m"), &MessageQueue::new("T", "a", -1)).await.unwrap_err();
+    assert!(negative.to_string().contains("queueId=-1"), "{negative}");
+    for error in [none, negative] {
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Config, 1));
+    }
+    assert_eq!(broker.seen(SENDS).len(), 4);
 }
 
 /// Sends to a chosen queue are tried once.

@@ -289,6 +289,11 @@ async fn refusals_name_field_and_limit() {
         (client.producer("g").send_msg_timeout(Duration::ZERO), ["send_msg_timeout", "from 1"]),
         (client.producer("g").default_topic_queue_nums(0), ["default_topic_queue_nums", "from 1"]),
         (client.producer("g").create_topic_key("a b"), ["create_topic_key", "allowing only"]),
+        (client.producer("g").compress_level(22), ["compress_level of Zlib is 22", "from 0 to 9"]),
+        (
+            client.producer("g").set("compressLevel", "10").unwrap(),
+            ["compress_level of Zlib is 10", "from 0 to 9"],
+        ),
     ] {
         let error = set.start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
