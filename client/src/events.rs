@@ -49,13 +49,15 @@ pub enum Event {
         /// Its address.
         addr: SocketAddr,
     },
-    /// A handler or delivery is older than `consume_timeout`; its message is given back to the broker.
+    /// A handler or delivery is older than `consume_timeout`. Told once of each, at most a sixteenth of that time
+    /// late. A concurrent consumer's message is given back to the broker; in order and in broadcasting nobody else may
+    /// have it.
     SlowHandler {
         /// The group.
         group: String,
         /// The queue that the message is of.
         queue: MessageQueue,
-        /// The message.
+        /// The message; of several that an orderly handler has, the first.
         msg_id: String,
         /// The time that it should not have passed.
         timeout: Duration,

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferrocket::{Event, Events, Message, MessageExt, MessageQueue};
+use ferrocket::{Event, Events, Message, MessageExt, MessageModel, MessageQueue};
 use ferrocket_protocol::RequestCode;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::field::{Field, Visit};
@@ -72,6 +72,46 @@ async fn what_happens_is_told() {
     consumer.shutdown().await;
     world.client.shutdown().await.unwrap();
     while events.next().await.is_some() {}
+}
+
+/// A stuck handler is told of whatever the consumer is, once; in order and in broadcasting nothing is given back.
+#[tokio::test]
+async fn every_slow_handler_is_told() {
+    let world = World::new().await;
+    world.broker.store("T", 1, "0", None);
+    let dir = std::env::temp_dir().join(format!("ferrocket-slow-broadcasting-{}", std::process::id()));
+    for orderly in [true, false] {
+        let mut events = world.client.events();
+        let gate = Arc::new(Semaphore::new(0));
+        let handle = {
+            let gate = Arc::clone(&gate);
+            move |_: MessageExt| {
+                let gate = Arc::clone(&gate);
+                async move { gate.acquire().await.unwrap().forget() }
+            }
+        };
+        let timeout = Duration::from_millis(20);
+        let builder = world.consumer().consume_timeout(timeout);
+        let builder = match orderly {
+            true => builder.on_message_orderly(handle),
+            false => builder
+                .message_model(MessageModel::Broadcasting)
+                .local_offset_store_dir(&dir)
+                .on_message(handle),
+        };
+        let consumer = builder.start().await.unwrap();
+        let is_slow = |event: &Event| matches!(event, Event::SlowHandler { .. });
+        let Event::SlowHandler { queue, timeout: told, .. } = until(&mut events, is_slow).await else {
+            unreachable!("as asked for");
+        };
+        assert_eq!((queue, told), (MessageQueue::new("T", "a", 1), timeout));
+        gate.add_permits(1);
+        consumer.shutdown().await;
+        // The next one begins anew.
+        world.broker.state.lock().unwrap().offsets.clear();
+    }
+    assert!(world.broker.seen(RequestCode::ConsumerSendMsgBack).is_empty());
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 /// The warnings of one thread.
