@@ -736,9 +736,13 @@ impl Shared {
         timeout: Duration,
     ) -> Result<SendResult> {
         let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
-        let addr = match known.or_else(|| self.addr(&queue.broker_name)) {
-            Some(addr) => addr,
-            None => Box::pin(self.find_master(wire_topic, queue, timeout)).await?,
+        let (addr, timeout) = match known.or_else(|| self.addr(&queue.broker_name)) {
+            Some(addr) => (addr, timeout),
+            None => {
+                let asked = Instant::now();
+                let addr = Box::pin(self.find_master(wire_topic, queue, timeout)).await?;
+                (addr, timeout.saturating_sub(asked.elapsed()))
+            }
         };
         let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
@@ -766,15 +770,15 @@ impl Shared {
 
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
         let parcel = &journey.parcel;
-        let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
+        let left = || millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = match self.addr(&queue.broker_name) {
             Some(addr) => addr,
-            None => self.find_master(parcel.topic(), queue, left).await?,
+            None => self.find_master(parcel.topic(), queue, left()).await?,
         };
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let sent = self.client.oneway_within(&addr, request, left).await;
+        let sent = self.client.oneway_within(&addr, request, left()).await;
         self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
         sent
     }

@@ -8,6 +8,8 @@ use ferrocket::{
 };
 use ferrocket_protocol::{RequestCode, ResponseCode, batch, properties};
 
+use tokio::time::Instant;
+
 use crate::cluster::{Server, Take, builder, is_send, name_server_for, stored};
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
@@ -161,6 +163,43 @@ async fn waiting_for_a_batch_is_part_of_the_time() {
         assert_eq!((error.kind(), error.unsent()[0].body()), (ErrorKind::Timeout, &body.into()));
     }
     assert_eq!(broker.seen(SENDS).len(), 1);
+}
+
+/// A batch that is not answered holds nobody longer than its own send may take, whoever else is part of it.
+#[tokio::test]
+async fn each_sender_waits_for_its_own_time() {
+    let broker = Server::start(|request| match is_send(request) {
+        true => Take::Silence,
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let timeout = Duration::from_secs(4);
+    let (producer, _names) =
+        producer(&broker, |set| set.auto_batch(true).retries(0).send_msg_timeout(timeout)).await;
+    let send = |body: &'static str| {
+        let producer = producer.clone();
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let error = producer.send(Message::new("T", body)).await.unwrap_err();
+            (error, begun.elapsed())
+        })
+    };
+    let first = send("first");
+    broker.wait_for(SENDS, 1).await;
+    tokio::time::pause();
+    let mut senders = vec![(first, "first")];
+    for body in ["a", "b"] {
+        tokio::time::advance(timeout / 4).await;
+        senders.push((send(body), body));
+        tokio::task::yield_now().await;
+    }
+    for (sender, body) in senders {
+        let (error, took) = sender.await.unwrap();
+        assert_eq!((error.kind(), error.unsent()[0].body()), (ErrorKind::Timeout, &body.into()));
+        assert!(took <= timeout + Duration::from_millis(100), "{body}: {took:?}");
+        assert!(body == "first" || error.unsent()[0].property_value("UNIQ_KEY").is_some());
+    }
+    assert_eq!(broker.seen(RequestCode::SendBatchMessage).len(), 1);
 }
 
 /// What waits for an automatic batch when the producer or its client ends is sent first, and nothing afterwards.
