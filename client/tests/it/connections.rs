@@ -157,9 +157,12 @@ async fn queues_in_a_namespace() {
         .await
         .unwrap();
     let poll = async || by_hand.poll(Duration::from_secs(20)).await.unwrap().remove(0);
-    while by_hand.assignment() != [queue(0)] {
-        tokio::task::yield_now().await;
-    }
+    let assigned = async {
+        while by_hand.assignment() != [queue(0)] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), assigned).await.unwrap();
     by_hand.seek(&queue(0), 1).await.unwrap();
     let message = poll().await;
     assert_eq!((&*message.topic, text(&message)), ("T", "1".to_owned()));
