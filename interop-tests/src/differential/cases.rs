@@ -1,5 +1,5 @@
-//! What is asked: a valid sample of each request that a Broker or NameServer of 4.9 receives, and what each sample
-//! becomes with a field left out, with a text where a number belongs, at the edge of its numbers, for unknown
+//! What is asked: a valid sample of each request that a Broker or NameServer of 4.9 receives, and of those of 5.x that
+//! ours serves, and what each sample becomes with a field left out, with a text where a number belongs, at the edge of its numbers, for unknown
 //! topics and groups, without permission.
 //!
 //! The first samples make the state that the others ask for; those that change much stand last.
@@ -216,6 +216,9 @@ fn kind(request: RequestCode, name: &str, value: &str) -> Kind {
     }
 }
 
+/// Codes of requests that only 5.x knows and ours serves: answered as 5.3.3 does.
+pub const OF_5: [&str; 7] = ["18", "225", "343", "345", "351", "352", "361"];
+
 const TOPIC: &str = "Orders";
 const GROUP: &str = "billing";
 const LIVE_GROUP: &str = "live-consumers";
@@ -224,7 +227,7 @@ const LIVE_CLIENT: &str = "10.0.0.9@77";
 /// Every case, in order.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    let samples = [state(), questions(), namesrv(), sends(), forbidden(), changes()];
+    let samples = [state(), questions(), namesrv(), sends(), forbidden(), of_5(), changes()];
     samples.into_iter().flatten().for_each(|sample| sample.cases(&mut cases));
     cases
 }
@@ -650,6 +653,49 @@ fn sends() -> Vec<Sample> {
     reply.request = Code::SendReplyMessageV2;
     samples.push(reply.leaving_out(FLAGS));
     samples
+}
+
+/// What only 5.x asks for.
+fn of_5() -> Vec<Sample> {
+    let topics = |names: [&str; 2]| {
+        let topic = |name: &str| {
+            format!(
+                r#"{{"order":false,"perm":6,"readQueueNums":2,"topicFilterType":"SINGLE_TAG","topicName":"{name}","topicSysFlag":0,"writeQueueNums":3}}"#
+            )
+        };
+        let topics = names.map(topic).join(",");
+        ask(Code::UpdateAndCreateTopicList).body(format!(r#"{{"topicConfigList":[{topics}]}}"#))
+    };
+    let groups =
+        r#"{"groupConfigList":[{"groupName":"listed-1","retryMaxTimes":3},{"groupName":"listed-2"}]}"#;
+    let topic_config = |topic: &str| ask(Code::GetTopicConfig).with([("topic", topic)]);
+    let group_config = |group: &str| ask(Code::GetSubscriptiongroupConfig).with([("group", group)]);
+    let topics_of = |group: &str| ask(Code::QueryTopicsByConsumer).with([("group", group)]);
+    let mut lite = pull(LIVE_GROUP, TOPIC, "0").leaving_out(&["sysFlag=2147483647", "sysFlag=-1"]);
+    lite.request = Code::LitePullMessage;
+    let mut behind = with(pull(LIVE_GROUP, TOPIC, "0"), "queueOffset", "7");
+    behind.request = Code::LitePullMessage;
+    let mut closed = pull("closed", TOPIC, "0");
+    closed.request = Code::LitePullMessage;
+    vec![
+        topics(["Listed1", "Listed2"]),
+        topics(["Listed1", "Listed2"]).only("again"),
+        topics(["Listed3", "TBW102"]).only("system topic"),
+        topics(["Listed3", "no good name"]).only("bad name"),
+        topic_config("Listed2"),
+        topic_config("Listed3").only("none of a refused list"),
+        ask(Code::UpdateAndCreateSubscriptiongroupList).body(groups),
+        group_config("listed-1"),
+        topics_of(GROUP),
+        topics_of(LIVE_GROUP).only("nothing committed"),
+        ask(Code::QuerySubscriptionByConsumer).with([("group", LIVE_GROUP), ("topic", TOPIC)]),
+        ask(Code::QuerySubscriptionByConsumer)
+            .with([("group", GROUP), ("topic", TOPIC)])
+            .only("group not online"),
+        lite,
+        behind.only("behind the end"),
+        closed.only("no permission of the group"),
+    ]
 }
 
 fn changes() -> Vec<Sample> {

@@ -29,6 +29,7 @@ use crate::dispatch::Dispatch;
 use crate::groups::SubscriptionGroups;
 use crate::handlers::pull::{self, ParkedPull};
 use crate::held_pulls::HeldPulls;
+use crate::late::Places;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::refusal::Refusal;
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) broker_ip: Text,
     /// The address in records and offset message ids: where clients reach this Broker.
     pub(crate) store_host: SocketAddr,
+    /// Requests that are answered later.
+    pub(crate) late: Places,
     /// Half messages are to be looked through now.
     pub(crate) transactions_due: Notify,
     held_pulls: Mutex<HeldPulls<ParkedPull>>,
@@ -331,6 +334,7 @@ impl Broker {
             turn: AtomicU32::new(0),
             broker_ip: advertised.host.into(),
             store_host,
+            late: Places::default(),
             transactions_due: Notify::new(),
             held_pulls: Mutex::default(),
         });

@@ -609,6 +609,26 @@ mod tests {
         assert!(stats.rates(Rate::Transferred).starts_with("0.5 "));
     }
 
+    /// A statistic counts so many keys, and no further one; those that are there go on, and other statistics have
+    /// room of their own.
+    #[test]
+    fn keys_have_a_limit() {
+        let stats = Stats::new("c", 0, 0);
+        for topic in 0..KEYS_MAX {
+            stats.sent_back("g", &format!("t{topic}"), &put(1, 1));
+        }
+        stats.sent_back("g", "t", &put(1, 1));
+        stats.sent_back("g", "t7", &put(1, 1));
+        stats.got("g", ("t", 0), 1, 1, 1);
+        let state = stats.lock();
+        let sent_back = &state.items[Statistic::SndbckPutNums as usize];
+        assert_eq!(
+            (sent_back.len(), sent_back.contains_key("t@g"), sent_back["t7@g"].value),
+            (KEYS_MAX, false, 2)
+        );
+        assert!(state.items[Statistic::GroupGetNums as usize].contains_key("t@g"));
+    }
+
     /// A statistic shows sums for minute, hour and day, is unknown before its first value, and goes with its
     /// topic or group.
     #[test]
@@ -697,6 +717,12 @@ mod tests {
         }
         assert_eq!(stats.take_behind(100), BTreeMap::from([("slow".to_owned(), 101)]));
         assert_eq!(stats.take_behind(0), BTreeMap::new());
+        // So many are watched, and no further one.
+        for number in 0..=KEYS_MAX {
+            stats.behind(&format!("g{number}"), ("t", 0), 101);
+        }
+        let slow = stats.take_behind(100);
+        assert_eq!((slow.len(), slow.contains_key(&format!("g{KEYS_MAX}"))), (KEYS_MAX, false));
     }
 
     /// A clock that steps back by years or forward by days stops no statistic.
