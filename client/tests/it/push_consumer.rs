@@ -161,7 +161,7 @@ async fn refused_send_backs_are_sent_anew() {
     consumer.shutdown().await;
 }
 
-/// A batch handler may be done with the first messages only; the others come again.
+/// A batch handler may be done with the first messages only; the others come again, after the delay that it wants.
 #[tokio::test]
 async fn batches_may_be_done_in_part() {
     let world = World::new().await;
@@ -173,14 +173,29 @@ async fn batches_may_be_done_in_part() {
         sender
             .send(messages.iter().map(|message| (text(message), message.reconsume_times)).collect())
             .unwrap();
-        async { ConsumeResult::SuccessOf(3) }
+        let is_first = messages.len() > 1;
+        async move {
+            match is_first {
+                true => ConsumeResult::SuccessOfThenLevel { done: 2, level: 5 },
+                false => ConsumeResult::SuccessOf(1),
+            }
+        }
     };
     let builder = world.consumer().consume_message_batch_max_size(10).on_batch(handle);
     let consumer = builder.start().await.unwrap();
     let first: Vec<(String, i32)> = next(&mut received).await;
     assert_eq!(first, [("0", 0), ("1", 0), ("2", 0), ("3", 0)].map(|(body, n)| (body.to_owned(), n)));
-    assert_eq!(next(&mut received).await, [("3".to_owned(), 1)]);
+    // Given back one after the other, and so perhaps handled one by one.
+    let mut again = Vec::new();
+    while again.len() < 2 {
+        again.extend(next(&mut received).await);
+    }
+    assert_eq!(again, [("2".to_owned(), 1), ("3".to_owned(), 1)]);
     consumer.shutdown().await;
+    let backs = world.broker.seen(RequestCode::ConsumerSendMsgBack);
+    let levels =
+        backs.iter().map(|back| ConsumerSendMsgBackHeader::decode(&back.ext_fields).unwrap().delay_level);
+    assert_eq!(levels.collect::<Vec<_>>(), [5, 5]);
 }
 
 /// Reports each call, and fails the first of every message.
