@@ -12,12 +12,14 @@ use ferrocket::{
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::lock::LockBatchRequestBody;
-use ferrocket_protocol::body::offset::ResetOffsetBody;
+use ferrocket_protocol::body::offset::{GetConsumerStatusBody, ResetOffsetBody};
 use ferrocket_protocol::properties::names;
 use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
-use ferrocket_protocol::requests::offset::{ResetOffsetHeader, UpdateConsumerOffsetHeader};
+use ferrocket_protocol::requests::offset::{
+    GetConsumerStatusHeader, ResetOffsetHeader, UpdateConsumerOffsetHeader,
+};
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
@@ -804,6 +806,9 @@ async fn broadcasting_keeps_offsets_in_a_file() {
 async fn administrators_look_inside() {
     let world = World::new().await;
     world.broker.store("T", 0, "0", None);
+    // Consumed before, by this group.
+    world.broker.store("T", 1, "1", None);
+    world.broker.state.lock().unwrap().offsets.insert(("T".into(), 1), 1);
     let (sender, mut received) = mpsc::unbounded_channel();
     let handle = move |message: MessageExt| {
         sender.send(text(&message)).unwrap();
@@ -830,6 +835,16 @@ async fn administrators_look_inside() {
     assert_eq!(info.properties["PROP_CONSUME_TYPE"], "CONSUME_PASSIVELY");
     assert!(info.status_table["T"].consume_ok_tps > 0.0);
     assert_eq!(info.subscription_set.len(), 2);
+
+    for (topic, group, offsets) in [("T", "g", &[(0, 1), (1, 1)][..]), ("U", "g", &[]), ("T", "nobody", &[])]
+    {
+        let header = GetConsumerStatusHeader { topic: topic.into(), group: group.into(), client_addr: None };
+        let body = ask(RemotingCommand::request(RequestCode::GetConsumerStatusFromClient, &header)).await;
+        let status: GetConsumerStatusBody = fastjson::from_slice(&body).unwrap();
+        let told: Vec<_> = status.message_queue_table.into_iter().collect();
+        let queue = |(id, offset): &(i32, i64)| (MessageQueue::new("T", "a", *id), *offset);
+        assert_eq!(told, offsets.iter().map(queue).collect::<Vec<_>>(), "{topic} {group}");
+    }
 
     let mut body = Vec::new();
     record("T".into(), 0, "bad".into(), "".into()).encode(&mut body);
