@@ -152,8 +152,11 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
         Sink::Poll(_) => None,
     };
     let told = |answer: ConsumeResult| match answer {
-        ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
+        ConsumeResult::Success
+        | ConsumeResult::SuccessOf(1..)
+        | ConsumeResult::SuccessOfThenLevel { done: 1.., .. } => (CMResult::Success, None),
         ConsumeResult::SuccessOf(_)
+        | ConsumeResult::SuccessOfThenLevel { .. }
         | ConsumeResult::ReconsumeLater
         | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
         ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),

@@ -32,6 +32,7 @@ fn split(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
     match answer {
         ConsumeResult::Success => (messages, 0),
         ConsumeResult::SuccessOf(done) => ((*done).min(messages), 0),
+        ConsumeResult::SuccessOfThenLevel { done, level } => ((*done).min(messages), *level),
         ConsumeResult::ReconsumeLater | ConsumeResult::Failed(_) => (0, 0),
         ConsumeResult::ReconsumeAfterLevel(level) => (0, *level),
     }
@@ -104,7 +105,9 @@ pub(super) async fn answered(
     handed: Handed,
 ) {
     let how = match &answer {
-        ConsumeResult::Success | ConsumeResult::SuccessOf(_) => ConsumeReturnType::Success,
+        ConsumeResult::Success | ConsumeResult::SuccessOf(_) | ConsumeResult::SuccessOfThenLevel { .. } => {
+            ConsumeReturnType::Success
+        }
         ConsumeResult::ReconsumeLater | ConsumeResult::ReconsumeAfterLevel(_) => ConsumeReturnType::Failed,
         ConsumeResult::Failed(reason) => {
             log_failure(consumer, assigned, reason);
@@ -220,6 +223,7 @@ mod tests {
         assert_eq!(split(&ConsumeResult::Success, 3), (3, 0));
         assert_eq!(split(&ConsumeResult::SuccessOf(2), 3), (2, 0));
         assert_eq!(split(&ConsumeResult::SuccessOf(9), 3), (3, 0));
+        assert_eq!(split(&ConsumeResult::SuccessOfThenLevel { done: 1, level: 5 }, 3), (1, 5));
         assert_eq!(split(&ConsumeResult::ReconsumeLater, 3), (0, 0));
         assert_eq!(split(&ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
     }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use ferrocket::{Message, MessageExt};
 use ferrocket_protocol::ResponseCode;
 use tokio::sync::mpsc;
-use tracing::subscriber::DefaultGuard;
-use tracing::{Instrument, Level};
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Instrument, Level};
 use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cluster::{Server, Take, builder, is_send, name_server, route, stored};
@@ -21,6 +21,9 @@ const NAMES: [&str; 4] = ["send", "attempt", "pull", "consume"];
 struct Written {
     text: Arc<Mutex<Vec<u8>>>,
     _guard: DefaultGuard,
+    /// As long as a process has a single subscriber, `tracing` asks that of the thread which first comes by a span, and
+    /// none there means nobody wants it, ever: the threads of other tests have none.
+    _second: Dispatch,
 }
 
 struct Pen(Arc<Mutex<Vec<u8>>>);
@@ -47,7 +50,8 @@ impl Written {
             .with_span_events(FmtSpan::CLOSE)
             .with_writer(move || Pen(Arc::clone(&shared)))
             .finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
+        let _guard = tracing::subscriber::set_default(subscriber);
+        Self { text, _guard, _second: Dispatch::new(NoSubscriber::default()) }
     }
 
     fn lines(&self) -> Vec<String> {
