@@ -1,6 +1,7 @@
 //! Sends messages that consumers get at a time of their own, and takes one back.
 //!
-//! Brokers from 5.0 on know times, those from 5.3 on take messages back; older ones deliver such a message at once.
+//! Brokers from 5.0 on know times, those from 5.3 on take messages back (with `recallMessageEnable`); older ones
+//! deliver such a message at once.
 //! Run it with a cluster at hand (`NAMESRV_ADDR`, else 127.0.0.1:9876):
 //! `cargo run -p ferrocket --example deliver_at`
 

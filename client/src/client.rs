@@ -327,6 +327,7 @@ impl Client {
         self.lock().consumers.clear();
         self.shared.stop.send_replace(true);
         self.shared.dialer.close_all();
+        self.shared.replies.close();
         self.shared.watchers.close();
         if drained {
             return Ok(());

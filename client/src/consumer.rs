@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::heartbeat::{ConsumeType, MessageModel, SubscriptionData};
 use ferrocket_protocol::body::message_queue::MessageQueue;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -167,6 +168,17 @@ pub(crate) struct Consumer {
     ended: OnceCell<()>,
 }
 
+/// Ends a consumer whose start is given up: brokers may know it, and it would be a member that consumes nothing.
+struct Starting(Option<Arc<Consumer>>);
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let (Some(consumer), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { consumer.shutdown().await });
+        }
+    }
+}
+
 impl Consumer {
     /// Registers a consumer with the brokers and begins to pull.
     pub(crate) async fn start(
@@ -231,7 +243,9 @@ impl Consumer {
             consumer.calls.check_condition(&condition).await?;
         }
         client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
+        let mut starting = Starting(Some(Arc::clone(&consumer)));
         client.heartbeat().await;
+        starting.0 = None;
         let mut tasks = vec![tokio::spawn(rebalance::keep(Arc::clone(&consumer), inbox))];
         if consumer.is_locking() {
             tasks.push(tokio::spawn(rebalance::keep_locks(Arc::clone(&consumer))));

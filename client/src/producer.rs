@@ -20,6 +20,7 @@ use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,8 +30,8 @@ use crate::message::Message;
 use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
-use crate::trace;
 use crate::validate::{MS_MAX, check_group, check_topic, within};
+use crate::{spans, trace};
 
 mod batcher;
 mod hooks;
@@ -481,6 +482,8 @@ struct Journey {
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     started: Instant,
+    /// What a subscriber sees of it; ends with it.
+    span: Span,
     _share: Share,
 }
 
@@ -567,6 +570,7 @@ impl Shared {
     /// The same for what may be `open` to sends that were taken before.
     async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
         let (plan, started) = self.plan(patience.timeout);
+        let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
         let ready = async {
             open?;
             let share = self.client.in_flight().take(parcel.weight(), patience).await?;
@@ -597,6 +601,7 @@ impl Shared {
                 addr: None,
                 room: None,
                 started,
+                span,
                 _share: share,
             }),
             Err(error) => Err(error.with_unsent(parcel.into_messages())),
@@ -687,7 +692,7 @@ impl Shared {
                     brokers.push(queue.broker_name);
                 }
                 Err(error) => {
-                    tracing::debug!(topic = %journey.parcel.topic(), %queue, %error, "send failed");
+                    tracing::debug!(parent: &journey.span, topic = %journey.parcel.topic(), %queue, %error, "send failed");
                     brokers.push(queue.broker_name);
                     let again = tries_again(&error);
                     last = Some(error);
@@ -750,11 +755,14 @@ impl Shared {
         let body_len = request.body.len();
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let answered = self.client.call(&addr, request, timeout).await.and_then(|reply| {
+        let span = spans::attempt(&journey.span, queue, &addr);
+        let reply = self.client.call(&addr, request, timeout).instrument(span.clone()).await;
+        let answered = reply.and_then(|reply| {
             SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())
         });
         self.settings.hooks.after(&context, answered.as_ref().map(Some));
         let result = answered?;
+        spans::stored(&span, &result);
         let sent = trace::Sent {
             group: &self.packing.group,
             topic: &topic,
@@ -778,7 +786,8 @@ impl Shared {
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let sent = self.client.oneway_within(&addr, request, left()).await;
+        let span = spans::attempt(&journey.span, queue, &addr);
+        let sent = self.client.oneway_within(&addr, request, left()).instrument(span).await;
         self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
         sent
     }

@@ -30,8 +30,7 @@ impl Decimal {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        // Digits are characters.
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).expect("digits are characters")
     }
 }
 

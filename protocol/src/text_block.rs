@@ -19,7 +19,9 @@ thread_local! {
 /// These parts as one text. `len_max` says how many bytes that may have.
 pub(crate) fn text<'a>(len_max: usize, parts: impl IntoIterator<Item = &'a str>) -> Text {
     if len_max > SHORT_MAX {
-        return parts.into_iter().collect::<String>().into();
+        let mut text = String::with_capacity(len_max);
+        text.extend(parts);
+        return text.into();
     }
     let bytes = BLOCK.with_borrow_mut(|block| {
         // Takes a new block when this one is used up and still has readers.

@@ -9,7 +9,7 @@ use ferrocket_bindings::ferrocket::admin::{Admin, SubscriptionGroupConfig, Topic
 
 use crate::client::fr_client_t;
 use crate::error::{Result, fr_error_t, fr_status_t};
-use crate::handle::{Kind, Tagged, Texts, call, free, get, give, kinds, place, read, text};
+use crate::handle::{Kind, Tagged, Texts, call, free, get, kinds, make, read, text};
 use crate::message::{fr_message_ext_t, fr_messages_t, fr_queue_t, time};
 
 /// Names, for instance of topics. Owned by the program; free it with fr_names_free. Does not change: any threads may
@@ -44,11 +44,9 @@ fn ask<T: Kind>(
     error: *mut *mut fr_error_t,
     ask: impl AsyncFnOnce(Admin) -> Result<T>,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(answer)?;
+    make(answer, error, || {
         let admin = get(client)?.client()?.admin();
-        place.put(give(block_on(async { Ok(ask(admin).await) })??));
-        Ok(())
+        block_on(async { Ok(ask(admin).await) })?
     })
 }
 

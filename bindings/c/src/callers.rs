@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::ErrorKind;
 
-use crate::error::{Result, fr_error_t};
-use crate::handle::lock;
+use crate::error::{Result, fr_error_t, fr_status_t};
+use crate::handle::{Kind, call, free_after, get, lock};
 
 #[cfg(unix)]
 pub(crate) use ferrocket_bindings::EventFd;
@@ -92,18 +92,35 @@ pub(crate) fn not_in_callback(what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends an object whose handle was freed: at once, or behind the callback that has freed it.
-pub(crate) fn end<T: Send + 'static>(object: T, end: impl FnOnce(&T) + Send + 'static) {
-    let work = move || {
-        end(&object);
-        drop(object);
-    };
-    if CALLS_BACK.get() {
-        // Without a thread more the object stays, which is better than to wait for ever.
-        let _ = Builder::new().name("ferrocket-end".to_owned()).spawn(work);
-    } else {
-        work();
-    }
+/// What is closed before it is freed.
+pub(crate) trait Close: Kind + Send + 'static {
+    /// Ends it, and waits until none of its callbacks comes any more.
+    fn close(&self) -> Result<()>;
+}
+
+/// The body of an `fr_..._close`.
+pub(crate) fn close<T: Close>(handle: *const T, error: *mut *mut fr_error_t) -> fr_status_t {
+    call(error, || {
+        let object = get(handle)?;
+        not_in_callback(T::NAME)?;
+        object.close()
+    })
+}
+
+/// The body of an `fr_..._free` that closes: at once, or behind the callback that frees.
+pub(crate) fn close_and_free<T: Close>(handle: *mut T) {
+    free_after(handle, |object| {
+        let work = move || {
+            // It goes in any case.
+            let _ = object.close();
+        };
+        if CALLS_BACK.get() {
+            // Without a thread more it goes unclosed, which is better than to wait for ever.
+            let _ = Builder::new().name("ferrocket-end".to_owned()).spawn(work);
+        } else {
+            work();
+        }
+    });
 }
 
 /// The time that C gave.

@@ -8,12 +8,13 @@ use ferrocket_bindings::ferrocket::{Client, Event};
 use ferrocket_bindings::logs::{self, Line};
 use ferrocket_bindings::{Bridge, Held, Inbox, Watched, block_on, runtime};
 
-use crate::callers::{Callers, EventFd, FOREVER, end, millis, not_in_callback, number};
-use crate::config::fr_config_t;
+use crate::callers::{
+    Callers, Close, EventFd, FOREVER, close, close_and_free, millis, not_in_callback, number,
+};
+use crate::config::{fr_config_t, settings};
 use crate::error::{Result, fr_error_t, fr_status_t};
 use crate::handle::{
-    Out, Tagged, Texts, User, c_text, call, fill, free, free_after, get, get_if, give, kinds, lock, place,
-    read, room, text,
+    Tagged, Texts, User, c_text, call, free, get, kinds, lock, make, make_up_to, read, text,
 };
 use crate::message::fr_queues_t;
 
@@ -80,7 +81,9 @@ impl fr_client_t {
     pub(crate) fn client(&self) -> Result<&Client> {
         Ok(self.client.get()?)
     }
+}
 
+impl Close for fr_client_t {
     fn close(&self) -> Result<()> {
         Ok(block_on(self.client.get()?.shutdown())?)
     }
@@ -103,17 +106,14 @@ pub extern "C" fn fr_client_new(
     client: *mut *mut fr_client_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(client)?;
+    make(client, error, || {
         let mut builder = Client::builder("");
-        for (key, value) in get_if(config)?.map(fr_config_t::settings_alone).transpose()?.unwrap_or_default()
-        {
+        for (key, value) in settings(config)? {
             builder = builder.set(&key, &value)?;
         }
         let client = block_on(async { builder.build() })?;
         let id = c_text(client.client_id());
-        place.put(give(fr_client_t { client: Held::new(client), id }));
-        Ok(())
+        Ok(fr_client_t { client: Held::new(client), id })
     })
 }
 
@@ -133,11 +133,9 @@ pub extern "C" fn fr_client_fetch_queues(
     list: *mut *mut fr_queues_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(list)?;
+    make(list, error, || {
         let queues = block_on(get(client)?.client()?.fetch_queues(text(topic, "the topic")?))?;
-        place.put(give(fr_queues_t::new(queues)));
-        Ok(())
+        Ok(fr_queues_t::new(queues))
     })
 }
 
@@ -148,22 +146,13 @@ pub extern "C" fn fr_client_fetch_queues(
 /// called by a callback. Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_client_close(client: *const fr_client_t, error: *mut *mut fr_error_t) -> fr_status_t {
-    call(error, || {
-        let client = get(client)?;
-        not_in_callback("a client")?;
-        client.close()
-    })
+    close(client, error)
 }
 
 /// Closes and frees a client. NULL is allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_client_free(client: *mut fr_client_t) {
-    free_after(client, |client| {
-        end(client, |client| {
-            // It goes in any case.
-            let _ = client.close();
-        });
-    });
+    close_and_free(client);
 }
 
 /// Begins to watch a client. At most 256 events wait to be taken; the next are counted. Thread-safe.
@@ -175,13 +164,11 @@ pub extern "C" fn fr_client_events(
     events: *mut *mut fr_events_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(events)?;
+    make(events, error, || {
         let fd = EventFd::new()?;
         let watched = ferrocket_bindings::events(get(client)?.client()?, fd.wake())?;
         fd.ring();
-        place.put(give(fr_events_t { watched: Held::new(watched), fd }));
-        Ok(())
+        Ok(fr_events_t { watched: Held::new(watched), fd })
     })
 }
 
@@ -206,9 +193,7 @@ pub extern "C" fn fr_events_poll(
     count: *mut usize,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let count = Out::new(count, 0)?;
-        room(array, max)?;
+    make_up_to(max, array, count, error, || {
         let events = get(events)?;
         let watched = events.watched.get()?;
         events.fd.clear();
@@ -216,8 +201,7 @@ pub extern "C" fn fr_events_poll(
         if taken.is_empty() && watched.is_ended() {
             return Err(fr_error_t::closed("the client"));
         }
-        fill(array, &count, taken.into_iter().map(fr_event_t::new).collect());
-        Ok(())
+        Ok(taken.into_iter().map(fr_event_t::new).collect())
     })
 }
 

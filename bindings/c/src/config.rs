@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use ferrocket_bindings::ferrocket::MessageSelector;
 
 use crate::error::{Result, fr_error_t, fr_status_t};
-use crate::handle::{call, free, get, give, kinds, lock, text};
+use crate::handle::{call, free, get, get_if, give, kinds, lock, text};
 
 /// Settings for one client, producer or consumer, and the subscriptions of a consumer.
 ///
@@ -39,7 +39,7 @@ impl fr_config_t {
     }
 
     /// Subscriptions mean nothing to most.
-    pub(crate) fn settings_alone(&self) -> Result<Vec<(String, String)>> {
+    fn settings_alone(&self) -> Result<Vec<(String, String)>> {
         match lock(&self.subscriptions).first() {
             Some((topic, _)) => {
                 Err(fr_error_t::config(format!("only consumers subscribe to topics, {topic}")))
@@ -47,6 +47,11 @@ impl fr_config_t {
             None => Ok(self.settings()),
         }
     }
+}
+
+/// The settings of a configuration that may be NULL, for what has no subscriptions.
+pub(crate) fn settings(config: *const fr_config_t) -> Result<Vec<(String, String)>> {
+    Ok(get_if(config)?.map(fr_config_t::settings_alone).transpose()?.unwrap_or_default())
 }
 
 /// The selector of an expression.

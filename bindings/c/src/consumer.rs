@@ -8,13 +8,12 @@ use std::time::Duration;
 use ferrocket_bindings::ferrocket::{ConsumeOrderlyResult, Delivery, MessageExt, PushConsumer};
 use ferrocket_bindings::{Check, Deliveries, Held, Inbox, OrderlyBatch, block_on, deliveries, orderly};
 
-use crate::callers::{Callers, EventFd, FOREVER, end, millis, not_in_callback, number};
+use crate::callers::{Callers, Close, EventFd, FOREVER, close, close_and_free, millis, number};
 use crate::client::fr_client_t;
 use crate::config::{fr_config_t, selector};
 use crate::error::{Result, fr_error_t, fr_status_t};
 use crate::handle::{
-    Out, Tagged, User, call, fill, free, free_after, get, get_if, give, kinds, place, read, room, slice,
-    take, text,
+    Tagged, User, call, free, get, get_if, kinds, make, make_up_to, read, slice, take, text,
 };
 use crate::message::{fr_messages_t, fr_queues_t};
 use crate::producer::state;
@@ -187,8 +186,7 @@ pub extern "C" fn fr_push_consumer_start(
     consumer: *mut *mut fr_push_consumer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(consumer)?;
+    make(consumer, error, || {
         let mut builder = get(client)?.client()?.push_consumer(text(group, "the group")?);
         if let Some(config) = get_if(config)? {
             for (key, value) in config.settings() {
@@ -213,8 +211,7 @@ pub extern "C" fn fr_push_consumer_start(
         // What came before the first look is found by it.
         fd.ring();
         let (consumer, source) = (Held::new(consumer), Held::new(Arc::new(source)));
-        place.put(give(fr_push_consumer_t { consumer, source, fd, callers: Callers::default() }));
-        Ok(())
+        Ok(fr_push_consumer_t { consumer, source, fd, callers: Callers::default() })
     })
 }
 
@@ -241,9 +238,7 @@ pub extern "C" fn fr_push_consumer_poll(
     count: *mut usize,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let count = Out::new(count, 0)?;
-        room(array, max)?;
+    make_up_to(max, array, count, error, || {
         let consumer = get(consumer)?;
         let source = consumer.source.get()?;
         consumer.fd.clear();
@@ -251,8 +246,7 @@ pub extern "C" fn fr_push_consumer_poll(
         if taken.is_empty() && source.is_ended() {
             return Err(fr_error_t::closed("the consumer"));
         }
-        fill(array, &count, taken);
-        Ok(())
+        Ok(taken)
     })
 }
 
@@ -386,13 +380,10 @@ pub extern "C" fn fr_push_consumer_queues(
     list: *mut *mut fr_queues_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        place(list)?.put(give(fr_queues_t::new(get(consumer)?.consumer.get()?.queues())));
-        Ok(())
-    })
+    make(list, error, || Ok(fr_queues_t::new(get(consumer)?.consumer.get()?.queues())))
 }
 
-impl fr_push_consumer_t {
+impl Close for fr_push_consumer_t {
     fn close(&self) -> Result<()> {
         // First: also after fr_stop, when the consumer cannot end by itself, its handlers do.
         self.source.get()?.close();
@@ -413,20 +404,11 @@ pub extern "C" fn fr_push_consumer_close(
     consumer: *const fr_push_consumer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let consumer = get(consumer)?;
-        not_in_callback("a consumer")?;
-        consumer.close()
-    })
+    close(consumer, error)
 }
 
 /// Closes and frees a consumer. NULL is allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_push_consumer_free(consumer: *mut fr_push_consumer_t) {
-    free_after(consumer, |consumer| {
-        end(consumer, |consumer| {
-            // It goes in any case.
-            let _ = consumer.close();
-        });
-    });
+    close_and_free(consumer);
 }

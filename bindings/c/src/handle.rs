@@ -154,7 +154,7 @@ impl<T: Copy> Out<T> {
 }
 
 /// A place for a handle, NULL until there is one.
-pub(crate) fn place<T>(place: *mut *mut T) -> Result<Out<*mut T>> {
+fn place<T>(place: *mut *mut T) -> Result<Out<*mut T>> {
     Out::new(place, ptr::null_mut())
 }
 
@@ -174,6 +174,44 @@ pub(crate) fn call(error: *mut *mut fr_error_t, body: impl FnOnce() -> Result<()
     status
 }
 
+/// The same, of an entry that gives C an object.
+pub(crate) fn make<T: Kind>(
+    result: *mut *mut T,
+    error: *mut *mut fr_error_t,
+    body: impl FnOnce() -> Result<T>,
+) -> fr_status_t {
+    call(error, || {
+        let place = place(result)?;
+        place.put(give(body()?));
+        Ok(())
+    })
+}
+
+/// The same, of an entry that gives C up to `max` objects into its array, and their number into `count`.
+pub(crate) fn make_up_to<T: Kind>(
+    max: usize,
+    array: *mut *mut T,
+    count: *mut usize,
+    error: *mut *mut fr_error_t,
+    body: impl FnOnce() -> Result<Vec<T>>,
+) -> fr_status_t {
+    call(error, || {
+        let count = Out::new(count, 0)?;
+        if max == 0 {
+            return Err(fr_error_t::config("an array with room for one handle or more is needed, max is 0"));
+        }
+        check_array(array, max, "the array to be filled")?;
+        let made = body()?;
+        assert!(made.len() <= max, "{} for an array of {max}", made.len());
+        count.put(made.len());
+        for (at, value) in made.into_iter().enumerate() {
+            // SAFETY: C gave an array, checked above, with room for so many handles.
+            unsafe { array.add(at).write(give(value)) };
+        }
+        Ok(())
+    })
+}
+
 /// A text of C.
 pub(crate) fn text<'a>(text: *const c_char, what: &str) -> Result<&'a str> {
     if text.is_null() {
@@ -189,13 +227,13 @@ pub(crate) fn slice<'a, T>(start: *const T, len: usize, what: &str) -> Result<&'
     if len == 0 {
         return Ok(&[]);
     }
-    array(start, len, what)?;
+    check_array(start, len, what)?;
     // SAFETY: the array is as long as C says and stays as it is during the call; no longer than memory, see above.
     Ok(unsafe { std::slice::from_raw_parts(start, len) })
 }
 
 /// Checks that there can be an array of so many elements.
-fn array<T>(start: *const T, len: usize, what: &str) -> Result<()> {
+fn check_array<T>(start: *const T, len: usize, what: &str) -> Result<()> {
     if start.is_null() || !start.is_aligned() {
         return Err(fr_error_t::config(format!("{what} is NULL, though it is to have {len} elements")));
     }
@@ -208,23 +246,6 @@ fn array<T>(start: *const T, len: usize, what: &str) -> Result<()> {
 /// The objects of an array of handles.
 pub(crate) fn all<'a, T: Kind>(start: *const *const T, len: usize, what: &str) -> Result<Vec<&'a T>> {
     slice(start, len, what)?.iter().map(|handle| get(*handle)).collect()
-}
-
-/// Puts handles of these into an array of C that has room for them, and their number into `count`.
-pub(crate) fn fill<T: Kind>(array: *mut *mut T, count: &Out<usize>, values: Vec<T>) {
-    count.put(values.len());
-    for (at, value) in values.into_iter().enumerate() {
-        // SAFETY: `room` has checked the array; there are at most as many values as it has room for.
-        unsafe { array.add(at).write(give(value)) };
-    }
-}
-
-/// Checks an array of C that is to be filled. What is in it is nothing yet, so that it is not looked at.
-pub(crate) fn room<T>(start: *mut *mut T, max: usize) -> Result<()> {
-    match max {
-        0 => Err(fr_error_t::config("an array with room for one handle or more is needed, max is 0")),
-        _ => array(start.cast_const(), max, "the array to be filled"),
-    }
 }
 
 /// C's own word for a callback. What it points to is for the program to keep safe between threads, as `ferrocket.h`

@@ -1,15 +1,15 @@
 //! The consumer that is polled for messages and commits offsets.
 
 use std::ffi::c_char;
-use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::{LitePullConsumer, MessageQueue};
 use ferrocket_bindings::{Held, block_on};
 
+use crate::callers::millis;
 use crate::client::fr_client_t;
 use crate::config::{fr_config_t, selector};
 use crate::error::{Result, fr_error_t, fr_status_t};
-use crate::handle::{Out, all, call, free_after, get, get_if, give, kinds, place, text};
+use crate::handle::{Out, all, call, free_after, get, get_if, kinds, make, text};
 use crate::message::{fr_messages_t, fr_queue_t, fr_queues_t, time};
 
 /// A consumer that the program polls. With automatic commits (`autoCommit`, the default) a poll says that the messages
@@ -20,7 +20,7 @@ pub struct fr_lite_pull_consumer_t(Held<LitePullConsumer>);
 
 kinds!(fr_lite_pull_consumer_t: "a lite pull consumer");
 
-/// Does something with a consumer, for at most one result.
+/// Does something with a consumer.
 fn with(
     consumer: *const fr_lite_pull_consumer_t,
     error: *mut *mut fr_error_t,
@@ -47,8 +47,7 @@ pub extern "C" fn fr_lite_pull_consumer_start(
     consumer: *mut *mut fr_lite_pull_consumer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(consumer)?;
+    make(consumer, error, || {
         let mut builder = get(client)?.client()?.lite_pull_consumer(text(group, "the group")?);
         if let Some(config) = get_if(config)? {
             for (key, value) in config.settings() {
@@ -58,9 +57,7 @@ pub extern "C" fn fr_lite_pull_consumer_start(
                 builder = builder.subscribe(&topic, selector);
             }
         }
-        let consumer = block_on(builder.start())?;
-        place.put(give(fr_lite_pull_consumer_t(Held::new(consumer))));
-        Ok(())
+        Ok(fr_lite_pull_consumer_t(Held::new(block_on(builder.start())?)))
     })
 }
 
@@ -112,10 +109,7 @@ pub extern "C" fn fr_lite_pull_consumer_assignment(
     list: *mut *mut fr_queues_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    with(consumer, error, |consumer| {
-        place(list)?.put(give(fr_queues_t::new(consumer.assignment())));
-        Ok(())
-    })
+    make(list, error, || Ok(fr_queues_t::new(get(consumer)?.0.get()?.assignment())))
 }
 
 /// The queues of a topic, to assign some of them. Thread-safe.
@@ -128,10 +122,9 @@ pub extern "C" fn fr_lite_pull_consumer_fetch_queues(
     list: *mut *mut fr_queues_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    with(consumer, error, |consumer| {
-        let place = place(list)?;
-        place.put(give(fr_queues_t::new(block_on(consumer.fetch_queues(text(topic, "the topic")?))?)));
-        Ok(())
+    make(list, error, || {
+        let consumer = get(consumer)?.0.get()?;
+        Ok(fr_queues_t::new(block_on(consumer.fetch_queues(text(topic, "the topic")?))?))
     })
 }
 
@@ -147,11 +140,9 @@ pub extern "C" fn fr_lite_pull_consumer_poll(
     messages: *mut *mut fr_messages_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    with(consumer, error, |consumer| {
-        let place = place(messages)?;
-        let messages = block_on(consumer.poll(Duration::from_millis(timeout_ms.into())))?;
-        place.put(give(fr_messages_t::new(messages)));
-        Ok(())
+    make(messages, error, || {
+        let consumer = get(consumer)?.0.get()?;
+        Ok(fr_messages_t::new(block_on(consumer.poll(millis(timeout_ms)))?))
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use ferrocket_bindings::ferrocket::{Message, MessageExt, MessageQueue, SendResult, SendStatus};
 
 use crate::error::{Result, fr_error_t, fr_status_t};
-use crate::handle::{Tagged, Texts, call, free, get, give, kinds, lock, place, read, slice, text};
+use crate::handle::{Tagged, Texts, call, free, get, kinds, lock, make, read, slice, text};
 
 /// A message to be sent.
 ///
@@ -145,11 +145,7 @@ pub extern "C" fn fr_message_new(
     message: *mut *mut fr_message_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(message)?;
-        place.put(give(fr_message_t::new(Message::new(text(topic, "the topic")?, body(start, len)?))));
-        Ok(())
-    })
+    make(message, error, || Ok(fr_message_t::new(Message::new(text(topic, "the topic")?, body(start, len)?))))
 }
 
 /// Sets the word by which consumers filter. Thread-safe.
@@ -384,12 +380,7 @@ pub extern "C" fn fr_message_ext_reply(
     reply: *mut *mut fr_message_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(reply)?;
-        let reply = get(message)?.message.reply_message(body(start, len)?)?;
-        place.put(give(fr_message_t::new(reply)));
-        Ok(())
-    })
+    make(reply, error, || Ok(fr_message_t::new(get(message)?.message.reply_message(body(start, len)?)?)))
 }
 
 /// Frees a message that a call gave alone. NULL is allowed.
@@ -427,11 +418,9 @@ pub extern "C" fn fr_queue_new(
     queue: *mut *mut fr_queue_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(queue)?;
+    make(queue, error, || {
         let (topic, broker_name) = (text(topic, "the topic")?, text(broker_name, "the broker's name")?);
-        place.put(give(fr_queue_t::new(MessageQueue::new(topic, broker_name, id))));
-        Ok(())
+        Ok(fr_queue_t::new(MessageQueue::new(topic, broker_name, id)))
     })
 }
 

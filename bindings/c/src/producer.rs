@@ -11,15 +11,12 @@ use ferrocket_bindings::ferrocket::{
 };
 use ferrocket_bindings::{Check, Held, Inbox, LocalWork, Pipeline, block_on, on_check, spawn};
 
-use crate::callers::{Callers, EventFd, FOREVER, end, millis, not_in_callback, number};
+use crate::callers::{Callers, Close, EventFd, FOREVER, close, close_and_free, millis, number};
 use crate::client::fr_client_t;
-use crate::config::fr_config_t;
+use crate::config::{fr_config_t, settings};
 use crate::consumer::{Answer, fr_answer_t, fr_delivery_t, fr_handler_t, handle_deliveries};
 use crate::error::{Result, fr_error_t, fr_status_t};
-use crate::handle::{
-    Out, Tagged, User, all, c_text, call, fill, free, free_after, get, get_if, give, kinds, lock, place,
-    read, room, text,
-};
+use crate::handle::{Tagged, User, all, c_text, call, free, get, kinds, lock, make, make_up_to, read, text};
 use crate::message::{fr_message_ext_t, fr_message_t, fr_queue_t, fr_send_result_t};
 
 /// Asynchronous sends of one producer whose completion was not taken yet; further ones are refused.
@@ -154,12 +151,15 @@ impl fr_producer_t {
             }
         })
     }
+}
 
+impl Close for fr_producer_t {
     fn close(&self) -> Result<()> {
         // Nothing of the kind is there in a forked child.
-        let producer = self.producer.get()?;
+        let (producer, pipeline) = (self.producer.get()?, self.pipeline.get()?);
         lock(&self.open.sends).closed = true;
         let ended = block_on(async {
+            pipeline.flush().await;
             producer.shutdown().await;
             Ok(())
         });
@@ -217,11 +217,6 @@ fn builder(client: *const fr_client_t, group: *const c_char) -> Result<ProducerB
     Ok(get(client)?.client()?.producer(text(group, "the group")?))
 }
 
-/// The settings of a producer's configuration, which may be NULL.
-fn settings(config: *const fr_config_t) -> Result<Vec<(String, String)>> {
-    Ok(get_if(config)?.map(fr_config_t::settings_alone).transpose()?.unwrap_or_default())
-}
-
 /// Sends, and gives the receipt to C.
 fn send(
     producer: *const fr_producer_t,
@@ -229,12 +224,9 @@ fn send(
     error: *mut *mut fr_error_t,
     send: impl AsyncFnOnce(&Producer) -> Result<SendResult>,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(result)?;
+    make(result, error, || {
         let producer = get(producer)?.producer.get()?;
-        let sent = block_on(async { Ok(send(producer).await) })??;
-        place.put(give(fr_send_result_t::new(sent)));
-        Ok(())
+        Ok(fr_send_result_t::new(block_on(async { Ok(send(producer).await) })??))
     })
 }
 
@@ -249,14 +241,12 @@ pub extern "C" fn fr_producer_start(
     producer: *mut *mut fr_producer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(producer)?;
+    make(producer, error, || {
         let mut builder = builder(client, group)?;
         for (key, value) in settings(config)? {
             builder = builder.set(&key, &value)?;
         }
-        place.put(give(fr_producer_t::new(block_on(builder.start())?)?));
-        Ok(())
+        fr_producer_t::new(block_on(builder.start())?)
     })
 }
 
@@ -367,18 +357,17 @@ pub extern "C" fn fr_producer_poll(
     count: *mut usize,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let count = Out::new(count, 0)?;
-        room(array, max)?;
+    make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        // The descriptor is the parent's in a forked child.
+        producer.producer.get()?;
         producer.fd.clear();
         let taken = producer.polled.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.polled.is_ended() {
             return Err(fr_error_t::closed("the producer"));
         }
         producer.open.taken(taken.len());
-        fill(array, &count, taken);
-        Ok(())
+        Ok(taken)
     })
 }
 
@@ -418,12 +407,9 @@ pub extern "C" fn fr_producer_request(
     reply: *mut *mut fr_message_ext_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(reply)?;
+    make(reply, error, || {
         let (producer, message) = (get(producer)?.producer.get()?, get(message)?.message());
-        let reply = block_on(producer.request(message, millis(timeout_ms)))?;
-        place.put(give(fr_message_ext_t::new(reply)));
-        Ok(())
+        Ok(fr_message_ext_t::new(block_on(producer.request(message, millis(timeout_ms)))?))
     })
 }
 
@@ -443,29 +429,21 @@ pub extern "C" fn fr_producer_recall(
     })
 }
 
-/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), those under way are finished and told of, brokers
-/// are told. No callback comes after this. Not to be called by a callback. Thread-safe.
+/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), and so is what still waits in line after 10 s; those
+/// under way are finished and told of, brokers are told. No callback comes after this. Not to be called by a callback.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_producer_close(
     producer: *const fr_producer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let producer = get(producer)?;
-        not_in_callback("a producer")?;
-        producer.close()
-    })
+    close(producer, error)
 }
 
 /// Closes and frees a producer; completions that were not taken go with it. NULL is allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_producer_free(producer: *mut fr_producer_t) {
-    free_after(producer, |producer| {
-        end(producer, |producer| {
-            // It goes in any case.
-            let _ = producer.close();
-        });
-    });
+    close_and_free(producer);
 }
 
 /// Starts a producer of transactional messages. The configuration may be NULL; its keys are in the list "transaction
@@ -481,8 +459,7 @@ pub extern "C" fn fr_transaction_producer_start(
     producer: *mut *mut fr_transaction_producer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(producer)?;
+    make(producer, error, || {
         let fd = EventFd::new()?;
         let checks = Inbox::new(fd.wake());
         let mut builder = on_check(builder(client, group)?, &checks);
@@ -492,8 +469,7 @@ pub extern "C" fn fr_transaction_producer_start(
         let transactions = block_on(builder.start())?;
         let producer = Tagged::new(fr_producer_t::new(transactions.producer().clone())?);
         let (transactions, callers) = (Held::new(transactions), Callers::default());
-        place.put(give(fr_transaction_producer_t { transactions, producer, checks, fd, callers }));
-        Ok(())
+        Ok(fr_transaction_producer_t { transactions, producer, checks, fd, callers })
     })
 }
 
@@ -531,17 +507,15 @@ pub extern "C" fn fr_transaction_producer_poll(
     count: *mut usize,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let count = Out::new(count, 0)?;
-        room(array, max)?;
+    make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         producer.fd.clear();
         let taken = producer.checks.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.checks.is_ended() {
             return Err(fr_error_t::closed("the transaction producer"));
         }
-        fill(array, &count, taken.into_iter().map(check).collect());
-        Ok(())
+        Ok(taken.into_iter().map(check).collect())
     })
 }
 
@@ -557,6 +531,7 @@ pub extern "C" fn fr_transaction_producer_handle(
 ) -> fr_status_t {
     call(error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         let checks = producer.checks.clone();
         let take = move || checks.wait(1, FOREVER).pop().map(check);
         handle_deliveries(&producer.callers, threads, handler, User(user), take)
@@ -574,8 +549,7 @@ pub extern "C" fn fr_transaction_begin(
     transaction: *mut *mut fr_transaction_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(transaction)?;
+    make(transaction, error, || {
         let (producer, message) = (get(producer)?.transactions.get()?.clone(), get(message)?.message());
         let (tell, told) = sync_channel(1);
         let begun = Inbox::new(|| ());
@@ -594,8 +568,7 @@ pub extern "C" fn fr_transaction_begin(
         let id = c_text(&work.subject.transaction_id);
         let half = Tagged::new(fr_send_result_t::new(work.subject.half.clone()));
         let work = Mutex::new(Some(Held::new(work)));
-        place.put(give(fr_transaction_t { id, half, work, told: Mutex::new(told) }));
-        Ok(())
+        Ok(fr_transaction_t { id, half, work, told: Mutex::new(told) })
     })
 }
 
@@ -647,7 +620,7 @@ pub extern "C" fn fr_transaction_free(transaction: *mut fr_transaction_t) {
     free(transaction);
 }
 
-impl fr_transaction_producer_t {
+impl Close for fr_transaction_producer_t {
     fn close(&self) -> Result<()> {
         self.transactions.get()?;
         self.checks.close();
@@ -663,20 +636,11 @@ pub extern "C" fn fr_transaction_producer_close(
     producer: *const fr_transaction_producer_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let producer = get(producer)?;
-        not_in_callback("a producer")?;
-        producer.close()
-    })
+    close(producer, error)
 }
 
 /// Closes and frees a producer. NULL is allowed.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_transaction_producer_free(producer: *mut fr_transaction_producer_t) {
-    free_after(producer, |producer| {
-        end(producer, |producer| {
-            // It goes in any case.
-            let _ = producer.close();
-        });
-    });
+    close_and_free(producer);
 }

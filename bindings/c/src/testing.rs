@@ -7,9 +7,9 @@ use std::time::Duration;
 use ferrocket_bindings::testing::Broker;
 use ferrocket_bindings::{Held, block_on};
 
-use crate::config::fr_config_t;
+use crate::config::{fr_config_t, settings};
 use crate::error::{fr_error_t, fr_status_t};
-use crate::handle::{c_text, call, free_after, get, get_if, give, kinds, place, read};
+use crate::handle::{c_text, call, free_after, get, kinds, make, read};
 
 /// A NameServer and a Broker in this process, on free ports of the loopback address and with the store in memory: the
 /// real servers, without a disk.
@@ -32,13 +32,10 @@ pub extern "C" fn fr_testing_broker_start(
     broker: *mut *mut fr_testing_broker_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || {
-        let place = place(broker)?;
-        let settings = get_if(config)?.map(fr_config_t::settings_alone).transpose()?.unwrap_or_default();
-        let broker = block_on(Broker::start(settings))?;
+    make(broker, error, || {
+        let broker = block_on(Broker::start(settings(config)?))?;
         let namesrv_addr = c_text(broker.namesrv_addr());
-        place.put(give(fr_testing_broker_t { broker: Held::new(broker), namesrv_addr }));
-        Ok(())
+        Ok(fr_testing_broker_t { broker: Held::new(broker), namesrv_addr })
     })
 }
 

@@ -3,8 +3,13 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include "harness.h"
+
+/* How often a broker goes away with each kind of connection, and how many threads send to it meanwhile. */
+#define GOING 5
+#define SENDING 2
 
 static fr_message_t *message(const char *topic, const char *body) {
     fr_message_t *made;
@@ -160,8 +165,14 @@ static void sends_that_do_not_wait(void) {
     for (number = 1; number < 100; number++) {
         CHECK(offsets[number - 1] < offsets[number]);
     }
+    /* What waits in line when the producer ends is sent, too. */
+    m = message("Async", "last");
+    for (number = 0; number < 100; number++) {
+        OK(fr_producer_send_async(producer, m, count_sent, &called, &error));
+    }
+    fr_message_free(m);
     OK(fr_producer_close(producer, &error));
-    CHECK(called == 100 && refused == 1);
+    CHECK(called == 200 && refused == 1);
     FAILS(FR_ERROR_CLOSED, fr_producer_poll(producer, done, 16, 0, &count, &error));
     m = message("Async", "late");
     FAILS(FR_ERROR_CLOSED, fr_producer_send_async(producer, m, NULL, NULL, &error));
@@ -772,6 +783,52 @@ static void log_lines_are_heard(void) {
     FAILS(FR_ERROR_CONFIG, fr_log_handle(6, count_line, &log, &error));
 }
 
+/* Sends until that fails. */
+static void *send_on(void *user) {
+    fr_producer_t *producer = user;
+    fr_message_t *m;
+    CHECK(fr_message_new("Gone", "g", 1, &m, NULL) == FR_OK);
+    while (fr_producer_send_oneway(producer, m, NULL) == FR_OK) {
+    }
+    fr_message_free(m);
+    return NULL;
+}
+
+/* Who sends to a broker that goes away gets errors and no SIGPIPE, which ends programs that do not care for it. */
+static void brokers_go_away(void) {
+    fr_testing_broker_t *kept = broker;
+    fr_client_t *other;
+    fr_producer_t *producer;
+    fr_config_t *config, *setup = fr_config_new();
+    pthread_t sending[SENDING];
+    int times, at;
+    signal(SIGPIPE, SIG_DFL);
+    /* As in another_client. */
+    OK(fr_config_set(setup, "sendMsgTimeout", "30000", &error));
+    for (times = 0; times < 2 * GOING; times++) {
+        config = fr_config_new();
+        OK(fr_testing_broker_start(NULL, &broker, &error));
+        OK(fr_config_set(config, "namesrvAddr", fr_testing_broker_namesrv_addr(broker), &error));
+        OK(fr_config_set(config, "mqClientApiTimeout", "30000", &error));
+        OK(fr_config_set(config, "useTLS", times % 2 == 0 ? "false" : "true", &error));
+        OK(fr_client_new(config, &other, &error));
+        OK(fr_producer_start(other, "p-gone", setup, &producer, &error));
+        send_text(producer, "Gone", "g", NULL);
+        for (at = 0; at < SENDING; at++) {
+            CHECK(pthread_create(&sending[at], NULL, send_on, producer) == 0);
+        }
+        fr_testing_broker_free(broker);
+        for (at = 0; at < SENDING; at++) {
+            CHECK(pthread_join(sending[at], NULL) == 0);
+        }
+        fr_producer_free(producer);
+        fr_client_free(other);
+        fr_config_free(config);
+    }
+    fr_config_free(setup);
+    broker = kept;
+}
+
 int main(int count, char **names) {
     static const struct {
         const char *name;
@@ -791,6 +848,7 @@ int main(int count, char **names) {
         {"clusters_are_administered", clusters_are_administered},
         {"events_are_watched", events_are_watched},
         {"log_lines_are_heard", log_lines_are_heard},
+        {"brokers_go_away", brokers_go_away},
     };
     size_t at;
     SAME(fr_version(), FR_VERSION);

@@ -166,7 +166,7 @@ export class Admin {
   }
 
   /** Has a group go on with the first message stored at this time or later; answers where that is. */
-  resetOffset(
+  async resetOffset(
     group: string,
     topic: string,
     to: Date,

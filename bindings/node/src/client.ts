@@ -146,6 +146,8 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
   ): T {
     const made: T = make(new Handle(number, what, () => all.delete(made)));
     all.add(made);
+    // The client's own close did not know of it.
+    if (this.#handle.isClosing) void made[Symbol.asyncDispose]();
     return made;
   }
 
@@ -156,7 +158,7 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
 
   /** What happens in the client from now on, until it is closed. */
   events(options: { signal?: AbortSignal } = {}): AsyncGenerator<ClientEvent, void, undefined> {
-    return this.#events(this.#handle.ask('watch'), options.signal, false);
+    return this.#events(this.#handle.ask('watch'), options?.signal, false);
   }
 
   #events(
@@ -174,7 +176,7 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
     if (this.#watching) return;
     this.#watching = true;
     try {
-      const watch = this.#handle.ask<number>('watch', null, { background: true });
+      const watch = this.#handle.ask<number>('watch', null, { background: true, due: true });
       for await (const event of this.#events(watch, undefined, true)) {
         // Later, because listeners may throw: that is the program's own matter.
         queueMicrotask(() => this.emit(event.type, event as never));

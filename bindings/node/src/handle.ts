@@ -12,6 +12,10 @@ export class Handle {
     readonly closed: () => void = () => {},
   ) {}
 
+  get isClosing(): boolean {
+    return this.#closing !== undefined;
+  }
+
   call(operation: string, args?: unknown, options?: Args): Promise<Answer> {
     if (this.#closing) return Promise.reject(new ClosedError(`${this.what} is closed`));
     return port().call(operation, this.number, args, options);

@@ -1,12 +1,9 @@
 // A lite pull consumer: messages are asked for.
-import { ClosedError, ConfigError } from './errors.js';
+import { ClosedError, ConfigError, said } from './errors.js';
 import type { Handle } from './handle.js';
 import { messagesOf, time, type MessageExt, type MessageQueue } from './message.js';
 import type { SignalOptions } from './producer.js';
 import type { Selector } from './push.js';
-
-/** How long the iterator waits for messages at a time, in milliseconds. */
-const ITERATOR_WAIT = 30_000;
 
 /** Consumes as a member of a group, or queues chosen by hand, at the caller's pace. Made by {@link Client.litePullConsumer}. */
 export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageExt> {
@@ -28,10 +25,17 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
     return messagesOf((await this.#handle.call('poll', timeout, { signal })).data);
   }
 
-  /** Each message, until the consumer is closed. With automatic commits, asking for more says that those before are done. */
+  /**
+   * Each message, until the consumer is closed. With automatic commits, asking for the next says that those before are
+   * done: it is asked for one by one, so that what a loop that ends has not reached comes again.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<MessageExt, void, undefined> {
     try {
-      for (;;) yield* await this.poll({ timeout: ITERATOR_WAIT });
+      for (;;) {
+        const next = messagesOf((await this.#handle.call('next')).data);
+        if (next.length === 0) return;
+        yield* next;
+      }
     } catch (error) {
       // The end; what the loop's body throws does not come here.
       if (!(error instanceof ClosedError)) throw error;
@@ -63,7 +67,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
     else if (to === 'begin') await this.#handle.ask('seekToBegin', { queue });
     else if (to === 'end') await this.#handle.ask('seekToEnd', { queue });
     else if (Number.isSafeInteger(to)) await this.#handle.ask('seek', { queue, offset: to });
-    else throw new ConfigError(`an offset is a whole number, 'begin', 'end' or a Date, not ${String(to)}`);
+    else throw new ConfigError(`an offset is a whole number, 'begin', 'end' or a Date, not ${said(to)}`);
   }
 
   /** Hands out no more messages of these queues until they are resumed. */
@@ -86,7 +90,7 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
   }
 
   /** The offset of the first message stored at this time or later. */
-  offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
+  async offsetForTimestamp(queue: MessageQueue, timestamp: Date): Promise<number> {
     return this.#handle.ask('offsetForTimestamp', { queue, time: time('timestamp', timestamp) });
   }
 

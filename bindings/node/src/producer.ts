@@ -1,4 +1,5 @@
 // Producers: what sends.
+import { setTimeout } from 'node:timers/promises';
 import { ConfigError, FerrocketError, InvalidMessageError, said } from './errors.js';
 import type { Handle } from './handle.js';
 import {
@@ -11,6 +12,9 @@ import {
   type MessageQueue,
   type SendResult,
 } from './message.js';
+
+/** How long a close waits for sends under way, in milliseconds; as long as the client's does. */
+const DRAIN_TIMEOUT = 10_000;
 
 /** Options of operations that may be given up. */
 export interface SignalOptions {
@@ -43,6 +47,9 @@ export class Producer implements AsyncDisposable {
   /** @internal */
   protected readonly handle: Handle;
   readonly group: string;
+  /** Sends under way. */
+  #sending = 0;
+  #idle = () => {};
 
   /** @internal */
   constructor(handle: Handle, group: string) {
@@ -81,7 +88,7 @@ export class Producer implements AsyncDisposable {
     const all = (messages as readonly Message[]).map(packed);
     const args = all.map(({ message }) => message);
     const bodies = all.map(({ body }) => body);
-    return this.unsent(messages, this.handle.ask<SendResult>('sendBatch', args, { ...options, bodies }));
+    return this.#ends(messages, this.handle.ask<SendResult>('sendBatch', args, { ...options, bodies }));
   }
 
   /** Sends a request and waits for its reply, together at most `timeout` milliseconds. */
@@ -111,9 +118,13 @@ export class Producer implements AsyncDisposable {
     return this.handle.ask('fetchQueues', topic);
   }
 
-  /** Further sends are refused, those under way finish by themselves. Closing the client does it, too. */
+  /** Further sends are refused, those under way end, for at most 10 s. Closing the client does it, too. */
   close(): Promise<void> {
-    return this.handle.close();
+    return this.handle.close(async () => {
+      if (this.#sending === 0) return;
+      const idle = new Promise<void>((resolve) => (this.#idle = resolve));
+      await Promise.race([idle, setTimeout(DRAIN_TIMEOUT, undefined, { ref: false })]);
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -123,7 +134,17 @@ export class Producer implements AsyncDisposable {
   async #send(operation: string, message: Message, to: unknown, options?: SignalOptions): Promise<SendResult> {
     const { message: args, body } = packed(message);
     const sent = this.handle.ask<SendResult>(operation, { message: args, to }, { ...options, bodies: [body] });
-    return this.unsent([message], sent);
+    return this.#ends([message], sent);
+  }
+
+  /** A close waits for it. */
+  async #ends(messages: readonly Message[], sent: Promise<SendResult>): Promise<SendResult> {
+    this.#sending++;
+    try {
+      return await this.unsent(messages, sent);
+    } finally {
+      if (--this.#sending === 0) this.#idle();
+    }
   }
 
   /** Gives failed messages back with the error. @internal */
@@ -173,7 +194,8 @@ export class TransactionProducer extends Producer {
     if (ticket === undefined) return { ...sent, localTransactionState: 'ROLLBACK_MESSAGE' };
     const [localTransactionState, failure] = await outcome(() => local({ message, transactionId, half: sent }));
     const end = { ticket, state: localTransactionState, failure: text(failure) };
-    await this.handle.ask('endTransaction', end, { due: true });
+    // Closed meanwhile: the broker asks.
+    await this.handle.answer('endTransaction', end);
     return failure === undefined
       ? { ...sent, localTransactionState }
       : { ...sent, localTransactionState, failure };

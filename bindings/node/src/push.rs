@@ -28,12 +28,8 @@ enum Source {
 }
 
 #[derive(Deserialize)]
-struct Ticket {
-    ticket: u32,
-}
-
-#[derive(Deserialize)]
 struct Answered {
+    ticket: u32,
     result: Turn,
     failure: Option<String>,
 }
@@ -127,13 +123,12 @@ impl Push {
         }
     }
 
-    /// An orderly handler's answer; one that is none fails the messages.
+    /// An orderly handler's answer; after one that is none the messages still wait for theirs.
     fn answer(&self, args: &Args) -> Result<Reply> {
         let Source::Orderly { open, .. } = &self.source else { return Err(unknown("answer")) };
-        let batch = open.take(args.read::<Ticket>()?.ticket);
-        // Dropped by an error here, it comes again.
-        let result = args.read::<Answered>()?.result()?;
-        if let Some(batch) = batch {
+        let answered: Answered = args.read()?;
+        let (ticket, result) = (answered.ticket, answered.result()?);
+        if let Some(batch) = open.take(ticket) {
             batch.answer(result);
         }
         Reply::empty()

@@ -210,7 +210,7 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
   async #handled(each: NonNullable<RunOptions['eachBatch']>, messages: Delivery[]): Promise<void> {
     let level: number | undefined;
     try {
-      level = delayLevel(await each(messages));
+      level = delayLevel(await each(messages.slice()));
     } catch (error) {
       level = 0;
       this.#tell(error, messages);
@@ -278,14 +278,14 @@ export class PushConsumer extends EventEmitter<Events> implements AsyncDisposabl
     ticket: number,
     messages: Delivery[],
   ): Promise<void> {
-    let args: { ticket: number; result: unknown; failure?: string };
+    const answer = (result: unknown, failure?: string) => this.#handle.answer('answer', { ticket, result, failure });
     try {
-      args = { ticket, result: (await each(messages)) ?? 'SUCCESS' };
+      await answer((await each(messages)) ?? 'SUCCESS');
     } catch (error) {
+      // A result that is none leaves them unanswered, too.
       this.#tell(error, messages);
-      args = { ticket, result: 'SUSPEND_CURRENT_QUEUE_A_MOMENT', failure: said(error) };
+      await answer('SUSPEND_CURRENT_QUEUE_A_MOMENT', said(error)).catch((error: unknown) => this.#tell(error, messages));
     }
-    await this.#handle.answer('answer', args).catch((error: unknown) => this.#tell(error, messages));
   }
 
   /** Later, because listeners may throw: that is the program's own matter. */
@@ -322,5 +322,5 @@ function isLevel(level: unknown): level is number {
 
 function within(name: string, value: number, max: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new ConfigError(`${name} is ${String(value)}, it must be from 1 to ${max}`);
+  throw new ConfigError(`${name} is ${said(value)}, it must be from 1 to ${max}`);
 }

@@ -81,7 +81,7 @@ test('consumers', async (t) => {
   const consumer = await client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' } });
   for (const options of [
     undefined, null, {}, { eachMessage: 7 }, { eachMessage() {}, eachBatch() {} }, { eachMessage() {}, concurrency: 0 },
-    { eachMessage() {}, concurrency: 1001 }, { eachBatch() {}, batchSize: 1.5 }, { eachBatch() {}, batchSize: 513 },
+    { eachMessage() {}, concurrency: 1001 }, { eachMessage() {}, concurrency: Object.create(null) }, { eachBatch() {}, batchSize: 1.5 }, { eachBatch() {}, batchSize: 513 },
   ]) {
     await assert.rejects(consumer.run(options), ConfigError);
   }
@@ -116,7 +116,7 @@ test('what is closed', async (t) => {
   await client.close();
   for (const call of [
     () => other.send(message), () => other.enqueue(message), () => lite.poll(), () => client.fetchQueues(topic), () => client.admin.topics(),
-    () => client.producer({ producerGroup: 'p' }), () => client.events().next(),
+    () => client.producer({ producerGroup: 'p' }), () => client.events().next(), () => client.events(null).next(),
   ]) {
     await assert.rejects(call(), ClosedError, String(call));
   }

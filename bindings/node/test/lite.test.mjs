@@ -1,7 +1,7 @@
 // Lite pull consumers.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClosedError, ConfigError } from 'ferrocket';
+import { ClosedError, ConfigError, FerrocketError } from 'ferrocket';
 import { cluster, FROM_FIRST, unique } from './support.mjs';
 
 async function filled(client, topic, count) {
@@ -41,7 +41,9 @@ test('assigned queues are read, sought, paused and committed by hand', async (t)
   await consumer.resume([queue]);
   assert.equal((await poll(10)).length, 10);
   await consumer.seek(queue, 'end');
-  for (const to of [1.5, -1, 11, 2 ** 60, 'middle', undefined]) await assert.rejects(consumer.seek(queue, to), ConfigError);
+  for (const to of [1.5, -1, 11, 2 ** 60, 'middle', undefined, Object.create(null)]) await assert.rejects(consumer.seek(queue, to), ConfigError);
+  await assert.rejects(consumer.offsetForTimestamp(queue, new Date(NaN)), FerrocketError);
+  await assert.rejects(client.admin.resetOffset('g', topic, 'soon'), FerrocketError);
   assert.equal((await consumer.fetchQueues(topic)).length, 1);
 });
 
@@ -58,6 +60,23 @@ test('a subscription as an async iterator, ended by closing', async (t) => {
   }
   assert.equal(new Set(seen).size, 50);
   await assert.rejects(consumer.poll(), ClosedError);
+});
+
+test('what a loop that ends has not reached is not committed', async (t) => {
+  const { client } = await cluster(t);
+  const topic = unique('T');
+  await filled(client, topic, 20);
+  const settings = { consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST };
+  const seen = [];
+  for (const enough of [3, 20]) {
+    const consumer = await client.litePullConsumer(settings);
+    for await (const message of consumer) {
+      seen.push(message.body.toString());
+      if (seen.length === enough) break;
+    }
+    await consumer.close();
+  }
+  assert.equal(new Set(seen).size, 20);
 });
 
 test('a poll is given up by its signal, and at the close of the client', async (t) => {

@@ -1,7 +1,7 @@
 // Every way to send.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
+import { ClosedError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
 
 test('a sent message comes back as it was, with its receipt', async (t) => {
@@ -51,6 +51,18 @@ test('enqueued messages are stored in the order of the calls', async (t) => {
     Array.from({ length: 500 }, (_, at) => producer.enqueue({ topic, body: String(at) })),
   );
   assert.deepEqual(receipts.map((receipt) => receipt.queueOffset), Array.from({ length: 500 }, (_, at) => at));
+});
+
+test('what is under way when the producer is closed is stored', async (t) => {
+  const { client } = await cluster(t);
+  for (const way of ['send', 'enqueue', 'sendOneway']) {
+    const producer = await client.producer({ producerGroup: 'p' });
+    const all = Array.from({ length: 1000 }, () => producer[way]({ topic: 'T', body: 'x' }));
+    const closed = producer.close();
+    await assert.rejects(producer.send({ topic: 'T', body: 'x' }), ClosedError);
+    await Promise.all(all);
+    await closed;
+  }
 });
 
 test('ordered, to a queue, oneway and in a batch', async (t) => {

@@ -33,6 +33,12 @@ test('committed messages arrive, others do not, and checks decide what is open',
   const failed = await send('failed', () => { throw thrown; });
   assert.deepEqual([failed.localTransactionState, failed.failure], ['UNKNOWN', thrown]);
   assert.ok((await send('nonsense', () => 'MAYBE')).failure instanceof TypeError);
+  const late = await client.transactionProducer({ producerGroup: 'late', checkLocalTransaction: () => 'UNKNOWN' });
+  const done = await late.sendInTransaction({ topic, body: 'late' }, async () => {
+    await late.close();
+    return 'COMMIT_MESSAGE';
+  });
+  assert.equal(done.localTransactionState, 'COMMIT_MESSAGE');
   assert.deepEqual(await got.until(1), ['paid']);
   const turning = setInterval(() => void broker.advance(60_000), 200);
   t.after(() => clearInterval(turning));

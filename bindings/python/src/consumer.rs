@@ -1,6 +1,5 @@
 //! Consumers: batches are taken out of them, and each delivery is answered by itself.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::{self, ConsumeOrderlyResult, Deliveries, ErrorKind};
@@ -10,7 +9,7 @@ use pyo3::types::PyType;
 use tokio::sync::watch;
 
 use crate::client::{batch, selector};
-use crate::port::methods;
+use crate::port::{Once, methods};
 use crate::process::Raise;
 use crate::values::{MessageExt, MessageQueue, Seconds, from_millis, messages, queue_of, queues};
 
@@ -89,6 +88,29 @@ macro_rules! consumer {
     };
 }
 
+/// The same for those that need not ask.
+macro_rules! push_consumer {
+    ($name:ident is $held:ident operations { $($rows:tt)* }) => {
+        consumer! { $name is $held
+            operations { $($rows)* }
+
+            fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
+                Ok(queues(self.get(py)?.consumer.queues()))
+            }
+
+            fn suspend(&self, py: Python<'_>) -> PyResult<()> {
+                self.get(py)?.consumer.suspend();
+                Ok(())
+            }
+
+            fn resume(&self, py: Python<'_>) -> PyResult<()> {
+                self.get(py)?.consumer.resume();
+                Ok(())
+            }
+        }
+    };
+}
+
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct PushConsumer(Held<Concurrent>);
 
@@ -104,7 +126,7 @@ impl PushConsumer {
     }
 }
 
-consumer! { PushConsumer is Concurrent
+push_consumer! { PushConsumer is Concurrent
     operations {
         // The next deliveries; none after the end.
         take() = |it| {
@@ -116,24 +138,10 @@ consumer! { PushConsumer is Concurrent
             Ok(())
         };
     }
-
-    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-        Ok(queues(self.get(py)?.consumer.queues()))
-    }
-
-    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.suspend();
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.resume();
-        Ok(())
-    }
 }
 
 #[pyclass(frozen, extends = MessageExt, module = "ferrocket._core")]
-pub(crate) struct Delivery(Held<Mutex<Option<ferrocket::Delivery>>>);
+pub(crate) struct Delivery(Once<ferrocket::Delivery>);
 
 /// A delivery that becomes an object.
 struct Handed(ferrocket::Delivery);
@@ -145,13 +153,7 @@ impl<'py> IntoPyObject<'py> for Handed {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         let message = MessageExt(self.0.message().clone());
-        Bound::new(py, (Delivery(Held::new(Mutex::new(Some(self.0)))), message))
-    }
-}
-
-impl Delivery {
-    fn open(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Option<ferrocket::Delivery>>> {
-        Ok(self.0.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner))
+        Bound::new(py, (Delivery(Once::new(self.0)), message))
     }
 }
 
@@ -159,12 +161,11 @@ impl Delivery {
 impl Delivery {
     #[getter]
     fn is_answered(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.open(py)?.is_none())
+        self.0.is_taken(py)
     }
 
     fn ack(&self, py: Python<'_>) -> PyResult<()> {
-        let delivery = self.open(py)?.take();
-        if let Some(delivery) = delivery {
+        if let Some(delivery) = self.0.take(py)? {
             delivery.ack();
         }
         Ok(())
@@ -172,8 +173,7 @@ impl Delivery {
 
     #[pyo3(signature = (level=0))]
     fn retry_later(&self, py: Python<'_>, level: i32) -> PyResult<()> {
-        let delivery = self.open(py)?.take();
-        if let Some(delivery) = delivery {
+        if let Some(delivery) = self.0.take(py)? {
             delivery.retry_later(level);
         }
         Ok(())
@@ -209,7 +209,7 @@ impl OrderlyConsumer {
     }
 }
 
-consumer! { OrderlyConsumer is Orderly
+push_consumer! { OrderlyConsumer is Orderly
     operations {
         // The next batches, one of a queue; none after the end.
         take() = |it| Ok(it.batches.take().await.into_iter().map(OrderlyBatch::new).collect::<Vec<_>>());
@@ -220,37 +220,22 @@ consumer! { OrderlyConsumer is Orderly
             Ok(())
         };
     }
-
-    fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
-        Ok(queues(self.get(py)?.consumer.queues()))
-    }
-
-    fn suspend(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.suspend();
-        Ok(())
-    }
-
-    fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        self.get(py)?.consumer.resume();
-        Ok(())
-    }
 }
 
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct OrderlyBatch {
     messages: Vec<ferrocket::MessageExt>,
-    question: Held<Mutex<Option<bindings::OrderlyBatch>>>,
+    question: Once<bindings::OrderlyBatch>,
 }
 
 impl OrderlyBatch {
     fn new(question: bindings::OrderlyBatch) -> Self {
         let messages = question.subject.clone();
-        Self { messages, question: Held::new(Mutex::new(Some(question))) }
+        Self { messages, question: Once::new(question) }
     }
 
     fn answer(&self, py: Python<'_>, answer: ConsumeOrderlyResult) -> PyResult<()> {
-        let question = self.question.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(question) = question {
+        if let Some(question) = self.question.take(py)? {
             question.answer(answer);
         }
         Ok(())
@@ -279,7 +264,7 @@ impl OrderlyBatch {
 
     #[getter]
     fn is_answered(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.question.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner).is_none())
+        self.question.is_taken(py)
     }
 
     fn success(&self, py: Python<'_>) -> PyResult<()> {
@@ -335,6 +320,8 @@ impl LitePullConsumer {
 
 consumer! { LitePullConsumer is Polled
     operations {
+        // The next message; none after the end.
+        next() = |it| Ok(messages(it.consumer.stream().next().await.into_iter().collect()));
         // With a limit an end in between is an error; without one it yields nothing.
         poll(timeout: Option<Seconds>) = |it| {
             match (it.consumer.poll(timeout.as_ref().map_or(FOREVER, |limit| limit.0)).await, timeout) {

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::{Error, ErrorKind, Result};
@@ -36,20 +36,40 @@ pub(crate) trait Outcome: for<'py> IntoPyObject<'py> + Send + 'static {}
 
 impl<T: for<'py> IntoPyObject<'py> + Send + 'static> Outcome for T {}
 
+/// What an object has until it is taken: work, a question.
+pub(crate) struct Once<T>(Held<Mutex<Option<T>>>);
+
+impl<T> Once<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Held::new(Mutex::new(Some(value))))
+    }
+
+    fn slot(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Option<T>>> {
+        Ok(self.0.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It, the first time.
+    pub(crate) fn take(&self, py: Python<'_>) -> PyResult<Option<T>> {
+        Ok(self.slot(py)?.take())
+    }
+
+    pub(crate) fn is_taken(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.slot(py)?.is_none())
+    }
+}
+
 /// Something to be done once: `wait` for it, or `start` it.
 #[pyclass(frozen, generic, module = "ferrocket._core")]
-pub(crate) struct Op(Held<Mutex<Option<Work>>>);
+pub(crate) struct Op(Once<Work>);
 
 impl Op {
     pub(crate) fn new<T: Outcome>(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         let work: Work = Box::pin(async move { work.await.map(made) });
-        Self(Held::new(Mutex::new(Some(work))))
+        Self(Once::new(work))
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Work> {
-        let slot = self.0.get().raise(py)?;
-        let work = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        work.ok_or_else(|| {
+        self.0.take(py)?.ok_or_else(|| {
             raised(py, Error::new(ErrorKind::Config, "this was waited for, or started, before"))
         })
     }

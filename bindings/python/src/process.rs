@@ -11,6 +11,7 @@ use ferrocket_bindings::{Bridge, EventFd, Held, Inbox, block_on, testing};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use tokio::task::JoinSet;
 
 use crate::port::{WAITING, waiting};
 use crate::values::Message;
@@ -76,13 +77,11 @@ pub(crate) fn stop(py: Python<'_>, timeout: f64) {
     let clients: Vec<_> = clients.iter().filter_map(Weak::upgrade).collect();
     if !clients.is_empty() {
         let ends = async move {
-            let all = async {
-                for client in &clients {
-                    client.get()?.shutdown().await?;
-                }
-                Ok(())
-            };
-            tokio::time::timeout(limit, all).await.unwrap_or(Ok(()))
+            let mut ends = JoinSet::new();
+            for client in clients {
+                ends.spawn(async move { client.get()?.shutdown().await });
+            }
+            Ok(tokio::time::timeout(limit, ends.join_all()).await)
         };
         // An end that takes too long, or fails, is an end.
         let _ = waiting(py, || block_on(ends));

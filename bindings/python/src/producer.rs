@@ -1,14 +1,12 @@
 //! Producers, and transactions in two steps: `begin` yields when the local work is to be done, `end` says its outcome.
 
-use std::sync::{Mutex, PoisonError};
-
 use ferrocket_bindings::ferrocket::{self, Error, ErrorKind, LocalTransaction, Result};
 use ferrocket_bindings::{self as bindings, Held, Pipeline, TransactionAnswer, spawn};
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 
 use crate::consumer::Asked;
-use crate::port::{Op, Port, methods};
+use crate::port::{Once, Op, Port, methods};
 use crate::process::{Raise, raised};
 use crate::values::{Message, MessageExt, MessageQueue, Seconds, SendResult, TransactionSendResult, state};
 
@@ -44,10 +42,16 @@ methods! { Producer
             producer.request(message.0, timeout.0).await.map(MessageExt)
         };
         recall(topic: String, recall_handle: String) = |producer| producer.recall(&topic, &recall_handle).await;
-        shutdown() = |producer| {
+    }
+
+    /// What is in line goes out first.
+    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
+        let (producer, pipeline) = self.0.get().raise(py)?.clone();
+        Ok(Op::new(async move {
+            pipeline.flush().await;
             producer.shutdown().await;
             Ok(())
-        };
+        }))
     }
 
     #[getter]
@@ -141,8 +145,7 @@ async fn begin(producer: ferrocket::TransactionProducer, message: ferrocket::Mes
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct Transaction {
     local: Option<LocalTransaction>,
-    /// Taken by the end.
-    end: Held<Mutex<Option<End>>>,
+    end: Once<End>,
 }
 
 struct End {
@@ -156,7 +159,7 @@ impl Transaction {
         answer: Option<oneshot::Sender<TransactionAnswer>>,
         outcome: oneshot::Receiver<Outcome>,
     ) -> Self {
-        Self { local, end: Held::new(Mutex::new(Some(End { answer, outcome }))) }
+        Self { local, end: Once::new(End { answer, outcome }) }
     }
 }
 
@@ -185,9 +188,8 @@ impl Transaction {
 
     fn end(&self, py: Python<'_>, word: &str, failure: Option<String>) -> PyResult<Op> {
         let state = state(word).raise(py)?;
-        let end = self.end.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = || raised(py, Error::new(ErrorKind::Config, "the transaction was ended before"));
-        let End { answer, outcome } = end.ok_or_else(ended)?;
+        let End { answer, outcome } = self.end.take(py)?.ok_or_else(ended)?;
         if let Some(answer) = answer {
             let _ = answer.send(failure.map_or(Ok(state), Err));
         }
@@ -198,18 +200,17 @@ impl Transaction {
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct Check {
     message: ferrocket::MessageExt,
-    question: Held<Mutex<Option<bindings::Check>>>,
+    question: Once<bindings::Check>,
 }
 
 impl Check {
     fn new(question: bindings::Check) -> Self {
         let message = question.subject.clone();
-        Self { message, question: Held::new(Mutex::new(Some(question))) }
+        Self { message, question: Once::new(question) }
     }
 
     fn tell(&self, py: Python<'_>, answer: TransactionAnswer) -> PyResult<()> {
-        let question = self.question.get().raise(py)?.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(question) = question {
+        if let Some(question) = self.question.take(py)? {
             question.answer(answer);
         }
         Ok(())

@@ -251,11 +251,40 @@ def test_waits_that_were_given_up_do_not_decide_how_long_others_are(
             await sent(cluster, group, topic, 1)
             assert (await taking).text == "m0"
             with pytest.raises(TimeoutError):
+                await asyncio.wait_for(consumer.poll(0.05), 0.01)
+            polling = asyncio.ensure_future(consumer.poll(30.0))
+            await asyncio.wait([polling], timeout=0.1)
+            await sent(cluster, group, topic, 1)
+            assert [message.text for message in await polling] == ["m0"]
+            with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(aiter(consumer)), 0.01)
             clock = asyncio.get_running_loop().time
             before = clock()
             assert await consumer.poll(0.01) == []
             assert clock() - before < 1
+
+    run(work())
+
+
+@pytest.mark.parametrize("auto_commit", [True, False])
+def test_what_a_cancelled_poll_brought_is_not_committed(
+    run: Run[None], client: MakeClient, topic: str, group: str, auto_commit: bool
+) -> None:
+    async def work() -> None:
+        async with client() as cluster, cluster.producer(f"{group}-p") as producer:
+            settings: Any = FROM_FIRST | {"auto_commit": auto_commit}
+            async with cluster.lite_pull_consumer(group, {topic: "*"}, **settings) as consumer:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(consumer.poll(30.0), 0.01)
+                sent = await producer.send_batch(Message(topic, f"m{i}") for i in range(3))
+                while not consumer._buffer:
+                    await asyncio.sleep(0.01)
+                with pytest.raises(ferrocket.ConfigError, match="offset"):
+                    await consumer.seek(sent.message_queue, 99)
+                if not auto_commit:
+                    await consumer.commit()
+            async with cluster.lite_pull_consumer(group, {topic: "*"}, **settings) as consumer:
+                assert [message.text for message in await consumer.poll(5.0)] == ["m0", "m1", "m2"]
 
     run(work())
 

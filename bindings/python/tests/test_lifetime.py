@@ -64,6 +64,26 @@ def test_closed_handles_refuse(run: Run[None], client: MakeClient, name: str, gr
     run(work())
 
 
+def test_a_start_that_was_given_up_leaves_nothing(
+    run: Run[None], client: MakeClient, name: str, group: str
+) -> None:
+    async def work() -> None:
+        async with client() as cluster:
+            for part in (cluster.producer(group), cluster.push_consumer(group, {name: "*"})):
+                starting = asyncio.ensure_future(part.start())
+                await asyncio.sleep(0)
+                starting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await starting
+                while part._state == "new":
+                    # The group is taken until the first one has ended.
+                    with contextlib.suppress(ferrocket.ConfigError):
+                        await part.start()
+                await part.close()
+
+    run(work())
+
+
 def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, name: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster:
@@ -83,6 +103,22 @@ def test_the_client_ends_what_it_started(run: Run[None], client: MakeClient, nam
         assert await asyncio.gather(*drains) == [0, 0, 0]
         await watching
         await checking.close()
+
+    run(work())
+
+
+def test_a_close_that_was_given_up_goes_on(run: Run[None], addr: str, topic: str, group: str) -> None:
+    async def work() -> None:
+        cluster = Client(addr)
+        async with cluster.producer(group) as producer:
+            await producer.send(Message(topic, "b"))
+        settings: Any = {"consume_from_where": "CONSUME_FROM_FIRST_OFFSET"}
+        consumer = await cluster.push_consumer(group, {topic: "*"}, **settings).start()
+        delivery = await anext(aiter(consumer))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(cluster.close(), 0.01)
+        assert cluster._core.is_closed
+        delivery.ack()
 
     run(work())
 
@@ -110,8 +146,11 @@ def test_a_client_belongs_to_one_loop(client: MakeClient, name: str) -> None:
         first.run(close())
 
 
-def test_a_forgotten_close_is_told_of(client: MakeClient) -> None:
+def test_a_forgotten_close_is_told_of(client: MakeClient, group: str) -> None:
     async def forget() -> None:
+        async with client() as closed:
+            # The client ends what it started.
+            _producer = await closed.producer(group).start()
         cluster = client()
         with pytest.raises(ferrocket.NoRouteError):
             await cluster.fetch_queues("no-such-topic")
@@ -241,6 +280,28 @@ def test_interpreters_come_and_go(addr: str, name: str, group: str) -> None:
         assert (ended.returncode, ended.stdout) == (0, "bye\n"), (number, ended)
         slowest = max(slowest, time.monotonic() - started)
     print(f"{STARTS} starts and exits, the slowest {slowest:.1f} s")
+
+
+def test_a_client_that_cannot_end_leaves_others_time(addr: str, topic: str, group: str) -> None:
+    program = """
+        import sys, ferrocket.sync
+        first, second = (ferrocket.sync.Client(sys.argv[1], instance_name=name) for name in "ab")
+        settings = {"consume_from_where": "CONSUME_FROM_FIRST_OFFSET"}
+        holding = first.push_consumer(f"{sys.argv[3]}-held", {sys.argv[2]: "*"}, **settings).start()
+        held = next(iter(holding))
+        orderly = second.orderly_consumer(sys.argv[3], {sys.argv[2]: "*"}, **settings).start()
+        next(iter(orderly)).success()
+    """
+    with ferrocket_sync.Client(addr) as cluster, cluster.producer(group) as producer:
+        queue = producer.send(Message(topic, "b")).message_queue
+        ended = python(program, addr, topic, group)
+        assert ended.returncode == 0, ended
+        ended_at = time.monotonic()
+        with cluster.orderly_consumer(group, {topic: "*"}) as consumer:
+            producer.send_to(Message(topic, "b"), queue)
+            next(iter(consumer)).success()
+        # The queues were given back, not kept until their locks expire.
+        assert time.monotonic() - ended_at < LIMIT
 
 
 @pytest.mark.parametrize("wait", ["for delivery in consumer: pass", "consumer.run(print)"])

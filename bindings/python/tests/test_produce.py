@@ -9,7 +9,7 @@ from typing import Any
 import ferrocket
 import pytest
 from conftest import Run
-from ferrocket import Client, LocalTransactionState, Message, MessageQueue
+from ferrocket import Client, LocalTransactionState, Message, MessageQueue, MessageSelector
 from ferrocket.testing import Broker
 
 MakeClient = Callable[..., Client]
@@ -26,6 +26,18 @@ async def received(client: Client, topic: str, group: str, count: int) -> list[s
             if len(bodies) == count:
                 break
     return bodies
+
+
+def test_what_is_enqueued_is_sent_before_the_end(
+    run: Run[None], client: MakeClient, topic: str, group: str
+) -> None:
+    async def work() -> None:
+        async with client() as cluster:
+            async with cluster.producer(group) as producer:
+                sends = [producer.enqueue(Message(topic, f"{i}")) for i in range(2000)]
+            assert all(sent.is_ok for sent in await asyncio.gather(*sends))
+
+    run(work())
 
 
 def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
@@ -268,6 +280,8 @@ def test_wrong_types_reach_no_cluster(run: Run[None], client: MakeClient, topic:
                 cluster.push_consumer(group, topic)  # type: ignore[arg-type]
             with pytest.raises(TypeError):
                 cluster.push_consumer(group, {topic: 5})  # type: ignore[dict-item]
+            with pytest.raises(ferrocket.ConfigError, match="not sql"):
+                cluster.push_consumer(group, {topic: MessageSelector("a > 3", "sql")})  # type: ignore[arg-type]
             with pytest.raises(TypeError):
                 cluster.transaction_producer(group, "no function")  # type: ignore[arg-type]
 

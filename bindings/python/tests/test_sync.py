@@ -72,6 +72,21 @@ def test_a_message_goes_round(addr: str, topic: str, group: str) -> None:
             lite.commit()
 
 
+@pytest.mark.parametrize("auto_commit", [True, False])
+def test_what_the_program_has_not_seen_is_not_committed(
+    addr: str, topic: str, group: str, auto_commit: bool
+) -> None:
+    with Client(addr) as cluster, cluster.producer(group) as producer:
+        producer.send_batch(Message(topic, f"m{i}") for i in range(3))
+        for seen in ("m0", "m1", "m2"):
+            with cluster.lite_pull_consumer(
+                group, {topic: "*"}, auto_commit=auto_commit, **FROM_FIRST
+            ) as consumer:
+                assert next(iter(consumer)).text == seen
+                if not auto_commit:
+                    consumer.commit()
+
+
 def test_handlers_run_on_threads(addr: str, topic: str, group: str) -> None:
     with Client(addr) as cluster:
         with cluster.producer(group) as producer:

@@ -102,8 +102,10 @@ impl Window {
             return false;
         }
         self.halved_ms = Some(now_ms);
-        if self.size <= FLOOR && message.answer != Answer::Busy {
-            // Too few to wait behind each other: the broker is farther away than it was, or slower.
+        let took = now_ms - message.sent_ms;
+        if self.size <= FLOOR && message.answer == Answer::Stored && took <= message.timeout_ms / SLOW_PART {
+            // Too few to wait behind each other for long: the broker is farther away than it was. What takes most of
+            // the time that a send has is no distance to send more over.
             self.fastest_ms = None;
         }
         self.size = (self.size.min(message.under_way) / 2).max(FLOOR.min(self.max));
@@ -222,6 +224,24 @@ mod tests {
         for distance_ms in [1, 400] {
             world.pass(20_000, 10_000_000, distance_ms);
             assert_eq!((world.window.size(), world.failed), (1_000, 0), "{distance_ms} ms away");
+        }
+    }
+
+    /// A broker that takes nearly as long as a send may does not get more because it always does.
+    #[test]
+    fn slowness_is_no_distance() {
+        let mut window = Window::new(1_000);
+        let mut finish = |answer, sent_ms, took| {
+            let finished = Finished { answer, sent_ms, timeout_ms: TIMEOUT_MS, under_way: 32 };
+            window.finished(finished, sent_ms + took);
+            window.size()
+        };
+        assert_eq!(finish(Answer::Stored, 0, 1), START + 1);
+        for sent_ms in [10, 20, 30, 40] {
+            finish(Answer::Busy, sent_ms, 1);
+        }
+        for sent_ms in [10_000, 20_000, 30_000] {
+            assert_eq!(finish(Answer::Stored, sent_ms, 2_800), FLOOR);
         }
     }
 

@@ -58,6 +58,11 @@ impl Replies {
         Ok(Awaited { replies: self, correlation_id, reply })
     }
 
+    /// No reply comes any more: those who wait learn of it.
+    pub(crate) fn close(&self) {
+        self.waiting().clear();
+    }
+
     /// Hands a reply to the request it belongs to; one that comes too late is for nobody.
     pub(crate) fn arrived(&self, reply: MessageExt) {
         let waiter = reply.property(names::CORRELATION_ID).and_then(|id| self.waiting().remove(id));
@@ -84,7 +89,7 @@ impl Producer {
     ///
     /// # Errors
     /// As [`Producer::send`] with the message in [`Error::unsent`]; [`ErrorKind::Timeout`] without it when the
-    /// request was stored and no reply came in time.
+    /// request was stored and no reply came in time, [`ErrorKind::Closed`] when the client ended meanwhile.
     pub async fn request(&self, message: Message, timeout: Duration) -> Result<MessageExt> {
         self.request_by(message, timeout, None::<fn(&[MessageQueue], &Message) -> Option<MessageQueue>>).await
     }

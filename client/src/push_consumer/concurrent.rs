@@ -5,12 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
 use super::{Work, work};
 use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer, Sink};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
+use crate::spans;
 use crate::trace::{self, ConsumeReturnType};
 
 /// Delay level of a message whose handler ran for too long.
@@ -49,7 +52,7 @@ pub(super) async fn handle(
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
     consumer.calls.client.unwrap_topics(&mut messages);
     let handed = Handed::new(consumer, &messages, started);
-    let answer = listener::concurrently(listener, messages).await;
+    let answer = listener::concurrently(listener, messages).instrument(handed.span.clone()).await;
     answered(consumer, assigned, &handled, answer, handed).await;
 }
 
@@ -57,12 +60,15 @@ pub(super) async fn handle(
 pub(super) struct Handed {
     started_ms: i64,
     traced: Option<trace::Consuming>,
+    /// What a subscriber sees of it.
+    pub(super) span: Span,
 }
 
 impl Handed {
     pub(super) fn new(consumer: &Consumer, messages: &[MessageExt], started_ms: i64) -> Self {
-        let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, messages);
-        Self { started_ms, traced }
+        let (client, group) = (&consumer.calls.client, &consumer.calls.group);
+        let traced = trace::consume_before(client, group, messages);
+        Self { started_ms, traced, span: spans::consume(client, group, messages) }
     }
 
     /// Counts and traces the answer.
@@ -82,6 +88,7 @@ impl Handed {
             _ if late => ConsumeReturnType::TimeOut,
             _ => answer,
         };
+        spans::consumed(&self.span, how);
         trace::consume_after(&consumer.calls.client, self.traced, success, how);
         let event = Event::Handled { ms, ok: ok as u64, failed: failed as u64 };
         consumer.count(&assigned.queue().topic, event);

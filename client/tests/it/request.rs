@@ -102,3 +102,18 @@ async fn requests_fail_in_two_ways() {
     assert!(error.to_string().starts_with("send request message to <T> fail: "), "{error}");
     assert_eq!(error.unsent()[0].property_value("CORRELATION_ID"), None);
 }
+
+/// A client that ends has nobody wait for a reply that cannot come any more.
+#[tokio::test]
+async fn requests_end_with_the_client() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    let producer = client.producer("g").start().await.unwrap();
+    let (requested, ()) =
+        tokio::join!(producer.request(Message::new("T", "m"), Duration::from_secs(3_600)), async {
+            broker.wait_for(SENDS, 1).await;
+            client.shutdown().await.unwrap();
+        });
+    assert_eq!(requested.unwrap_err().kind(), ErrorKind::Closed);
+}

@@ -305,6 +305,11 @@ impl Values {
         if settings.get_bool("enableDLegerCommitLog") {
             return refuse("enableDLegerCommitLog=true: this version does not have it".to_owned());
         }
+        let commit_log = settings.get_str("storePathCommitLog");
+        if commit_log.contains(',') {
+            // Java spreads segments over several; taken for one folder's name, a store of Java's would seem empty.
+            return refuse(format!("storePathCommitLog={commit_log}: this version has one folder for it"));
+        }
         let role = settings.get_str("brokerRole");
         if role == "SLAVE" {
             return refuse(format!("brokerRole={role}: this version has masters only"));
@@ -557,6 +562,7 @@ mod tests {
         for (key, value, words) in [
             ("accessKey", "broker-account", "accessKey and secretKey: one without the other"),
             ("brokerRole", "SLAVE", "brokerRole=SLAVE: this version has masters only"),
+            ("storePathCommitLog", "/a,/b", "storePathCommitLog=/a,/b: this version has one folder for it"),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
         ] {

@@ -104,10 +104,9 @@ impl Store {
     /// In synchronous mode a message is durable only after [`Store::wait_durable`] of its
     /// [`Appended::end_offset`], and no consumer sees it before.
     pub fn append(&self, mut group: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
-        let store_host = self.store_host();
         let mut len = 0;
         for record in group.iter_mut().flat_map(|append| &mut append.records) {
-            record.store_host = store_host;
+            record.store_host = self.config.store_host;
             multi_dispatch::prepare(record);
             len += record.encoded_len();
         }

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -87,7 +86,6 @@ pub struct Store {
     /// Messages that are announced when they are durable, in the order of the log.
     parked: Mutex<VecDeque<Arrival>>,
     arrivals: RwLock<Option<Arc<dyn Arrivals>>>,
-    store_host: RwLock<SocketAddr>,
     config_files: ConfigFiles,
     closed: AtomicBool,
     pub(crate) flusher: Arc<Signal>,
@@ -163,7 +161,6 @@ impl Store {
         durability.advance(log.written());
         let store = Arc::new(Self {
             config_files: ConfigFiles::new(disk.clone(), root.join("config")),
-            store_host: RwLock::new(config.store_host),
             checkpoint: Mutex::new(checkpoint),
             flushed_timestamp: AtomicI64::new(newest),
             disk_used_percent: AtomicI64::new(0),
@@ -263,15 +260,6 @@ impl Store {
     /// Sets who is told of new messages; there is one such listener.
     pub fn on_arrival(&self, arrivals: Arc<dyn Arrivals>) {
         *self.arrivals.write().expect("arrivals") = Some(arrivals);
-    }
-
-    /// Sets the address written into records from now on: a broker that takes any free port knows it late.
-    pub fn set_store_host(&self, host: SocketAddr) {
-        *self.store_host.write().expect("store host") = host;
-    }
-
-    pub(crate) fn store_host(&self) -> SocketAddr {
-        *self.store_host.read().expect("store host")
     }
 
     /// Whether messages are accepted.

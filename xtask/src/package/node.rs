@@ -98,7 +98,8 @@ fn tarball(package: &str) -> PathBuf {
 fn tools() -> Result<(), Failure> {
     let tools = place("tools");
     fs::create_dir_all(&tools)?;
-    let mut is_fresh = !tools.join("node_modules").exists();
+    // What npm leaves last.
+    let mut is_fresh = !tools.join("node_modules/.package-lock.json").exists();
     for name in ["package.json", "package-lock.json"] {
         let wanted = fs::read(sources().join("test").join(name))?;
         if fs::read(tools.join(name)).is_ok_and(|found| found == wanted) {

@@ -1,4 +1,5 @@
 // Ends in the way that it is told; nothing but the end of the event loop ends it.
+import { execFileSync } from 'node:child_process';
 import { Client } from 'ferrocket';
 import { Broker } from 'ferrocket/testing';
 
@@ -26,6 +27,19 @@ if (way === 'broker') {
   }
   await client.close();
   console.log(...thrown);
+} else if (way === 'opening') {
+  const client = await Client.connect({ namesrvAddr });
+  await client.admin.createTopic({ topic: way });
+  const opening = client.pushConsumer({ consumerGroup: way, subscriptions: { [way]: '*' }, orderly: true });
+  // This thread stands still until the broker knows the consumer, so that the close comes before it hears of it.
+  execFileSync(process.execPath, [process.argv[1], 'opened', namesrvAddr]);
+  await client.close();
+  console.log('closed');
+  await (await opening).run({ eachMessage() {} });
+} else if (way === 'opened') {
+  const client = await Client.connect({ namesrvAddr });
+  while (!(await client.admin.consumerConnection('opening', 'opening')));
+  await client.close();
 } else {
   const topic = `ending-${way}`;
   const client = await Client.connect({ namesrvAddr });

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import partial
 from types import TracebackType
@@ -29,7 +29,7 @@ from ferrocket._core import (
     SendResult,
     TransactionSendResult,
 )
-from ferrocket._errors import ClosedError
+from ferrocket._errors import ClosedError, ConfigError, FerrocketError
 from ferrocket._parts import Consumer, Core, Part, Polled, Pushed, Source, Taken
 from ferrocket._settings import (
     ClientSettings,
@@ -155,6 +155,9 @@ class Client(_Scope):
             await asyncio.gather(*(source.close() for source in self._sources))
             await bridge.run(self._core.shutdown())
         finally:
+            if not self._core.is_closed:
+                # It ends also when nobody waited for its consumers.
+                self._core.shutdown().start(bridge.port, 0)
             self._bridge = None
             bridge.close()
 
@@ -232,11 +235,26 @@ class Client(_Scope):
 
 class _Part(_Scope, Part["Client", Core]):
     async def _start(self) -> None:
-        self._core = await self._client._run(self._open())
+        opening = self._client._run(self._open())
+        try:
+            self._core = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._undo)
+            raise
+
+    def _undo(self, opening: asyncio.Future[Core]) -> None:
+        """Ends what nobody waited for."""
+        if not (opening.cancelled() or opening.exception() or self._client._core.is_closed):
+            self._client._run(opening.result().shutdown())
 
     async def _close(self) -> None:
         if not self._client._core.is_closed:
             await self._client._run(self._running.shutdown())
+
+    def __del__(self) -> None:
+        # A client ends what it started.
+        if self._state == "running" and not self._client._core.is_closed:
+            super().__del__()
 
 
 class Producer(_Part[_core.Producer]):
@@ -375,11 +393,11 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
         if not taking.cancelled() and taking.exception() is None and self._state != "closed":
             self._buffer.extend(taking.result())
 
-    async def _wait(self) -> bool:
+    async def _wait(self, ask: Callable[[], _core.Op[list[Taken]]]) -> bool:
         """Whether there is more; then it is in the buffer, unless somebody else has taken it."""
         with self._client._until_closed():
             begun = self._taking
-            taking = begun or self._take(self._next_batch())
+            taking = begun or self._take(ask())
             if not taking.done():
                 await asyncio.shield(taking)
             # A batch may have come whose callback has not been called yet.
@@ -394,7 +412,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
         while True:
             while buffer:
                 yield buffer.popleft()
-            if self._state == "closed" or not await self._wait():
+            if self._state == "closed" or not await self._wait(self._next_few):
                 return
 
     async def batches(self) -> AsyncIterator[Sequence[Taken]]:
@@ -406,7 +424,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
                 batch = list(buffer)
                 buffer.clear()
                 yield batch
-            elif self._state == "closed" or not await self._wait():
+            elif self._state == "closed" or not await self._wait(self._next_batch):
                 return
 
     async def subscribe(self, topic: str, wanted: str | MessageSelector = "*", /) -> None:
@@ -467,20 +485,27 @@ class OrderlyConsumer(
 class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, MessageExt]):
     """Is polled: `await consumer.poll()`, or `async for message in consumer`.
 
-    With `auto_commit` (the default) a poll says that everything before it is done.
+    With `auto_commit` (the default) a poll, or asking for the next message, says that everything before it is done.
     """
 
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
-        if not self._buffer:
-            # The core keeps to the time of what it is asked now.
-            limit = timeout if self._taking else None
-            taking = self._taking or self._take(self._running.poll(timeout))
+        clock = asyncio.get_running_loop().time
+        until, left = clock() + timeout, timeout
+        while not self._buffer:
+            begun = self._taking
+            taking = begun or self._take(self._running.poll(left))
             if not taking.done():
-                await asyncio.wait([taking], timeout=limit)
-            if taking.done():
-                self._took(taking)
-                taking.result()
+                # The core keeps to the time of what it is asked now.
+                await asyncio.wait([taking], timeout=left if begun else None)
+            if not taking.done():
+                break
+            self._took(taking)
+            taking.result()
+            if not begun:
+                break
+            # Whoever had begun it may have got what came, or had less time.
+            left = max(until - clock(), 0.0)
         messages = list(self._buffer)
         self._buffer.clear()
         return messages
@@ -489,23 +514,53 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
         """Takes exactly these queues, in place of subscriptions."""
         await self._client._run(self._running.assign(list(queues)))
 
+    @contextmanager
+    def _without(self, queue: MessageQueue) -> Iterator[None]:
+        """For a seek, after which nothing from before it comes; one that fails changes nothing."""
+        before = list(self._buffer)
+        self._buffer.clear()
+        self._buffer.extend(message for message in before if message.message_queue != queue)
+        try:
+            yield
+        except BaseException:
+            self._buffer.extendleft(message for message in reversed(before) if message.message_queue == queue)
+            raise
+
     async def seek(self, queue: MessageQueue, offset: int, /) -> None:
         """Goes on with this offset of a queue."""
-        self._forget(queue)
-        await self._client._run(self._running.seek(queue, offset))
+        with self._without(queue):
+            await self._client._run(self._running.seek(queue, offset))
 
     async def seek_to_begin(self, queue: MessageQueue, /) -> None:
         """Goes on with the first message of a queue."""
-        self._forget(queue)
-        await self._client._run(self._running.seek_to_begin(queue))
+        with self._without(queue):
+            await self._client._run(self._running.seek_to_begin(queue))
 
     async def seek_to_end(self, queue: MessageQueue, /) -> None:
         """Goes on with what comes into a queue from now on."""
-        self._forget(queue)
-        await self._client._run(self._running.seek_to_end(queue))
+        with self._without(queue):
+            await self._client._run(self._running.seek_to_end(queue))
+
+    async def _give_back(self) -> None:
+        """Has the core go on with what a cancelled wait has brought, which it would commit."""
+        firsts: dict[MessageQueue, int] = {}
+        for message in self._buffer:
+            firsts.setdefault(message.message_queue, message.queue_offset)
+        for queue, offset in firsts.items():
+            # Nothing is committed of a queue that went to another consumer.
+            with suppress(ConfigError):
+                await self.seek(queue, offset)
+
+    async def _close(self) -> None:
+        try:
+            await self._give_back()
+        except FerrocketError:
+            _log.exception("messages that came last may count as consumed")
+        await super()._close()
 
     async def commit(self) -> None:
         """Stores that everything polled so far is done."""
+        await self._give_back()
         await self._client._run(self._running.commit())
 
     async def commit_offsets(self, offsets: dict[MessageQueue, int], /) -> None:

@@ -49,6 +49,10 @@ class Source(Part[Owner, Consumer], Generic[Owner, Consumer, Taken]):
     def _next_batch(self) -> _core.Op[list[Taken]]:
         raise NotImplementedError
 
+    def _next_few(self) -> _core.Op[list[Taken]]:
+        """For who takes them one by one."""
+        return self._next_batch()
+
     @property
     def queues(self) -> list[MessageQueue]:
         """The queues that this consumer has now."""
@@ -80,10 +84,9 @@ class Polled(Source[Owner, _core.LitePullConsumer, MessageExt]):
     def _next_batch(self) -> _core.Op[list[MessageExt]]:
         return self._running.poll(None)
 
-    def _forget(self, queue: MessageQueue) -> None:
-        kept = [message for message in self._buffer if message.message_queue != queue]
-        self._buffer.clear()
-        self._buffer.extend(kept)
+    def _next_few(self) -> _core.Op[list[MessageExt]]:
+        # One: what the core has handed out is committed.
+        return self._running.next()
 
     def pause(self, queues: Iterable[MessageQueue], /) -> None:
         """Takes nothing from these queues until `resume`."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from ferrocket._core import MessageQueue
+from ferrocket._errors import ConfigError
 from ferrocket._settings import KEYS
 
 
@@ -17,7 +18,7 @@ class MessageSelector:
     """Which messages of a topic are wanted. A plain text in its place selects by tags."""
 
     expression: str
-    expression_type: str = "TAG"
+    expression_type: Literal["TAG", "SQL92"] = "TAG"
 
     @classmethod
     def all(cls) -> MessageSelector:
@@ -45,6 +46,8 @@ def selector(wanted: str | MessageSelector) -> tuple[str, bool]:
         return wanted, False
     if not isinstance(wanted, MessageSelector):
         raise TypeError(f"a subscription is a str or a MessageSelector, not {type(wanted).__name__}")
+    if wanted.expression_type not in ("TAG", "SQL92"):
+        raise ConfigError(f"an expression type is TAG or SQL92, not {wanted.expression_type}")
     return wanted.expression, wanted.expression_type == "SQL92"
 
 

@@ -332,7 +332,7 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
                 try:
                     return self._buffer.popleft()
                 except IndexError:
-                    if not (batch := self._next_batch().wait()):
+                    if not (batch := self._next_few().wait()):
                         return None
                     self._buffer.extend(batch)
             # It was closed while the last batch came: that goes back, too.
@@ -385,15 +385,11 @@ class OrderlyConsumer(
 class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, MessageExt]):
     """Is polled: `consumer.poll()`, or `for message in consumer`.
 
-    With `auto_commit` (the default) a poll says that everything before it is done.
+    With `auto_commit` (the default) a poll, or asking for the next message, says that everything before it is done.
     """
 
     def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
-        if self._buffer:
-            messages = list(self._buffer)
-            self._buffer.clear()
-            return messages
         return self._running.poll(timeout).wait()
 
     def assign(self, queues: Iterable[MessageQueue], /) -> None:
@@ -402,17 +398,14 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     def seek(self, queue: MessageQueue, offset: int, /) -> None:
         """Goes on with this offset of a queue."""
-        self._forget(queue)
         self._running.seek(queue, offset).wait()
 
     def seek_to_begin(self, queue: MessageQueue, /) -> None:
         """Goes on with the first message of a queue."""
-        self._forget(queue)
         self._running.seek_to_begin(queue).wait()
 
     def seek_to_end(self, queue: MessageQueue, /) -> None:
         """Goes on with what comes into a queue from now on."""
-        self._forget(queue)
         self._running.seek_to_end(queue).wait()
 
     def commit(self) -> None:

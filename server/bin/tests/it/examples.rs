@@ -20,7 +20,7 @@ fn run_to_their_end() {
     let (namesrv, broker, addr) =
         home.servers(&format!("enablePropertyFilter=true\ntraceTopicEnable=true\n{FULL_DISK}"));
     let programs = Programs::build(root()).unwrap();
-    programs.run_all(&addr, &home.path("")).unwrap();
+    programs.run_all(&addr, &home.path(""), false).unwrap();
     broker.stop(Signal::TERM);
     namesrv.stop(Signal::TERM);
 }

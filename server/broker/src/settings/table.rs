@@ -242,7 +242,7 @@ const OWN: &[Setting] = &[
     Setting::text(
         "storePathCommitLog",
         "",
-        "The folder of the CommitLog; empty takes `commitlog` in the root.",
+        "The folder of the CommitLog, only one; empty takes `commitlog` in the root.",
     )
     .important(),
     Setting::int("mappedFileSizeCommitLog", "1073741824", 4096, INT_MAX, "Bytes of a CommitLog segment."),
