@@ -630,6 +630,31 @@ async fn shutdown_waits_for_running_handlers() {
     assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
 }
 
+/// A start that is given up leaves no member behind: the next one of the group begins as usual.
+#[tokio::test]
+async fn starts_can_be_given_up() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "0", None);
+    let start = || {
+        let (sender, received) = mpsc::unbounded_channel();
+        let handle = move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            async {}
+        };
+        (world.consumer().on_message(handle).start(), received)
+    };
+    tokio::select! {
+        biased;
+        started = start().0 => panic!("{started:?} before the broker has answered"),
+        () = world.broker.wait_for(RequestCode::HeartBeat, 1) => {}
+    }
+    world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
+    let (starting, mut received) = start();
+    let consumer = starting.await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    consumer.shutdown().await;
+}
+
 /// Handlers that finish while the client ends send what they have to; once they are through, nobody does.
 #[tokio::test]
 async fn handlers_send_until_they_are_through() {
@@ -656,31 +681,6 @@ async fn handlers_send_until_they_are_through() {
     assert_eq!(world.broker.seen(RequestCode::SendMessageV2)[0].body, "0");
     assert_eq!((world.broker.offset("T", 0), received.try_recv().is_err()), (Some(1), true));
     assert_eq!(producer.send(Message::new("U", "late")).await.unwrap_err().kind(), ErrorKind::Closed);
-}
-
-/// A start that is given up leaves no member behind: the next one of the group begins as usual.
-#[tokio::test]
-async fn starts_can_be_given_up() {
-    let world = World::new().await;
-    world.broker.store("T", 0, "0", None);
-    let start = || {
-        let (sender, received) = mpsc::unbounded_channel();
-        let handle = move |message: MessageExt| {
-            sender.send(text(&message)).unwrap();
-            async {}
-        };
-        (world.consumer().on_message(handle).start(), received)
-    };
-    tokio::select! {
-        biased;
-        started = start().0 => panic!("{started:?} before the broker has answered"),
-        () = world.broker.wait_for(RequestCode::HeartBeat, 1) => {}
-    }
-    world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
-    let (starting, mut received) = start();
-    let consumer = starting.await.unwrap();
-    assert_eq!(next(&mut received).await, "0");
-    consumer.shutdown().await;
 }
 
 /// A shutdown goes on when whoever began it gives up, the client's and the consumer's.

@@ -25,6 +25,8 @@ pub struct Case {
     pub keep: Option<&'static str>,
     /// Whether what was sent before must have reached its queues.
     pub settled: bool,
+    /// Whether what was delayed before must have been delivered as well.
+    pub delivered: bool,
     /// Whether the queue and the offset of a send depend on how many sends were refused before.
     pub loose: bool,
     fields: Vec<(&'static str, String)>,
@@ -63,6 +65,7 @@ struct Sample {
     from_client: bool,
     keep: Option<&'static str>,
     settled: bool,
+    delivered: bool,
     derive: bool,
     left_out: &'static [&'static str],
 }
@@ -76,6 +79,7 @@ fn ask(request: RequestCode) -> Sample {
         from_client: false,
         keep: None,
         settled: false,
+        delivered: false,
         derive: true,
         left_out: &[],
     }
@@ -115,6 +119,12 @@ impl Sample {
         self
     }
 
+    /// Asks once what was delayed before has been delivered.
+    fn delivered(mut self) -> Self {
+        self.delivered = true;
+        self.settled()
+    }
+
     /// Leaves out variants after which what follows would say nothing.
     fn leaving_out(mut self, variants: &'static [&'static str]) -> Self {
         self.left_out = variants;
@@ -141,6 +151,7 @@ impl Sample {
                 from_client: self.from_client,
                 keep: self.keep.filter(|_| change.is_none() && body.is_none()),
                 settled: self.settled && change.is_none(),
+                delivered: self.delivered && change.is_none(),
                 loose: self.derive,
                 fields,
                 body: body.unwrap_or_else(|| self.body.clone()),
@@ -321,8 +332,6 @@ fn questions() -> Vec<Sample> {
     let locks = format!(
         r#"{{"clientId":"{LIVE_CLIENT}","consumerGroup":"{LIVE_GROUP}","mqSet":[{{"brokerName":"broker-a","queueId":0,"topic":"{TOPIC}"}}]}}"#
     );
-    let stats =
-        |name: &str, key: &str| ask(Code::ViewBrokerStatsData).with([("statsName", name), ("statsKey", key)]);
     let filter = |expression: &str| {
         let body = format!(
             r#"{{"clientId":"{LIVE_CLIENT}","group":"{LIVE_GROUP}","subscriptionData":{{"classFilterMode":false,"codeSet":[],"expressionType":"{expression}","subString":"a > 1","subVersion":1700000000000,"tagsSet":[],"topic":"{TOPIC}"}}}}"#
@@ -422,6 +431,10 @@ fn questions() -> Vec<Sample> {
         ask(Code::AdjustConsumerThreadPool),
         ask(Code::WhoConsumeTheMessage),
     ]
+}
+
+fn stats(name: &str, key: &str) -> Sample {
+    ask(Code::ViewBrokerStatsData).with([("statsName", name), ("statsKey", key)])
 }
 
 fn namesrv() -> Vec<Sample> {
@@ -609,6 +622,14 @@ fn sends() -> Vec<Sample> {
         samples.push(ask(Code::GetMaxOffset).with(fields).settled().only("after the sends"));
         samples.push(pull("audit", "Sends", queue).only("after the sends"));
     }
+    // What was delayed, by sends and by giving back.
+    let (waits, goes) = ("SCHEDULE_TOPIC_XXXX@2", "SCHEDULE_TOPIC_XXXX@2@SCHEDULE_CONSUMER");
+    for (name, key) in [("PUT_NUMS", waits), ("PUT_SIZE", waits), ("GET_NUMS", goes), ("GET_SIZE", goes)] {
+        samples.push(stats(&format!("QUEUE_{name}"), key).only("a delay level").delivered());
+    }
+    samples.push(stats("QUEUE_PUT_NUMS", "Sends@0").only("another queue"));
+    let back = stats("SNDBCK_PUT_NUMS", &format!("{TOPIC}@{GROUP}"));
+    samples.push(back.only("given back"));
     let dead = [("topic", "%DLQ%billing")];
     samples.push(ask(Code::GetTopicStatsInfo).with(dead).only("dead letters"));
     let transaction = [
@@ -674,6 +695,15 @@ fn changes() -> Vec<Sample> {
         ask(Code::UpdateBrokerConfig).body("brokerConfigPath=/elsewhere\n").only("a path"),
         ask(Code::UpdateBrokerConfig).body("noSuchSetting=1\n").only("unknown setting"),
         ask(Code::UpdateBrokerConfig).body("brokerPermission=abc\n").only("wrong value"),
+        ask(Code::UpdateBrokerConfig)
+            .body(
+                "fileReservedTime=48\ndeleteWhen=05;06\ndiskMaxUsedSpaceRatio=80\ncleanFileForciblyEnable=false\n\
+                 maxMessageSize=4000000\nmaxTransferCountOnMessageInMemory=16\nmaxMsgsNumBatch=32\n",
+            )
+            .only("limits of the store"),
+        ask(Code::GetBrokerConfig).only("after the changes"),
+        ask(Code::UpdateBrokerConfig).body("brokerFastFailureEnable=true\n").only("no effect"),
+        ask(Code::UpdateBrokerConfig).body("flushDelayOffsetInterval=20000\n").only("restart"),
         ask(Code::DeleteSubscriptiongroup).with([("groupName", "doomed-group"), ("removeOffset", "true")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "Doomed")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "")]).only("empty name"),

@@ -149,6 +149,17 @@ impl SubscriptionGroups {
         Ok(())
     }
 
+    /// Forbids a group to consume; false if it may not anyway. Java: `disableConsume`.
+    pub(crate) fn disable(&self, group: &str, now_ms: i64) -> bool {
+        let mut state = self.lock();
+        let Some(there) = state.table.get_mut(group).filter(|there| there.consume_enable) else {
+            return false;
+        };
+        Arc::make_mut(there).consume_enable = false;
+        self.changed(&mut state, now_ms);
+        true
+    }
+
     /// Takes a group out; false if there is none. Java: `deleteSubscriptionGroupConfig`.
     pub(crate) fn delete(&self, group: &str, now_ms: i64) -> bool {
         let mut state = self.lock();

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use ferrocket_protocol::properties;
+use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
+use ferrocket_protocol::{RequestCode, properties};
 
-use crate::support::{Rig, field};
+use crate::support::{PATIENCE, Rig, field};
 
 /// A delayed message reaches its queue when its level's time has passed, in order, and not before; a long
 /// level does not hold up a short one.
@@ -27,6 +28,16 @@ async fn a_delayed_message_comes_when_it_is_due() {
     }
     assert_eq!(&peer.messages("T", 1, 1).await[0].body[..], b"second");
     assert_eq!(&peer.messages("T", 1, 2).await[0].body[..], b"third");
+    // What came and went is counted by level, just behind the delivery.
+    let (waits, goes) = ("SCHEDULE_TOPIC_XXXX@0", "SCHEDULE_TOPIC_XXXX@0@SCHEDULE_CONSUMER");
+    for (name, key) in [("PUT_NUMS", waits), ("PUT_SIZE", waits), ("GET_NUMS", goes), ("GET_SIZE", goes)] {
+        let header = ViewBrokerStatsDataHeader {
+            stats_name: format!("QUEUE_{name}").into(),
+            stats_key: key.to_owned().into(),
+        };
+        let known = async { while peer.ask(RequestCode::ViewBrokerStatsData, &header).await.code != 0 {} };
+        tokio::time::timeout(PATIENCE, known).await.unwrap_or_else(|_| panic!("{name} {key}"));
+    }
 }
 
 /// A restart neither loses a delayed message nor delivers one again that was delivered.
