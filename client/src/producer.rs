@@ -230,6 +230,10 @@ impl ProducerBuilder {
         ] {
             within(name, value, 1, max)?;
         }
+        let (kind, levels) = (settings.compress_type, settings.compress_type.levels());
+        let name = format!("compress_level of {kind:?}");
+        let (min, max) = (u128::from(*levels.start()), u128::from(*levels.end()));
+        within(&name, settings.compress_level.into(), min, max)?;
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
     }
@@ -377,7 +381,8 @@ impl Producer {
     /// Sends a message to this queue. Tried once.
     ///
     /// # Errors
-    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics.
+    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics,
+    /// [`ErrorKind::Config`] for a negative queue id.
     pub async fn send_to(&self, message: Message, queue: &MessageQueue) -> Result<SendResult> {
         if message.topic() != &*queue.topic {
             let error = Error::new(ErrorKind::InvalidMessage, "message's topic not equal mq's topic");
@@ -504,14 +509,18 @@ impl Journey {
             true => select(self.route.publish_queues(), message),
             false => select(&client.bare_queues(self.route.publish_queues()), message),
         }) {
-            Some(queue) => {
+            Some(queue) if queue.queue_id >= 0 => {
                 self.plan.only_once();
                 self.first = Some(queue);
                 Ok(self)
             }
-            None => {
-                let error = Error::new(ErrorKind::Config, "select message queue return null.");
-                Err(error.with_unsent(self.parcel.into_messages()))
+            chosen => {
+                // For such a number the broker would choose a queue itself.
+                let text = chosen.map_or_else(
+                    || "select message queue return null.".to_owned(),
+                    |queue| format!("the id of {queue} must be at least 0"),
+                );
+                Err(Error::new(ErrorKind::Config, text).with_unsent(self.parcel.into_messages()))
             }
         }
     }
@@ -544,15 +553,26 @@ impl Shared {
         self.go(journey).await
     }
 
-    /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel, patience: Patience) -> Result<Journey> {
+    /// Whether sends are taken.
+    fn check_open(&self) -> Result<()> {
+        let is_open = self.client.takes_sends() || self.settings.is_internal;
+        match is_open && !self.closed.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err(Error::closed(&format!("producer {}", self.packing.group))),
+        }
+    }
+
+    /// Takes a share of the budget and finds the route, unless sends are refused.
+    fn depart(&self, parcel: Parcel, patience: Patience) -> impl Future<Output = Result<Journey>> {
+        self.set_out(parcel, patience, self.check_open())
+    }
+
+    /// The same for what may be `open` to sends that were taken before.
+    async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
         let (plan, started) = self.plan(patience.timeout);
         let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
         let ready = async {
-            let closing = self.client.is_closing() && !self.settings.is_internal;
-            if self.closed.load(Ordering::Acquire) || closing {
-                return Err(Error::closed(&format!("producer {}", self.packing.group)));
-            }
+            open?;
             let share = self.client.in_flight().take(parcel.weight(), patience).await?;
             if let Some(route) = self.client.known_publish_route(parcel.topic()) {
                 return Ok((share, route));
@@ -721,9 +741,13 @@ impl Shared {
         timeout: Duration,
     ) -> Result<SendResult> {
         let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
-        let addr = match known.or_else(|| self.addr(&queue.broker_name)) {
-            Some(addr) => addr,
-            None => Box::pin(self.find_master(wire_topic, queue, timeout)).await?,
+        let (addr, timeout) = match known.or_else(|| self.addr(&queue.broker_name)) {
+            Some(addr) => (addr, timeout),
+            None => {
+                let asked = Instant::now();
+                let addr = Box::pin(self.find_master(wire_topic, queue, timeout)).await?;
+                (addr, timeout.saturating_sub(asked.elapsed()))
+            }
         };
         let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
@@ -754,16 +778,16 @@ impl Shared {
 
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
         let parcel = &journey.parcel;
-        let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
+        let left = || millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = match self.addr(&queue.broker_name) {
             Some(addr) => addr,
-            None => self.find_master(parcel.topic(), queue, left).await?,
+            None => self.find_master(parcel.topic(), queue, left()).await?,
         };
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
         let span = spans::attempt(&journey.span, queue, &addr);
-        let sent = self.client.oneway_within(&addr, request, left).instrument(span).await;
+        let sent = self.client.oneway_within(&addr, request, left()).instrument(span).await;
         self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
         sent
     }

@@ -1219,8 +1219,9 @@ fr_status_t fr_producer_recall(const struct fr_producer_t *producer,
                                struct fr_error_t **error);
 
 /**
- * Ends the producer: further sends are refused (FR_ERROR_CLOSED), those under way are finished, for at most 10 s, and
- * told of, brokers are told. No callback comes after this. Not to be called by a callback. Thread-safe.
+ * Ends the producer: further sends are refused (FR_ERROR_CLOSED), and so is what still waits in line after 10 s; those
+ * under way are finished and told of, brokers are told. No callback comes after this. Not to be called by a callback.
+ * Thread-safe.
  */
 fr_status_t fr_producer_close(const struct fr_producer_t *producer,
                               struct fr_error_t **error);

@@ -4,7 +4,6 @@ use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::{
     ErrorKind, LocalTransactionState, Producer, ProducerBuilder, SendResult, TransactionProducer,
@@ -22,9 +21,6 @@ use crate::message::{fr_message_ext_t, fr_message_t, fr_queue_t, fr_send_result_
 
 /// Asynchronous sends of one producer whose completion was not taken yet; further ones are refused.
 const COMPLETIONS_MAX: usize = 65_536;
-
-/// How long a close waits for sends under way before it refuses what still waits in line; as long as the client's.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends messages in the name of a producer group.
 ///
@@ -160,16 +156,15 @@ impl fr_producer_t {
 impl Close for fr_producer_t {
     fn close(&self) -> Result<()> {
         // Nothing of the kind is there in a forked child.
-        let producer = self.producer.get()?;
+        let (producer, pipeline) = (self.producer.get()?, self.pipeline.get()?);
         lock(&self.open.sends).closed = true;
-        // What waits in line would be refused else.
-        self.open.wait_until_ended(DRAIN_TIMEOUT);
         let ended = block_on(async {
+            pipeline.flush().await;
             producer.shutdown().await;
             Ok(())
         });
         // What was begun ends within the send timeout, and is told of before this returns.
-        self.open.wait_until_ended(FOREVER);
+        self.open.all_ended();
         self.polled.finish();
         self.called.finish();
         self.callers.join();
@@ -201,9 +196,8 @@ impl Open {
         self.done.notify_all();
     }
 
-    fn wait_until_ended(&self, timeout: Duration) {
-        let sends = lock(&self.sends);
-        let sends = self.done.wait_timeout_while(sends, timeout, |sends| sends.under_way > 0);
+    fn all_ended(&self) {
+        let sends = self.done.wait_while(lock(&self.sends), |sends| sends.under_way > 0);
         drop(sends.unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -365,6 +359,8 @@ pub extern "C" fn fr_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        // The descriptor is the parent's in a forked child.
+        producer.producer.get()?;
         producer.fd.clear();
         let taken = producer.polled.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.polled.is_ended() {
@@ -433,8 +429,9 @@ pub extern "C" fn fr_producer_recall(
     })
 }
 
-/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), those under way are finished, for at most 10 s, and
-/// told of, brokers are told. No callback comes after this. Not to be called by a callback. Thread-safe.
+/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), and so is what still waits in line after 10 s; those
+/// under way are finished and told of, brokers are told. No callback comes after this. Not to be called by a callback.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_producer_close(
     producer: *const fr_producer_t,
@@ -512,6 +509,7 @@ pub extern "C" fn fr_transaction_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         producer.fd.clear();
         let taken = producer.checks.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.checks.is_ended() {
@@ -533,6 +531,7 @@ pub extern "C" fn fr_transaction_producer_handle(
 ) -> fr_status_t {
     call(error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         let checks = producer.checks.clone();
         let take = move || checks.wait(1, FOREVER).pop().map(check);
         handle_deliveries(&producer.callers, threads, handler, User(user), take)

@@ -11,7 +11,6 @@ use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
 use super::{Work, work};
 use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer, Sink};
-use crate::events;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 use crate::spans;
@@ -200,12 +199,6 @@ pub(crate) async fn expire(consumer: &Consumer) {
     for assigned in queues {
         let stuck: Vec<MessageExt> = assigned.process().expired(timeout_ms, now_ms());
         for message in stuck {
-            consumer.calls.client.tell(|| events::Event::SlowHandler {
-                group: consumer.calls.group.to_string(),
-                queue: assigned.queue().clone(),
-                msg_id: message.msg_id.to_string(),
-                timeout: consumer.settings.consume_timeout,
-            });
             let level = EXPIRED_DELAY_LEVEL;
             if let Err(error) =
                 consumer.calls.send_back(&message, level, consumer.reconsume_times_max()).await

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferrocket::{
-    ConsumeOrderlyResult, ConsumeResult, MessageExt, MessageListenerConcurrently, MessageListenerOrderly,
-    MessageModel, MessageQueue,
+    ConsumeOrderlyResult, ConsumeResult, ErrorKind, Message, MessageExt, MessageListenerConcurrently,
+    MessageListenerOrderly, MessageModel, MessageQueue,
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::lock::LockBatchRequestBody;
@@ -672,6 +672,34 @@ async fn starts_can_be_given_up() {
     consumer.shutdown().await;
 }
 
+/// Handlers that finish while the client ends send what they have to; once they are through, nobody does.
+#[tokio::test]
+async fn handlers_send_until_they_are_through() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "0", None);
+    let producer = world.client.producer("p").start().await.unwrap();
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let handle = {
+        let (gate, producer) = (Arc::clone(&gate), producer.clone());
+        move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            let (gate, producer) = (Arc::clone(&gate), producer.clone());
+            async move {
+                gate.acquire().await.unwrap().forget();
+                producer.send(Message::new("U", message.body)).await.map(drop)
+            }
+        }
+    };
+    world.consumer().on_message(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    let (ended, ()) = tokio::join!(world.client.shutdown(), async { gate.add_permits(1) });
+    ended.unwrap();
+    assert_eq!(world.broker.seen(RequestCode::SendMessageV2)[0].body, "0");
+    assert_eq!((world.broker.offset("T", 0), received.try_recv().is_err()), (Some(1), true));
+    assert_eq!(producer.send(Message::new("U", "late")).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
 /// A shutdown goes on when whoever began it gives up, the client's and the consumer's.
 #[tokio::test]
 async fn shutdowns_go_on() {
@@ -701,9 +729,10 @@ async fn shutdowns_go_on() {
             false => given_up(consumer.shutdown()).await,
         }
         gate.add_permits(1);
-        world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
-        assert_eq!(world.broker.offset("T", 0), Some(1));
+        // Another one waits for the first.
         world.client.shutdown().await.unwrap();
+        assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+        assert_eq!(world.broker.offset("T", 0), Some(1));
         let ended = async { while events.next().await.is_some() {} };
         tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     }
