@@ -69,10 +69,11 @@ impl Workshop {
             .ok_or_else(|| format!("no ferrocket in {}/{{release,debug}}: build it first", target.display()))
     }
 
-    /// The driver of our own client, built beside this program.
+    /// The driver of our own client, built beside this program, or beside the folder of this test.
     pub fn our_driver(&self) -> Result<PathBuf, String> {
         let here = std::env::current_exe().map_err(|e| format!("this program: {e}"))?;
-        Ok(here.with_file_name("ferrocket-peer"))
+        let folder = here.ancestors().skip(1).find(|folder| !folder.ends_with("deps"));
+        Ok(folder.ok_or("this program is in no folder")?.join("ferrocket-peer"))
     }
 
     /// What runs the peers, with versions; a tool that does not say its version is left out.

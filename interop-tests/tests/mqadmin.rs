@@ -5,18 +5,24 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{ChildStdin, Command};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use ferrocket_interop_tests::cluster::{BROKER_NAME, Cluster};
 use ferrocket_interop_tests::matrix::Server;
-use ferrocket_interop_tests::process::Process;
+use ferrocket_interop_tests::peer::{Client, Event, Peer};
+use ferrocket_interop_tests::process::{POLL, Process};
 use ferrocket_interop_tests::setup::Workshop;
-use ferrocket_interop_tests::wire::Wire;
+use ferrocket_interop_tests::wire::{Outcome, Wire};
 use ferrocket_protocol::message_id::OffsetMessageId;
+use ferrocket_protocol::requests::offset::{QueryConsumerOffsetHeader, QueryConsumerOffsetReply};
+use ferrocket_protocol::{Header, RemotingCommand, RequestCode};
 
 /// The longest that one command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+
+/// The longest that our consumer may take for what it is waited for.
+const CONSUME_LIMIT: Duration = Duration::from_secs(60);
 
 /// How many messages are sent to see the trace of one.
 const TRACE_TRIES: usize = 5;
@@ -60,6 +66,56 @@ impl Tool {
                 Ok(line) if line == "done" => return Ok(printed),
                 Ok(line) => printed.extend(line.strip_prefix("| ").map(str::to_owned)),
                 Err(e) => return Err(format!("{words:?}: {e}")),
+            }
+        }
+    }
+}
+
+/// A consumer of our client, in a process of its own.
+struct OurConsumer {
+    peer: Peer,
+    id: u64,
+    events: Receiver<(u64, Event)>,
+}
+
+impl OurConsumer {
+    fn start(
+        workshop: &Workshop,
+        cluster: &Cluster,
+        folder: &Path,
+        topic: &str,
+        group: &str,
+    ) -> Result<Self, String> {
+        let peer = Peer::start(workshop, Client::Ours, folder)?;
+        let (sender, events) = mpsc::channel();
+        let namesrv = cluster.namesrv_address();
+        let options = [("namesrv", &*namesrv), ("topic", topic), ("group", group)];
+        let id = peer.command("consume", &options, &sender)?;
+        Ok(Self { peer, id, events })
+    }
+
+    /// Waits until messages with all these bodies have come, from now on.
+    fn consumes(&self, bodies: &[&str]) -> Result<(), String> {
+        let mut missing: BTreeSet<&str> = bodies.iter().copied().collect();
+        while !missing.is_empty() {
+            match self.events.recv_timeout(CONSUME_LIMIT) {
+                Ok((_, Event::Received(delivery))) => drop(missing.remove(&*delivery.body)),
+                Ok((_, Event::Failed(why))) => return Err(format!("our consumer: {why}")),
+                Ok(_) => {}
+                Err(why) => return Err(format!("our consumer did not get {missing:?}: {why}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn stop(self) -> Result<(), String> {
+        self.peer.stop(self.id)?;
+        loop {
+            match self.events.recv_timeout(CONSUME_LIMIT) {
+                Ok((_, Event::Ended)) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Ok((_, Event::Failed(why))) => return Err(format!("our consumer: {why}")),
+                Ok(_) => {}
+                Err(why) => return Err(format!("our consumer does not stop: {why}")),
             }
         }
     }
@@ -195,11 +251,95 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
         "topicStatus -t no-such-topic",
         &format!("cloneGroupOffset -s {consumers} -d copy -t {topic} -o true"),
         "consumerProgress -g copy",
+        // Every queue gets something to consume.
+        &format!("sendMessage -t {topic} -p four -b {BROKER_NAME} -i 2"),
+        &format!("sendMessage -t {topic} -p five -b {BROKER_NAME} -i 3"),
+    ])?;
+    let ours = format!("ours-{topic}");
+    let bodies = ["one", "two", "three", "four", "five"];
+    let consumer = OurConsumer::start(workshop, cluster, folder, &topic, &ours)?;
+    consumer.consumes(&bodies)?;
+    let by_id = format!("queryMsgById -i {offset_id}{with_topic}");
+    play_ours(&mut session, &topic, [&ours, &consumers], &by_id, &connection)?;
+    // The message that it was given by hand, and all of them since the reset.
+    consumer.consumes(&bodies)?;
+    consumer.stop()?;
+    session.all(&[
         &format!("deleteTopic -c DefaultCluster -t {topic}"),
         &format!("topicRoute -t {topic}"),
         "topicList",
     ])?;
     Ok(session.printed)
+}
+
+/// The commands that a consumer answers, for one of our client. `by_id` finds a message of its topic, `java` is what
+/// consumerConnection prints for the other group, a Java client's.
+fn play_ours(
+    session: &mut Session<'_>,
+    topic: &str,
+    [ours, other]: [&str; 2],
+    by_id: &str,
+    java: &[String],
+) -> Result<(), String> {
+    let connection = session.run(&format!("consumerConnection -g {ours}"))?;
+    let alike = |lines: &[String], group: &str| {
+        let mut lines: Vec<_> = lines.iter().map(|line| normal(&line.replace(group, "GROUP"))).collect();
+        lines.sort();
+        lines
+    };
+    if alike(&connection, ours) != alike(java, other) {
+        return Err(format!("consumerConnection, our client: {connection:#?}\nJava's: {java:#?}"));
+    }
+    let client = connection.iter().find_map(|line| line.split_whitespace().find(|word| word.contains('@')));
+    let client = client.ok_or_else(|| format!("no client: {connection:?}"))?.to_owned();
+    let status =
+        session.named("consumerStatus, our client", &format!("consumerStatus -g {ours} -i {client}"))?;
+    let holds = |queue: &str, offset: &str| {
+        let row = [topic, BROKER_NAME, queue, offset];
+        status.iter().any(|line| line.split_whitespace().take(row.len()).eq(row))
+    };
+    let consumed = [("0", 2), ("1", 1), ("2", 1), ("3", 1)];
+    if !(consumed.iter().all(|(queue, offset)| holds(queue, &offset.to_string()))
+        && status.iter().any(|line| line.contains("PROP_CONSUMEORDERLY")))
+    {
+        return Err(format!("consumerStatus, our client: {status:#?}"));
+    }
+    let directly = session
+        .named("queryMsgById, consumed directly by our client", &format!("{by_id} -g {ours} -d {client}"))?;
+    if !directly.iter().any(|line| line.contains("consumeResult=CR_SUCCESS")) {
+        return Err(format!("queryMsgById -g, our client: {directly:#?}"));
+    }
+    // What is not stored yet is not reset, by a Java Broker not even elsewhere.
+    for (queue, offset) in consumed {
+        wait_stored(&mut session.broker, [ours, topic, queue], offset)?;
+    }
+    let reset = session.run(&format!("resetOffsetByTime -g {ours} -t {topic} -s 0"))?;
+    match reset.iter().filter(|line| line.contains(BROKER_NAME)).count() {
+        4 => Ok(()),
+        _ => Err(format!("resetOffsetByTime, our client: {reset:#?}")),
+    }
+}
+
+/// Waits until the Broker has stored how far a group has consumed a queue.
+fn wait_stored(broker: &mut Wire, [group, topic, queue]: [&str; 3], offset: i64) -> Result<(), String> {
+    let header = QueryConsumerOffsetHeader {
+        consumer_group: group.into(),
+        topic: topic.into(),
+        queue_id: queue.parse().map_err(|e| format!("{queue}: {e}"))?,
+        ..Default::default()
+    };
+    let deadline = Instant::now() + CONSUME_LIMIT;
+    while Instant::now() < deadline {
+        let question = RemotingCommand::request(RequestCode::QueryConsumerOffset, &header);
+        let answer = broker.ask(question).map_err(|e| e.to_string())?;
+        if let Outcome::Answered(answer) = answer
+            && QueryConsumerOffsetReply::decode(&answer.ext_fields).is_ok_and(|reply| reply.offset == offset)
+        {
+            return Ok(());
+        }
+        std::thread::sleep(POLL);
+    }
+    Err(format!("{offset} of queue {queue} of {topic} is not stored for {group}"))
 }
 
 /// A message with a trace, and its trace. By itself and last: a trace has the time that its send took, and so has not
@@ -288,6 +428,10 @@ fn comparable(command: &str, ours: &[String], java: &[String]) -> [Vec<String>; 
         }
         // A consumer commits its retry queue when it has looked into it.
         "consumerProgress" => {
+            both.iter_mut().for_each(|lines| lines.retain(|line| !line.starts_with("%RETRY%")))
+        }
+        // When it is found depends on when the Broker makes its topic.
+        "consumerStatus," => {
             both.iter_mut().for_each(|lines| lines.retain(|line| !line.starts_with("%RETRY%")))
         }
         // What was counted before the first sample, 10 s after the first message, Java does not show.
