@@ -176,7 +176,7 @@ impl Shared {
             }
         };
         let sent = match parcel {
-            Ok(parcel) => self.deliver(parcel).await,
+            Ok(parcel) => self.deliver(parcel, self.terms()).await,
             Err(error) => Err(error),
         };
         match sent {
