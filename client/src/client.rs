@@ -15,7 +15,7 @@ use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Tex
 use ferrocket_remoting::{Connection, Dialer};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, OnceCell, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -53,6 +53,9 @@ pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
 /// [`Client::shutdown`] ends everything in order. When the last clone, producer and consumer of a program is
 /// dropped without it, that is logged, and the shutdown begins in the background: nothing is lost, but the program
 /// may end before offsets are stored, and messages come again.
+///
+/// A listener that owns a clone, or a producer, keeps its client in use as long as it consumes: such a client goes on
+/// when everything else of it is dropped, and has to be shut down. When its runtime ends without that, this is logged.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -89,8 +92,12 @@ pub(crate) struct Shared {
     epoch: Instant,
     /// Grows with every choice of a broker among equals.
     turn: AtomicUsize,
-    /// No new producers, consumers or sends.
+    /// No new producers or consumers.
     closing: AtomicBool,
+    /// No new sends. Set later: until they are through, handlers send what they have to.
+    sends_closed: AtomicBool,
+    /// Set when the shutdown is through: how it went.
+    ended: OnceCell<Result<()>>,
     /// Something changed that brokers should hear of soon.
     heartbeat_wanted: Arc<Notify>,
     /// One permit: see [`Client::membership_turn`].
@@ -170,6 +177,8 @@ impl Client {
             epoch: Instant::now(),
             turn: AtomicUsize::new(seed as usize >> 1),
             closing: AtomicBool::new(false),
+            sends_closed: AtomicBool::new(false),
+            ended: OnceCell::new(),
             heartbeat_wanted: Arc::default(),
             membership_turn: Arc::new(Semaphore::new(1)),
             beats: AtomicU64::new(0),
@@ -193,13 +202,7 @@ impl Client {
 
     /// Nobody can shut the client down any more.
     fn abandoned(self) {
-        let (producers, consumers) = {
-            let state = self.lock();
-            (state.producers.len(), state.consumers.len())
-        };
-        if self.is_closing() || producers + consumers == 0 {
-            return;
-        }
+        let Some((producers, consumers)) = self.left_behind() else { return };
         tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the client was dropped without a shutdown, which begins now");
         if let Some(runtime) = self.shared.background.get().cloned() {
             runtime.spawn(async move {
@@ -208,6 +211,23 @@ impl Client {
                 }
             });
         }
+    }
+
+    /// The runtime that the client needs ends.
+    fn stranded(self) {
+        if let Some((producers, consumers)) = self.left_behind() {
+            tracing::warn!(client_id = %self.shared.client_id, producers, consumers, "the runtime ended without a shutdown of the client: what it consumed may come again");
+        }
+    }
+
+    /// How many producers and consumers nobody has shut down, if there are any; told once.
+    fn left_behind(&self) -> Option<(usize, usize)> {
+        let (producers, consumers) = {
+            let state = self.lock();
+            (state.producers.len(), state.consumers.len())
+        };
+        let is_left = producers + consumers > 0 && !self.shared.closing.swap(true, Ordering::AcqRel);
+        is_left.then_some((producers, consumers))
     }
 
     /// A producer of this group, to be set up and started.
@@ -271,18 +291,18 @@ impl Client {
 
     /// Ends everything this client started, in this order: consumers stop pulling; their handlers finish, for at
     /// most [`await_termination_when_shutdown`](crate::PushConsumerBuilder::await_termination_when_shutdown)
-    /// (30 s); offsets are stored, locks given back and consumers unregistered; sends under way are finished, for
-    /// at most 10 s; producers are unregistered; connections close. Further calls have no effect, and whoever gives
-    /// up waiting does not stop it.
+    /// (30 s), and may send and reply until then; offsets are stored, locks given back and consumers unregistered;
+    /// from here on sends are refused, and those under way are finished, for at most 10 s, automatic batches with
+    /// all that waits for them; producers are unregistered; connections close. Further calls wait for the first, and
+    /// whoever gives up waiting does not stop it.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
     pub async fn shutdown(&self) -> Result<()> {
-        if self.shared.closing.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        self.shared.closing.store(true, Ordering::Release);
         let client = self.internal();
-        let ended = tokio::spawn(async move { client.end().await });
+        let ended =
+            tokio::spawn(async move { client.shared.ended.get_or_init(|| client.end()).await.clone() });
         ended.await.unwrap_or_else(|error| Err(Error::new(ErrorKind::Internal, error.to_string())))
     }
 
@@ -294,6 +314,7 @@ impl Client {
             ends.spawn(async move { consumer.shutdown().await });
         }
         ends.join_all().await;
+        self.shared.sends_closed.store(true, Ordering::Release);
         let drained = self.shared.in_flight.drained(DRAIN_TIMEOUT).await;
         if let Some(tracer) = self.tracer() {
             tracer.flush().await;
@@ -365,9 +386,20 @@ impl Client {
         &self,
         queues: impl IntoIterator<Item = &'a MessageQueue>,
     ) -> Vec<MessageQueue> {
-        let bare =
-            |queue: &MessageQueue| MessageQueue { topic: self.unwrapped(&queue.topic), ..queue.clone() };
-        queues.into_iter().map(bare).collect()
+        queues.into_iter().map(|queue| self.bare_queue(queue)).collect()
+    }
+
+    /// A queue as the program knows it.
+    pub(crate) fn bare_queue(&self, queue: &MessageQueue) -> MessageQueue {
+        MessageQueue { topic: self.unwrapped(&queue.topic), ..queue.clone() }
+    }
+
+    /// A queue as the cluster knows it, whichever way the program calls it.
+    pub(crate) fn wired_queue<'a>(&self, queue: &'a MessageQueue) -> Cow<'a, MessageQueue> {
+        match wrap(&self.config().namespace, &queue.topic) {
+            Cow::Borrowed(_) => Cow::Borrowed(queue),
+            Cow::Owned(topic) => Cow::Owned(MessageQueue { topic: topic.into(), ..queue.clone() }),
+        }
     }
 
     /// Takes the namespace away from the topics of messages that the program gets.
@@ -396,6 +428,11 @@ impl Client {
     /// Whether the client was shut down, or is about to be.
     pub(crate) fn is_closing(&self) -> bool {
         self.shared.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether producers may still send.
+    pub(crate) fn takes_sends(&self) -> bool {
+        !self.shared.sends_closed.load(Ordering::Acquire)
     }
 
     /// A number that differs from call to call, to take turns by.
@@ -517,7 +554,12 @@ impl Client {
             if let Some(queue) = queue {
                 runtime.spawn(until(self.shared.stop.subscribe(), dispatcher(queue, weak.clone())));
             }
-            runtime.spawn(until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval)));
+            let ashore = Ashore(weak.clone());
+            let beats = until(self.shared.stop.subscribe(), heartbeater(weak, wanted, interval));
+            runtime.spawn(async move {
+                let _ashore = ashore;
+                beats.await;
+            });
             runtime
         });
         Ok(())
@@ -543,6 +585,17 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
         () = task => {}
         // An error is the sender's end: as good as a stop.
         _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Held by a task that ends with the client's shutdown, or with its runtime.
+struct Ashore(Weak<Shared>);
+
+impl Drop for Ashore {
+    fn drop(&mut self) {
+        if let Some(client) = Client::upgrade(&self.0) {
+            client.stranded();
+        }
     }
 }
 

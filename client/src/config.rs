@@ -70,8 +70,9 @@ pub struct ClientBuilder {
     pub(crate) namesrv_addr: String,
     pub(crate) client_ip: Option<IpAddr>,
     pub(crate) config: ClientConfig,
-    /// Access key and secret key, where they were set by their keys.
-    pub(crate) account: Secret,
+    /// Access key and secret key. Beside `config.remoting`, which is replaced as a whole, as are the next ones.
+    pub(crate) account: Option<Secret>,
+    pub(crate) socks_proxy: Option<SocksProxy>,
     pub(crate) tls_settings: TlsSettings,
     #[cfg(feature = "tls")]
     tls: Option<TlsOptions>,
@@ -166,7 +167,8 @@ impl ClientBuilder {
             namesrv_addr: namesrv_addr.to_owned(),
             client_ip: None,
             config,
-            account: Secret::default(),
+            account: None,
+            socks_proxy: None,
             tls_settings: TlsSettings::default(),
             #[cfg(feature = "tls")]
             tls: None,
@@ -190,7 +192,16 @@ impl ClientBuilder {
 
     /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
     pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
-        self.config.remoting.credentials = Some(Credentials::new(access_key.into(), secret_key.into()));
+        self.account = Some(Secret(access_key.into(), secret_key.into()));
+        self
+    }
+
+    /// The same by halves, where nothing is none.
+    pub(crate) fn account(mut self, change: impl FnOnce(&mut Secret)) -> Self {
+        let mut account = self.account.take().unwrap_or_default();
+        change(&mut account);
+        self.account =
+            Some(account).filter(|Secret(access, secret)| !(access.is_empty() && secret.is_empty()));
         self
     }
 
@@ -239,7 +250,7 @@ impl ClientBuilder {
     /// `socksProxyConfig`: dials NameServers and brokers through a SOCKS5 proxy, which also resolves their
     /// names. Default: none. Java 5 may have several, by the peers' addresses.
     pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
-        self.config.remoting.socks_proxy = Some(proxy);
+        self.socks_proxy = Some(proxy);
         self
     }
 
@@ -308,7 +319,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Limits and times of the connections, see [`RemotingConfig`].
+    /// Limits and times of the connections, see [`RemotingConfig`]. An account, a proxy and TLS that are set on this
+    /// builder, before or after, come before those in it.
     pub fn remoting(mut self, remoting: RemotingConfig) -> Self {
         self.config.remoting = remoting;
         self
@@ -324,19 +336,22 @@ impl ClientBuilder {
     /// The client. Connects to nothing yet, but reads the files of TLS.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for addresses that are none, zero limits or intervals, files that hold no
-    /// certificate or key, and for an empty list of NameServers without the environment variable
+    /// [`ErrorKind::Config`] for addresses that are none, the proxy's as well, half an account, zero limits, times or
+    /// intervals, those in [`RemotingConfig`] as well, files that hold no certificate or key, and for an empty list of NameServers without the environment variable
     /// `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
     pub fn build(self) -> Result<Client> {
         self.tls_settings.check()?;
         #[cfg(feature = "tls")]
         let tls = self.tls.or_else(|| self.tls_settings.options());
-        let Self { mut namesrv_addr, client_ip, mut config, account: Secret(access_key, secret_key), .. } =
-            self;
-        match (access_key.is_empty(), secret_key.is_empty()) {
-            (true, true) => {}
-            (false, false) => config.remoting.credentials = Some(Credentials::new(access_key, secret_key)),
-            _ => return Err(Error::new(ErrorKind::Config, "accessKey and secretKey need each other")),
+        let Self { mut namesrv_addr, client_ip, mut config, account, socks_proxy, .. } = self;
+        if let Some(Secret(access_key, secret_key)) = account {
+            if access_key.is_empty() || secret_key.is_empty() {
+                return Err(Error::new(ErrorKind::Config, "accessKey and secretKey need each other"));
+            }
+            config.remoting.credentials = Some(Credentials::new(access_key, secret_key));
+        }
+        if let Some(proxy) = socks_proxy {
+            config.remoting.socks_proxy = Some(proxy);
         }
         #[cfg(feature = "tls")]
         if let Some(options) = tls {
@@ -361,10 +376,18 @@ impl ClientBuilder {
             ("poll_name_server_interval (ms)", config.poll_name_server_interval.as_millis(), MS_MAX),
             ("heartbeat_broker_interval (ms)", config.heartbeat_broker_interval.as_millis(), MS_MAX),
             ("mq_client_api_timeout (ms)", config.mq_client_api_timeout.as_millis(), MS_MAX),
+            ("remoting.connect_timeout (ms)", config.remoting.connect_timeout.as_millis(), MS_MAX),
+            ("remoting.write_stall (ms)", config.remoting.write_stall.as_millis(), MS_MAX),
+            // What systems take.
+            ("remoting.keepalive (s)", config.remoting.keepalive.as_secs().into(), 32_767),
+            ("remoting.calls_max", config.remoting.calls_max as u128, u128::MAX),
             ("in_flight_max", config.in_flight_max as u128, u128::MAX),
             ("in_flight_bytes_max", config.in_flight_bytes_max as u128, u128::MAX),
         ] {
             within(name, value, 1, max)?;
+        }
+        if let Some(proxy) = &config.remoting.socks_proxy {
+            proxy.check().map_err(|error| Error::new(ErrorKind::Config, format!("socks_proxy: {error}")))?;
         }
         if config.enable_trace {
             check_topic(&config.trace_topic)?;
@@ -405,6 +428,56 @@ mod tests {
             ClientBuilder::new("ns:9876").heartbeat_broker_interval(Duration::MAX).build().unwrap_err();
         assert!(error.to_string().contains("heartbeat_broker_interval"), "{error}");
         assert_eq!(ClientBuilder::new("no port").build().unwrap_err().kind(), ErrorKind::Config);
+        let remoting = |change: fn(&mut RemotingConfig)| {
+            let mut remoting = RemotingConfig::default();
+            change(&mut remoting);
+            ClientBuilder::new("ns:9876").remoting(remoting)
+        };
+        let proxy = |proxy: SocksProxy| ClientBuilder::new("ns:9876").socks_proxy(proxy);
+        for (builder, named) in [
+            (
+                remoting(|set| set.connect_timeout = Duration::ZERO),
+                "remoting.connect_timeout (ms) is 0, it must be from 1 to",
+            ),
+            (remoting(|set| set.calls_max = 0), "remoting.calls_max is 0, it must be at least 1"),
+            (remoting(|set| set.keepalive = Duration::MAX), "remoting.keepalive (s)"),
+            (proxy(SocksProxy::new("no-port")), "socks_proxy: the address is not of the form host:port"),
+            (
+                proxy(SocksProxy::new("h:1").login("n".repeat(256), "p")),
+                "socks_proxy: the SOCKS user name must have 1 to 255 bytes",
+            ),
+            (proxy(SocksProxy::new("h:1").login("n", "")), "the SOCKS password must have 1 to 255 bytes"),
+        ] {
+            let error = builder.build().unwrap_err();
+            assert_eq!(
+                (error.kind(), error.to_string().contains(named)),
+                (ErrorKind::Config, true),
+                "{error}"
+            );
+        }
+    }
+
+    /// Account and proxy are used whether the limits of connections are set before or after, and come before those
+    /// that are set with the limits; half an account is none.
+    #[test]
+    fn the_order_of_calls_does_not_matter() {
+        let own =
+            RemotingConfig { socks_proxy: Some(SocksProxy::new("other:1")), ..RemotingConfig::default() };
+        let builder = || ClientBuilder::new("127.0.0.1:9876");
+        let set =
+            |builder: ClientBuilder| builder.acl("me", "secret").socks_proxy(SocksProxy::new("proxy:1080"));
+        for builder in [set(builder()).remoting(own.clone()), set(builder().remoting(own.clone()))] {
+            let client = builder.build().unwrap();
+            let remoting = &client.config().remoting;
+            assert!(remoting.credentials.is_some());
+            assert_eq!(remoting.socks_proxy, Some(SocksProxy::new("proxy:1080")));
+        }
+        let client = builder().remoting(own.clone()).build().unwrap();
+        assert_eq!(client.config().remoting.socks_proxy, own.socks_proxy);
+        for (access_key, secret_key) in [("me", ""), ("", "secret"), ("", "")] {
+            let error = builder().acl(access_key, secret_key).build().unwrap_err();
+            assert!(error.to_string().contains("accessKey"), "{error}");
+        }
     }
 
     /// The client's address is one that peers on the NameServer's network can see.

@@ -20,7 +20,8 @@ const EVENTS_MAX: usize = 256;
 /// Watchers of one client at most; the oldest has to go for another.
 const WATCHERS_MAX: usize = 64;
 
-/// Something that happened in a client. See [`Client::events`](crate::Client::events).
+/// Something that happened in a client. See [`Client::events`](crate::Client::events). In a namespace topics and queues
+/// are called as in the program, groups as the consumers' `group()`, which has the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -48,13 +49,15 @@ pub enum Event {
         /// Its address.
         addr: SocketAddr,
     },
-    /// A handler or delivery is older than `consume_timeout`; its message is given back to the broker.
+    /// A handler or delivery is older than `consume_timeout`. Told once of each, at most a sixteenth of that time
+    /// late. A concurrent consumer's message is given back to the broker; in order and in broadcasting nobody else may
+    /// have it.
     SlowHandler {
         /// The group.
         group: String,
         /// The queue that the message is of.
         queue: MessageQueue,
-        /// The message.
+        /// The message; of several that an orderly handler has, the first.
         msg_id: String,
         /// The time that it should not have passed.
         timeout: Duration,

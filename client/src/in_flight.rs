@@ -30,6 +30,8 @@ use window::{Finished, Window};
 
 /// Before anything was stored.
 const NEVER: i64 = -1;
+/// More messages than can wait for automatic batches.
+const BATCHED_MAX: u32 = u32::MAX >> 4;
 /// Brokers whose windows are remembered while nothing is under way to them.
 const LANES_MAX: usize = 1_024;
 
@@ -40,6 +42,8 @@ pub(crate) struct InFlight {
     bytes: Arc<Semaphore>,
     messages_max: u32,
     bytes_max: u32,
+    /// A permit for each message of an automatic batch: while it waits for the batch it has no share of the others.
+    batched: Arc<Semaphore>,
     /// By broker name. Held for a look-up.
     lanes: Mutex<HashMap<Text, Arc<Lane>>>,
     /// When a broker last stored something.
@@ -74,6 +78,7 @@ impl InFlight {
             bytes: Arc::new(Semaphore::new(bytes_max as usize)),
             messages_max,
             bytes_max,
+            batched: Arc::new(Semaphore::new(BATCHED_MAX as usize)),
             lanes: Mutex::default(),
             stored_ms: Arc::new(AtomicI64::new(NEVER)),
             epoch: Instant::now(),
@@ -128,9 +133,19 @@ impl InFlight {
         lane
     }
 
+    /// A message is to be part of an automatic batch; until that is dropped it counts as under way. None while the
+    /// client ends.
+    pub(crate) fn batched(&self) -> Result<OwnedSemaphorePermit> {
+        Arc::clone(&self.batched).try_acquire_owned().map_err(|_| Error::closed("the client"))
+    }
+
     /// Returns once nothing is under way, or after `timeout`.
     pub(crate) async fn drained(&self, timeout: Duration) -> bool {
-        tokio::time::timeout(timeout, self.messages.acquire_many(self.messages_max)).await.is_ok()
+        let all = async {
+            let _batched = self.batched.acquire_many(BATCHED_MAX).await;
+            let _others = self.messages.acquire_many(self.messages_max).await;
+        };
+        tokio::time::timeout(timeout, all).await.is_ok()
     }
 
     /// No share is given any more.

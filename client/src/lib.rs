@@ -50,6 +50,7 @@ mod route;
 mod selector;
 mod send_result;
 pub mod settings;
+mod spans;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod trace;

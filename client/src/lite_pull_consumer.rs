@@ -8,6 +8,7 @@
 //! Dividing queues, pulling them, and storing offsets are those of every consumer, in `consumer`.
 //! Java counterparts: `DefaultLitePullConsumer`, `DefaultLitePullConsumerImpl`, `AssignedMessageQueue`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::poll_fn;
@@ -54,7 +55,7 @@ impl LitePullConsumer {
 
     /// The queues this consumer pulls at the moment, ordered by topic, broker and number. Java: `assignment`.
     pub fn assignment(&self) -> Vec<MessageQueue> {
-        self.consumer.queues().keys().cloned().collect()
+        self.client().bare_queues(self.consumer.queues().keys())
     }
 
     /// Subscribes to another topic, or to the same by another selector. Java: `subscribe`.
@@ -83,7 +84,7 @@ impl LitePullConsumer {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for no queues, and for a consumer with subscriptions;
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) after the shutdown.
     pub async fn assign(&self, queues: impl IntoIterator<Item = MessageQueue>) -> Result<()> {
-        let queues = chosen(queues)?;
+        let queues = chosen(self.client(), queues)?;
         {
             let mut by_hand = self.consumer.by_hand();
             if by_hand.is_none() && !self.consumer.subscriptions().is_empty() {
@@ -153,7 +154,7 @@ impl LitePullConsumer {
         match polls.take(&self.consumer, max) {
             messages if messages.is_empty() => Poll::Pending,
             mut messages => {
-                self.consumer.calls.client.unwrap_topics(&mut messages);
+                self.client().unwrap_topics(&mut messages);
                 Poll::Ready(Some(messages))
             }
         }
@@ -164,6 +165,15 @@ impl LitePullConsumer {
         if self.consumer.settings.auto_commit {
             self.polls().commit(&self.consumer);
         }
+    }
+
+    fn client(&self) -> &Client {
+        &self.consumer.calls.client
+    }
+
+    /// A queue as the cluster calls it: all that follows knows it by that name.
+    fn wired<'a>(&self, queue: &'a MessageQueue) -> Cow<'a, MessageQueue> {
+        self.client().wired_queue(queue)
     }
 
     fn polls(&self) -> &Polls {
@@ -180,6 +190,7 @@ impl LitePullConsumer {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a queue that is not assigned, and an offset that it
     /// does not have; whatever keeps the broker from telling its offsets.
     pub async fn seek(&self, queue: &MessageQueue, offset: i64) -> Result<()> {
+        let queue = &*self.wired(queue);
         let (min, max) = (self.begin(queue).await?, self.end(queue).await?);
         if !(min..=max).contains(&offset) {
             return Err(config(format!(
@@ -194,6 +205,7 @@ impl LitePullConsumer {
     /// # Errors
     /// As [`seek`](Self::seek).
     pub async fn seek_to_begin(&self, queue: &MessageQueue) -> Result<()> {
+        let queue = &*self.wired(queue);
         self.seek_now(queue, self.begin(queue).await?).await
     }
 
@@ -202,6 +214,7 @@ impl LitePullConsumer {
     /// # Errors
     /// As [`seek`](Self::seek).
     pub async fn seek_to_end(&self, queue: &MessageQueue) -> Result<()> {
+        let queue = &*self.wired(queue);
         self.seek_now(queue, self.end(queue).await?).await
     }
 
@@ -210,6 +223,7 @@ impl LitePullConsumer {
     /// # Errors
     /// As [`seek`](Self::seek).
     pub async fn seek_to_time(&self, queue: &MessageQueue, time: SystemTime) -> Result<()> {
+        let queue = &*self.wired(queue);
         self.seek_now(queue, self.offset_for_timestamp(queue, time).await?).await
     }
 
@@ -232,6 +246,7 @@ impl LitePullConsumer {
         if let Some(assigned) = self.consumer.queues().get(queue) {
             return Ok(Arc::clone(assigned));
         }
+        let queue = self.client().bare_queue(queue);
         let why = if self.consumer.by_hand().is_none() { ", may be rebalancing" } else { "" };
         Err(config(format!("The message queue is not in assigned list{why}, message queue: {queue}")))
     }
@@ -251,7 +266,7 @@ impl LitePullConsumer {
     fn set_paused<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>, paused: bool) {
         let assigned = self.consumer.queues();
         for queue in queues {
-            if let Some(assigned) = assigned.get(queue) {
+            if let Some(assigned) = assigned.get(&*self.wired(queue)) {
                 assigned.paused.store(paused, Ordering::Relaxed);
                 assigned.handled.notify_waiters();
             }
@@ -281,7 +296,7 @@ impl LitePullConsumer {
             if offset < 0 {
                 return Err(config(format!("offset {offset} of {queue} is negative")));
             }
-            holds.push((self.assigned(&queue)?.hold.clone(), offset));
+            holds.push((self.assigned(&self.wired(&queue))?.hold.clone(), offset));
         }
         let queues = Some(holds.iter().map(|(hold, _)| hold.queue().clone()).collect::<BTreeSet<_>>());
         {
@@ -299,6 +314,7 @@ impl LitePullConsumer {
     /// # Errors
     /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
     pub async fn committed(&self, queue: &MessageQueue) -> Result<Option<i64>> {
+        let queue = &*self.wired(queue);
         let known = self.consumer.offsets.table().get(queue);
         match known {
             Some(offset) => Ok(Some(offset)),
@@ -311,16 +327,15 @@ impl LitePullConsumer {
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn offset_for_timestamp(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
-        self.consumer.calls.search_offset(queue, ms_of(time)).await
+        self.consumer.calls.search_offset(&self.wired(queue), ms_of(time)).await
     }
 
-    /// The queues of a topic, to [`assign`](Self::assign) some of them, called as the cluster calls them: in a
-    /// namespace, with it. Java: `fetchMessageQueues`.
+    /// The queues of a topic, to [`assign`](Self::assign) some of them. Java: `fetchMessageQueues`.
     ///
     /// # Errors
     /// As [`Client::fetch_subscribe_queues`](crate::Client::fetch_subscribe_queues).
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        self.consumer.calls.client.wired_subscribe_queues(topic).await
+        self.client().fetch_subscribe_queues(topic).await
     }
 
     /// Has `listener` called with a topic's queues whenever they change, as soon as that is known: every
@@ -335,8 +350,8 @@ impl LitePullConsumer {
         listener: impl Fn(&str, &[MessageQueue]) + Send + Sync + 'static,
     ) -> Result<()> {
         check_topic(topic)?;
-        let queues = self.fetch_queues(topic).await?;
-        self.polls().watch(self.consumer.calls.client.wrapped(topic), queues, Arc::new(listener));
+        let queues = self.client().wired_subscribe_queues(topic).await?;
+        self.polls().watch(self.client().wrapped(topic), queues, Arc::new(listener));
         Ok(())
     }
 
@@ -359,8 +374,9 @@ fn exclusive() -> Error {
     config("Subscribe and assign are mutually exclusive.")
 }
 
-fn chosen(queues: impl IntoIterator<Item = MessageQueue>) -> Result<BTreeSet<MessageQueue>> {
-    let queues: BTreeSet<MessageQueue> = queues.into_iter().collect();
+fn chosen(client: &Client, queues: impl IntoIterator<Item = MessageQueue>) -> Result<BTreeSet<MessageQueue>> {
+    let queues: BTreeSet<MessageQueue> =
+        queues.into_iter().map(|queue| client.wired_queue(&queue).into_owned()).collect();
     if queues.is_empty() {
         return Err(config("Message queues can not be null or empty."));
     }

@@ -21,6 +21,7 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_remoting::Connection;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,8 +31,8 @@ use crate::message::Message;
 use crate::message_ids::now_ms;
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
-use crate::trace;
 use crate::validate::{MS_MAX, check_group, check_topic, within};
+use crate::{spans, trace};
 
 mod batcher;
 mod hooks;
@@ -233,6 +234,10 @@ impl ProducerBuilder {
         ] {
             within(name, value, 1, max)?;
         }
+        let (kind, levels) = (settings.compress_type, settings.compress_type.levels());
+        let name = format!("compress_level of {kind:?}");
+        let (min, max) = (u128::from(*levels.start()), u128::from(*levels.end()));
+        within(&name, settings.compress_level.into(), min, max)?;
         self.client.register_producer(&group, checks)?;
         Ok(self.producer(group))
     }
@@ -354,7 +359,8 @@ impl Producer {
     /// Sends a message to this queue. Tried once.
     ///
     /// # Errors
-    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics.
+    /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics,
+    /// [`ErrorKind::Config`] for a negative queue id.
     pub async fn send_to(&self, message: Message, queue: &MessageQueue) -> Result<SendResult> {
         self.to(queue).send(message).await
     }
@@ -447,6 +453,8 @@ struct Journey {
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     started: Instant,
+    /// What a subscriber sees of it; ends with it.
+    span: Span,
     _share: Share,
 }
 
@@ -473,14 +481,18 @@ impl Journey {
             true => select(self.route.publish_queues(), message),
             false => select(&client.bare_queues(self.route.publish_queues()), message),
         }) {
-            Some(queue) => {
+            Some(queue) if queue.queue_id >= 0 => {
                 self.plan.only_once();
                 self.first = Some(queue);
                 Ok(self)
             }
-            None => {
-                let error = Error::new(ErrorKind::Config, "select message queue return null.");
-                Err(error.with_unsent(self.parcel.into_messages()))
+            chosen => {
+                // For such a number the broker would choose a queue itself.
+                let text = chosen.map_or_else(
+                    || "select message queue return null.".to_owned(),
+                    |queue| format!("the id of {queue} must be at least 0"),
+                );
+                Err(Error::new(ErrorKind::Config, text).with_unsent(self.parcel.into_messages()))
             }
         }
     }
@@ -579,16 +591,28 @@ impl Shared {
         })
     }
 
-    /// Takes a share of the budget and finds the route.
-    async fn depart(&self, parcel: Parcel, patience: Patience) -> Result<Journey> {
+    /// Whether sends are taken.
+    fn check_open(&self) -> Result<()> {
+        let is_open = self.client.takes_sends() || self.settings.is_internal;
+        match is_open && !self.closed.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err(Error::closed(&format!("producer {}", self.packing.group))),
+        }
+    }
+
+    /// Takes a share of the budget and finds the route, unless sends are refused.
+    fn depart(&self, parcel: Parcel, patience: Patience) -> impl Future<Output = Result<Journey>> {
+        self.set_out(parcel, patience, self.check_open())
+    }
+
+    /// The same for what may be `open` to sends that were taken before.
+    async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
         let started = Instant::now();
         let retries = self.settings.retry_times_when_send_failed;
         let plan = SendPlan::new(retries, self.ms(started), as_millis(patience.timeout));
+        let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
         let ready = async {
-            let closing = self.client.is_closing() && !self.settings.is_internal;
-            if self.closed.load(Ordering::Acquire) || closing {
-                return Err(Error::closed(&format!("producer {}", self.packing.group)));
-            }
+            open?;
             let share = self.client.in_flight().take(parcel.weight(), patience).await?;
             if let Some(route) = self.client.known_publish_route(parcel.topic()) {
                 return Ok((share, route));
@@ -617,6 +641,7 @@ impl Shared {
                 line: None,
                 room: None,
                 started,
+                span,
                 _share: share,
             }),
             Err(error) => Err(error.with_unsent(parcel.into_messages())),
@@ -707,7 +732,7 @@ impl Shared {
                     brokers.push(queue.broker_name);
                 }
                 Err(error) => {
-                    tracing::debug!(topic = %journey.parcel.topic(), %queue, %error, "send failed");
+                    tracing::debug!(parent: &journey.span, topic = %journey.parcel.topic(), %queue, %error, "send failed");
                     brokers.push(queue.broker_name);
                     let again = tries_again(&error);
                     last = Some(error);
@@ -757,9 +782,13 @@ impl Shared {
     ) -> Result<SendResult> {
         let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
         let (known, connection) = line.map(|line| (line.addr, line.connection)).unzip();
-        let addr = match known.or_else(|| self.addr(&queue.broker_name)) {
-            Some(addr) => addr,
-            None => Box::pin(self.find_master(wire_topic, queue, timeout)).await?,
+        let (addr, timeout) = match known.or_else(|| self.addr(&queue.broker_name)) {
+            Some(addr) => (addr, timeout),
+            None => {
+                let asked = Instant::now();
+                let addr = Box::pin(self.find_master(wire_topic, queue, timeout)).await?;
+                (addr, timeout.saturating_sub(asked.elapsed()))
+            }
         };
         let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
@@ -767,15 +796,19 @@ impl Shared {
         let body_len = request.body.len();
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let replied = match &connection {
-            Some(connection) => self.client.call_over(connection, &addr, request, timeout).await,
-            None => self.client.call(&addr, request, timeout).await,
+        let span = spans::attempt(&journey.span, queue, &addr);
+        let reply = match &connection {
+            Some(connection) => {
+                self.client.call_over(connection, &addr, request, timeout).instrument(span.clone()).await
+            }
+            None => self.client.call(&addr, request, timeout).instrument(span.clone()).await,
         };
-        let answered = replied.and_then(|reply| {
+        let answered = reply.and_then(|reply| {
             SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())
         });
         self.settings.hooks.after(&context, answered.as_ref().map(Some));
         let result = answered?;
+        spans::stored(&span, &result);
         let sent = trace::Sent {
             group: &self.packing.group,
             topic: &topic,
@@ -791,15 +824,16 @@ impl Shared {
 
     async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
         let parcel = &journey.parcel;
-        let left = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
+        let left = || millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
         let addr = match self.addr(&queue.broker_name) {
             Some(addr) => addr,
-            None => self.find_master(parcel.topic(), queue, left).await?,
+            None => self.find_master(parcel.topic(), queue, left()).await?,
         };
         let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
-        let sent = self.client.oneway_within(&addr, request, left).await;
+        let span = spans::attempt(&journey.span, queue, &addr);
+        let sent = self.client.oneway_within(&addr, request, left()).instrument(span).await;
         self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
         sent
     }

@@ -3,6 +3,7 @@
 //! It divides nothing, remembers no position and pulls nothing by itself; every call is one request.
 //! Java counterparts: `DefaultMQPullConsumer`, `DefaultMQPullConsumerImpl`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -138,13 +139,12 @@ impl PullConsumer {
         &self.consumer.calls.group
     }
 
-    /// The queues of a topic, called as the cluster calls them: in a namespace, with it.
-    /// Java: `fetchSubscribeMessageQueues`.
+    /// The queues of a topic. Java: `fetchSubscribeMessageQueues`.
     ///
     /// # Errors
     /// As [`Client::fetch_subscribe_queues`].
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        self.consumer.calls.client.wired_subscribe_queues(topic).await
+        self.client().fetch_subscribe_queues(topic).await
     }
 
     /// The queues of a topic that are this consumer's share, if all of the group's consumers divide them so; all
@@ -153,12 +153,13 @@ impl PullConsumer {
     /// # Errors
     /// As [`fetch_queues`](Self::fetch_queues), and whatever keeps the broker from telling the group's members.
     pub async fn fetch_queues_in_balance(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        let mut queues = self.fetch_queues(topic).await?;
+        let client = self.client();
+        let mut queues = client.wired_subscribe_queues(topic).await?;
         queues.sort();
         // The topic's brokers may not have heard of us: then we would have no share.
-        self.consumer.calls.client.heartbeat().await;
-        let topic = self.consumer.calls.client.wrapped(topic);
-        Ok(self.consumer.share(&topic, &queues).await?.0.into_iter().collect())
+        client.heartbeat().await;
+        let (share, _) = self.consumer.share(&client.wrapped(topic), &queues).await?;
+        Ok(client.bare_queues(&share))
     }
 
     /// Up to `max` messages of a queue from `offset` on that match; at once, with or without any. Java: `pull`.
@@ -206,6 +207,7 @@ impl PullConsumer {
         if offset < 0 || max == 0 {
             return Err(config(format!("offset is {offset} and max {max}, they must be at least 0 and 1")));
         }
+        let queue = &*self.wired(queue);
         let subscription = Subscription::new(&queue.topic, selector, 0)?.data;
         let suggested = self.suggestions().get(queue).copied();
         let pull = Pull {
@@ -231,12 +233,21 @@ impl PullConsumer {
             messages: match pulled.status {
                 PullStatus::Found => {
                     let mut messages = read(pulled, &queue.broker_name, &subscription)?;
-                    self.consumer.calls.client.unwrap_topics(&mut messages);
+                    self.client().unwrap_topics(&mut messages);
                     messages
                 }
                 _ => Vec::new(),
             },
         })
+    }
+
+    fn client(&self) -> &Client {
+        &self.consumer.calls.client
+    }
+
+    /// A queue as the cluster calls it.
+    fn wired<'a>(&self, queue: &'a MessageQueue) -> Cow<'a, MessageQueue> {
+        self.client().wired_queue(queue)
     }
 
     fn suggestions(&self) -> std::sync::MutexGuard<'_, BTreeMap<MessageQueue, i64>> {
@@ -260,7 +271,7 @@ impl PullConsumer {
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
-        self.consumer.calls.min_offset(queue).await
+        self.consumer.calls.min_offset(&self.wired(queue)).await
     }
 
     /// The offset behind a queue's last message. Java: `maxOffset`.
@@ -268,7 +279,7 @@ impl PullConsumer {
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
-        self.consumer.calls.max_offset(queue).await
+        self.consumer.calls.max_offset(&self.wired(queue)).await
     }
 
     /// The offset of the first message of a queue stored at this time or later. Java: `searchOffset`.
@@ -276,7 +287,7 @@ impl PullConsumer {
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
-        self.consumer.calls.search_offset(queue, ms_of(time)).await
+        self.consumer.calls.search_offset(&self.wired(queue), ms_of(time)).await
     }
 
     /// The group's stored offset of a queue, if there is one. Java: `fetchConsumeOffset`, which answers -1 for
@@ -285,7 +296,7 @@ impl PullConsumer {
     /// # Errors
     /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
     pub async fn fetch_consume_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
-        self.consumer.stored_offset(queue).await
+        self.consumer.stored_offset(&self.wired(queue)).await
     }
 
     /// Stores the group's offset of a queue, that of the next message to consume, and waits until it is stored.
@@ -298,11 +309,12 @@ impl PullConsumer {
         if offset < 0 {
             return Err(config(format!("offset {offset} of {queue} is negative")));
         }
+        let queue = self.wired(queue);
         if self.consumer.is_clustering() {
             // A slow broker holds up nobody's offsets but its own.
-            return self.consumer.calls.update_offset(queue, offset).await;
+            return self.consumer.calls.update_offset(&queue, offset).await;
         }
-        self.consumer.store_offsets(vec![(queue.clone(), offset)]).await
+        self.consumer.store_offsets(vec![(queue.into_owned(), offset)]).await
     }
 
     /// Has the group's push consumers get a message again after the broker's delay of this level: 0 by the number
@@ -311,7 +323,9 @@ impl PullConsumer {
     /// # Errors
     /// Whatever keeps the message's broker, and the retry topic's after it, from taking it.
     pub async fn send_message_back(&self, message: &MessageExt, delay_level: i32) -> Result<()> {
-        self.consumer.calls.send_back(message, delay_level, self.consumer.reconsume_times_max()).await
+        let mut message = message.clone();
+        message.topic = self.client().wrapped(&message.topic);
+        self.consumer.calls.send_back(&message, delay_level, self.consumer.reconsume_times_max()).await
     }
 
     /// Unregisters. Java: `shutdown`.

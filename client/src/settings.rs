@@ -205,10 +205,10 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "accessKey",
         "",
         "The account that signs every request, for clusters with access control.",
-        |b, value| Ok(with(b, |b| &mut b.account.0, value.to_owned())),
+        |b, value| Ok(b.account(|account| value.clone_into(&mut account.0))),
     ),
     Row::text("secretKey", "", "The account's secret.", |b, value| {
-        Ok(with(b, |b| &mut b.account.1, value.to_owned()))
+        Ok(b.account(|account| value.clone_into(&mut account.1)))
     }),
     Row::boolean("useTLS", false, "Whether NameServers and brokers are talked to through TLS.", |b, on| {
         with(b, |b| &mut b.tls_settings.enable, on)
@@ -371,7 +371,7 @@ const CLIENT: Rows<ClientBuilder> = &[&[
         "",
         "The SOCKS5 proxy that everything is dialled through, as Java writes it: \
          `{\"0.0.0.0/0\":{\"addr\":\"host:port\",\"username\":\"\",\"password\":\"\"}}`.",
-        |b, value| Ok(with(b, |b| &mut b.config.remoting.socks_proxy, socks_proxy(value)?)),
+        |b, value| Ok(with(b, |b| &mut b.socks_proxy, socks_proxy(value)?)),
     ),
 ]];
 
@@ -902,7 +902,7 @@ mod tests {
         rows_hold(
             || ClientBuilder::new(""),
             ClientBuilder::set,
-            |b| format!("{b:?} {}", b.account.1),
+            |b| format!("{b:?} {:?}", b.account.as_ref().map(|account| &account.1)),
             ClientBuilder::settings(),
         );
         let producer = || client.producer("g");

@@ -35,7 +35,7 @@ pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, 
             _ => &mut broker,
         };
         if case.settled {
-            settle(wire).map_err(fault)?;
+            settle(wire, case.delivered).map_err(fault)?;
         }
         let outcome = wire.ask(case.command(&kept)).map_err(|e| format!("{}: {e}", case.name))?;
         if let Some(name) = case.keep {
@@ -51,14 +51,21 @@ pub fn play(cluster: &Cluster, cases: &[Case]) -> Result<Vec<(String, Answer)>, 
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
 /// Waits until a broker has put all messages of its log into their queues, which Java does behind the answers. It
-/// tells nobody when it is through, so it is asked.
-pub fn settle(broker: &mut Wire) -> std::io::Result<()> {
+/// tells nobody when it is through, so it is asked. With `delivered`, until delay level 3 is through as well, which is the
+/// one that cases use.
+pub fn settle(broker: &mut Wire, delivered: bool) -> std::io::Result<()> {
+    // `delivered,stored`, and absent before the first delivery.
+    let is_through = |info: &KVTable| {
+        let offsets = info.table.get("scheduleMessageOffset_3").and_then(|offsets| offsets.split_once(','));
+        offsets.is_some_and(|(at, end)| at == end)
+    };
     let deadline = Instant::now() + SETTLE_LIMIT;
     loop {
         let question = RemotingCommand::request(RequestCode::GetBrokerRuntimeInfo, &Empty);
         if let Outcome::Answered(answer) = broker.ask(question)?
             && let Ok(info) = fastjson::from_slice::<KVTable>(&answer.body)
             && info.table.get("dispatchBehindBytes").is_none_or(|behind| behind == "0")
+            && (!delivered || is_through(&info))
         {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! Java 4.9.7 and ours answer the same bytes alike, but for what `docs/src/deviations.md` lists; every row of that
-//! list is still true. `FERROCKET_ANSWERS=FILE` writes down every difference, with Java 5.3.3's answer.
+//! list is still true. What only 5.x asks for is answered as Java 5.3.3 does. `FERROCKET_ANSWERS=FILE` writes down
+//! every difference, with Java 5.3.3's answer.
 
 use std::fmt::Write as _;
 
@@ -32,13 +33,14 @@ fn answers_as_java_does() {
     let (mut faults, mut report) = (String::new(), String::new());
     for (((case, java), (_, newer)), (_, ours)) in java49.iter().zip(&java53).zip(&ours) {
         let code = case.split(' ').next().unwrap_or_default();
+        let java = if cases::OF_5.contains(&code) { newer } else { java };
         let differs = ours.differs(java, code);
         if differs.is_empty() {
             continue;
         }
         let _ = writeln!(
             report,
-            "{case}: {}\n  4.9.7: {java:#}\n  5.3.3: {newer:#}\n  ours:  {ours:#}",
+            "{case}: {}\n  Java:  {java:#}\n  5.3.3: {newer:#}\n  ours:  {ours:#}",
             differs.join(", ")
         );
         if ours.code == "3" && code.parse().is_ok_and(|code| page.not_yet.contains(&code)) {
@@ -59,7 +61,7 @@ fn answers_as_java_does() {
             if rows.is_empty() {
                 let _ = writeln!(
                     faults,
-                    "{case}: {part} differs\n  4.9.7: {java}\n  5.3.3: {newer}\n  ours:  {ours}"
+                    "{case}: {part} differs\n  Java:  {java}\n  5.3.3: {newer}\n  ours:  {ours}"
                 );
             }
             rows.iter().for_each(|at| seen[*at].push(part));

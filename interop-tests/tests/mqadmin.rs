@@ -122,7 +122,7 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
     let send = format!("sendMessage -t {topic} -p three -k key-3 -c A -b {BROKER_NAME} -i 1");
     let sent = session.run(&send)?;
     let id = sent.last().and_then(|row| row.split_whitespace().last()).unwrap_or_default().to_owned();
-    ferrocket_interop_tests::differential::settle(&mut session.broker).map_err(fault)?;
+    ferrocket_interop_tests::differential::settle(&mut session.broker, false).map_err(fault)?;
     session.all(&[
         &format!("topicStatus -t {topic}"),
         &format!("queryMsgByKey -t {topic} -k key-1"),
@@ -184,6 +184,7 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
         "topicList -c",
         "getBrokerConfig -b BROKER_ADDRESS",
         "updateBrokerConfig -b BROKER_ADDRESS -k longPollingEnable -v true",
+        "updateBrokerConfig -b BROKER_ADDRESS -k fileReservedTime -v 48",
         &format!("wipeWritePerm -b {BROKER_NAME}"),
         &format!("topicRoute -t {topic}"),
         &format!("addWritePerm -b {BROKER_NAME}"),

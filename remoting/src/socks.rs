@@ -48,6 +48,15 @@ impl SocksProxy {
         self
     }
 
+    /// Whether it could be used at all: an address with a port, and a login whose parts can be sent.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn check(&self) -> io::Result<()> {
+        request(&self.addr)?;
+        self.account.as_ref().map(login).transpose().map(drop)
+    }
+
     /// A connection to `target` (`host:port`). Whatever is wrong with the proxy names it.
     pub(crate) async fn connect(&self, target: &str) -> io::Result<TcpStream> {
         let request = request(target)?;
@@ -156,6 +165,7 @@ mod tests {
     fn requests_name_the_target() {
         assert_eq!(request("10.0.0.1:258").unwrap(), [5, 1, 0, 1, 10, 0, 0, 1, 1, 2]);
         assert_eq!(request("ab:80").unwrap(), [5, 1, 0, 3, 2, b'a', b'b', 0, 80]);
+        assert!(SocksProxy::new("ab:80").login("n", "p").check().is_ok());
         let v6 = request("[::1]:80").unwrap();
         assert_eq!((v6[3], v6.len(), v6[19]), (4, 22, 1));
         assert!(request("nowhere").is_err() && request(":80").is_err());

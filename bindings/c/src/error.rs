@@ -93,8 +93,7 @@ impl fr_error_t {
     }
 
     pub(crate) fn status(&self) -> fr_status_t {
-        let name = format!("{:?}", self.kind);
-        let known = NAMES.iter().find(|(_, known)| known.to_bytes() == name.as_bytes());
+        let known = NAMES.iter().find(|(_, known)| known.to_bytes() == self.kind.name().as_bytes());
         known.map_or(fr_status_t::FR_ERROR_INTERNAL, |(status, _)| *status)
     }
 }

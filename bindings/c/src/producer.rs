@@ -156,9 +156,10 @@ impl fr_producer_t {
 impl Close for fr_producer_t {
     fn close(&self) -> Result<()> {
         // Nothing of the kind is there in a forked child.
-        let producer = self.producer.get()?;
+        let (producer, pipeline) = (self.producer.get()?, self.pipeline.get()?);
         lock(&self.open.sends).closed = true;
         let ended = block_on(async {
+            pipeline.flush().await;
             producer.shutdown().await;
             Ok(())
         });
@@ -358,6 +359,8 @@ pub extern "C" fn fr_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        // The descriptor is the parent's in a forked child.
+        producer.producer.get()?;
         producer.fd.clear();
         let taken = producer.polled.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.polled.is_ended() {
@@ -426,8 +429,9 @@ pub extern "C" fn fr_producer_recall(
     })
 }
 
-/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), those under way are finished and told of, brokers
-/// are told. No callback comes after this. Not to be called by a callback. Thread-safe.
+/// Ends the producer: further sends are refused (FR_ERROR_CLOSED), and so is what still waits in line after 10 s; those
+/// under way are finished and told of, brokers are told. No callback comes after this. Not to be called by a callback.
+/// Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn fr_producer_close(
     producer: *const fr_producer_t,
@@ -505,6 +509,7 @@ pub extern "C" fn fr_transaction_producer_poll(
 ) -> fr_status_t {
     make_up_to(max, array, count, error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         producer.fd.clear();
         let taken = producer.checks.wait(max, millis(timeout_ms));
         if taken.is_empty() && producer.checks.is_ended() {
@@ -526,6 +531,7 @@ pub extern "C" fn fr_transaction_producer_handle(
 ) -> fr_status_t {
     call(error, || {
         let producer = get(producer)?;
+        producer.transactions.get()?;
         let checks = producer.checks.clone();
         let take = move || checks.wait(1, FOREVER).pop().map(check);
         handle_deliveries(&producer.callers, threads, handler, User(user), take)

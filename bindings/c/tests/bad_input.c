@@ -284,7 +284,8 @@ static void forked_children_are_refused(fr_producer_t *producer) {
     fr_message_t *m;
     fr_send_result_t *sent;
     fr_client_t *made;
-    fr_delivery_t *deliveries[2];
+    fr_delivery_t *deliveries[2], *none[1];
+    fr_completion_t *done[1];
     size_t count, taken;
     pid_t child;
     int status = -1;
@@ -309,8 +310,13 @@ static void forked_children_are_refused(fr_producer_t *producer) {
         /* Ends the child if something waits for a thread that is not there. */
         alarm(20);
         FAILS(FR_ERROR_CLOSED, fr_producer_send(producer, m, &sent, &error));
+        FAILS(FR_ERROR_CLOSED, fr_producer_poll(producer, done, 1, 0, &count, &error));
         FAILS(FR_ERROR_CLOSED, fr_producer_close(producer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_push_consumer_poll(consumer, none, 1, 0, &count, &error));
         FAILS(FR_ERROR_CLOSED, fr_push_consumer_close(consumer, &error));
+        FAILS(FR_ERROR_CLOSED, fr_transaction_producer_poll(transactions, none, 1, 0, &count, &error));
+        FAILS(FR_ERROR_CLOSED,
+              fr_transaction_producer_handle(transactions, 1, answer_nonsense, (void *)&calls, &error));
         FAILS(FR_ERROR_CLOSED, fr_transaction_end(transaction, FR_COMMIT, &error));
         FAILS(FR_ERROR_CLOSED, fr_delivery_answer(deliveries[0], FR_SUCCESS, 0, &error));
         fr_delivery_free(deliveries[1]);

@@ -165,8 +165,14 @@ static void sends_that_do_not_wait(void) {
     for (number = 1; number < 100; number++) {
         CHECK(offsets[number - 1] < offsets[number]);
     }
+    /* What waits in line when the producer ends is sent, too. */
+    m = message("Async", "last");
+    for (number = 0; number < 100; number++) {
+        OK(fr_producer_send_async(producer, m, count_sent, &called, &error));
+    }
+    fr_message_free(m);
     OK(fr_producer_close(producer, &error));
-    CHECK(called == 100 && refused == 1);
+    CHECK(called == 200 && refused == 1);
     FAILS(FR_ERROR_CLOSED, fr_producer_poll(producer, done, 16, 0, &count, &error));
     m = message("Async", "late");
     FAILS(FR_ERROR_CLOSED, fr_producer_send_async(producer, m, NULL, NULL, &error));

@@ -25,7 +25,10 @@ process: a fault within it is FR_ERROR_INTERNAL.
 Threads. What is called thread-safe in a comment may be called by any number of threads at once; only fr_..._free,
 fr_delivery_answer and fr_deliveries_ack want the handle for themselves. Callbacks are called by threads of the
 library, never on the stack of a call, and may block and call the library. No exception may leave one: in C++,
-ferrocket.hpp has wrappers that catch them. A signal handler must not call the library.
+ferrocket.hpp has wrappers that catch them.
+
+Signals. The library sets no handler, and a peer that is gone is an error, not SIGPIPE. Its threads have the mask of the
+thread whose call starts them: handlers of the program may run there. A handler must not call the library.
 
 Event loops. fr_..._fd gives a descriptor that is readable when the fr_..._poll of the same object may have something;
 poll with the time 0 then. It may be readable without anything to take.

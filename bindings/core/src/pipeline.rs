@@ -3,14 +3,20 @@
 //! Futures that are spawned one by one overtake each other; here one task queues the messages, and receipts come when
 //! they come.
 
+use std::time::Duration;
+
 use ferrocket::{Error, ErrorKind, Message, Producer, Result, SendResult};
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::runtime::{Done, guarded, is_forked, runtime, spawn};
 
 /// Messages that wait to be queued at most; what is queued is bounded by the client's settings.
 const WAITING_MAX: usize = 65_536;
+
+/// How long a producer's end waits for messages in line: as long as for those on their way.
+const FLUSH_MAX: Duration = Duration::from_secs(10);
 
 type Tell = Box<dyn FnOnce(Result<SendResult>) + Send>;
 
@@ -19,10 +25,16 @@ struct Call {
     done: Done<SendResult, Tell>,
 }
 
+enum Step {
+    Send(Call),
+    /// Told when everything before it is queued.
+    Mark(oneshot::Sender<()>),
+}
+
 /// One producer's sends in line. Dropping it takes no message back.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
-    calls: mpsc::Sender<Call>,
+    line: mpsc::Sender<Step>,
 }
 
 impl Pipeline {
@@ -31,10 +43,17 @@ impl Pipeline {
     /// # Errors
     /// As [`runtime`].
     pub fn new(producer: Producer) -> Result<Self> {
-        let (calls, mut line) = mpsc::channel::<Call>(WAITING_MAX);
+        let (line, mut steps) = mpsc::channel(WAITING_MAX);
         let runtime = runtime()?;
         let queue = async move {
-            while let Some(Call { message, mut done }) = line.recv().await {
+            while let Some(step) = steps.recv().await {
+                let Call { message, mut done } = match step {
+                    Step::Send(call) => call,
+                    Step::Mark(reached) => {
+                        let _ = reached.send(());
+                        continue;
+                    }
+                };
                 match guarded(producer.enqueue(message)).await {
                     Ok(pending) => drop(runtime.spawn(async move { done.tell(guarded(pending).await) })),
                     Err(error) => done.tell(Err(error)),
@@ -43,7 +62,7 @@ impl Pipeline {
             Ok(())
         };
         spawn(queue, |_| ())?;
-        Ok(Self { calls })
+        Ok(Self { line })
     }
 
     /// Puts a message in line behind those of all earlier calls and calls `done` with its receipt, as
@@ -61,16 +80,28 @@ impl Pipeline {
             return runtime().map(|_| ());
         }
         let call = Call { message, done: Done::new(Box::new(done)) };
-        self.calls.try_send(call).map_err(|refused| {
-            let (error, mut call) = match refused {
-                TrySendError::Full(call) => {
+        self.line.try_send(Step::Send(call)).map_err(|refused| {
+            let (error, step) = match refused {
+                TrySendError::Full(step) => {
                     let text = format!("{WAITING_MAX} messages wait to be queued");
-                    (Error::new(ErrorKind::FlowControl, text), call)
+                    (Error::new(ErrorKind::FlowControl, text), step)
                 }
-                TrySendError::Closed(call) => (Error::new(ErrorKind::Closed, "ferrocket is stopped"), call),
+                TrySendError::Closed(step) => (Error::new(ErrorKind::Closed, "ferrocket is stopped"), step),
             };
+            let Step::Send(mut call) = step else { return error };
             call.done.forget();
             error.with_unsent(vec![call.message])
         })
+    }
+
+    /// Until all messages in line are queued, at most ten seconds: a producer that is shut down before refuses them.
+    pub async fn flush(&self) {
+        let (mark, reached) = oneshot::channel();
+        let passed = async {
+            if self.line.send(Step::Mark(mark)).await.is_ok() {
+                let _ = reached.await;
+            }
+        };
+        let _ = timeout(FLUSH_MAX, passed).await;
     }
 }

@@ -21,6 +21,10 @@ struct Of {
 pub(crate) async fn call(consumer: &LitePullConsumer, operation: &str, args: Args) -> Result<Reply> {
     match operation {
         "poll" => return Reply::messages(&consumer.poll(millis(args.read()?)?).await?),
+        "next" => {
+            let next = consumer.stream().next().await;
+            return Reply::messages(next.as_slice());
+        }
         "assignment" => return Reply::new(&consumer.assignment()),
         "committed" => return Reply::new(&consumer.committed(&args.read::<Of>()?.queue).await?),
         "offsetForTimestamp" => {

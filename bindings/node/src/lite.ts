@@ -5,9 +5,6 @@ import { messagesOf, time, type MessageExt, type MessageQueue } from './message.
 import type { SignalOptions } from './producer.js';
 import type { Selector } from './push.js';
 
-/** How long the iterator waits for messages at a time, in milliseconds. */
-const ITERATOR_WAIT = 30_000;
-
 /** Consumes as a member of a group, or queues chosen by hand, at the caller's pace. Made by {@link Client.litePullConsumer}. */
 export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageExt> {
   readonly #handle: Handle;
@@ -28,10 +25,17 @@ export class LitePullConsumer implements AsyncDisposable, AsyncIterable<MessageE
     return messagesOf((await this.#handle.call('poll', timeout, { signal })).data);
   }
 
-  /** Each message, until the consumer is closed. With automatic commits, asking for more says that those before are done. */
+  /**
+   * Each message, until the consumer is closed. With automatic commits, asking for the next says that those before are
+   * done: it is asked for one by one, so that what a loop that ends has not reached comes again.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<MessageExt, void, undefined> {
     try {
-      for (;;) yield* await this.poll({ timeout: ITERATOR_WAIT });
+      for (;;) {
+        const next = messagesOf((await this.#handle.call('next')).data);
+        if (next.length === 0) return;
+        yield* next;
+      }
     } catch (error) {
       // The end; what the loop's body throws does not come here.
       if (!(error instanceof ClosedError)) throw error;

@@ -62,6 +62,23 @@ test('a subscription as an async iterator, ended by closing', async (t) => {
   await assert.rejects(consumer.poll(), ClosedError);
 });
 
+test('what a loop that ends has not reached is not committed', async (t) => {
+  const { client } = await cluster(t);
+  const topic = unique('T');
+  await filled(client, topic, 20);
+  const settings = { consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST };
+  const seen = [];
+  for (const enough of [3, 20]) {
+    const consumer = await client.litePullConsumer(settings);
+    for await (const message of consumer) {
+      seen.push(message.body.toString());
+      if (seen.length === enough) break;
+    }
+    await consumer.close();
+  }
+  assert.equal(new Set(seen).size, 20);
+});
+
 test('a poll is given up by its signal, and at the close of the client', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');

@@ -42,10 +42,16 @@ methods! { Producer
             producer.request(message.0, timeout.0).await.map(MessageExt)
         };
         recall(topic: String, recall_handle: String) = |producer| producer.recall(&topic, &recall_handle).await;
-        shutdown() = |producer| {
+    }
+
+    /// What is in line goes out first.
+    fn shutdown(&self, py: Python<'_>) -> PyResult<Op> {
+        let (producer, pipeline) = self.0.get().raise(py)?.clone();
+        Ok(Op::new(async move {
+            pipeline.flush().await;
             producer.shutdown().await;
             Ok(())
-        };
+        }))
     }
 
     #[getter]

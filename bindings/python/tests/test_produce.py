@@ -28,6 +28,18 @@ async def received(client: Client, topic: str, group: str, count: int) -> list[s
     return bodies
 
 
+def test_what_is_enqueued_is_sent_before_the_end(
+    run: Run[None], client: MakeClient, topic: str, group: str
+) -> None:
+    async def work() -> None:
+        async with client() as cluster:
+            async with cluster.producer(group) as producer:
+                sends = [producer.enqueue(Message(topic, f"{i}")) for i in range(2000)]
+            assert all(sent.is_ok for sent in await asyncio.gather(*sends))
+
+    run(work())
+
+
 def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:

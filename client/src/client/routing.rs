@@ -149,7 +149,7 @@ impl Client {
             (change, if change.changed { state.consumers.clone() } else { Vec::new() })
         };
         if change.changed {
-            self.tell(|| Event::RouteChanged { topic: topic.to_string() });
+            self.tell(|| Event::RouteChanged { topic: self.unwrapped(topic).to_string() });
             tracing::debug!(%topic, queues = route.publish_queues().len(), "route changed");
         }
         if change.new_addrs {

@@ -22,12 +22,14 @@ use ferrocket_protocol::requests::offset::{
 use ferrocket_protocol::requests::pull::{PullMessageHeader, PullMessageReply};
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::{Header, RequestCode, ResponseCode, Text, fastjson};
+use tracing::Instrument;
 
 use crate::client::{Client, Template, read_body};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt, RETRY_TOPIC_PREFIX};
 use crate::message_ids::now_ms;
 use crate::route::{BrokerAddr, MASTER_ID};
+use crate::spans;
 
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const SEND_BACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -290,7 +292,11 @@ impl Calls {
             expression_type: Some(pull.expression_type),
             ..PullMessageHeader::default()
         };
-        let ask = |code| self.client.call(&broker.addr, self.client.request(code, &header), pull.timeout);
+        let span = spans::pull(&self.client, &self.group, pull.queue, pull.offset, &broker.addr);
+        let ask = |code| {
+            let request = self.client.request(code, &header);
+            self.client.call(&broker.addr, request, pull.timeout).instrument(span.clone())
+        };
         let mut reply = None;
         if pull.lite && !self.lite_unknown.load(Ordering::Relaxed) {
             let lite = ask(RequestCode::LitePullMessage).await?;
@@ -311,6 +317,7 @@ impl Calls {
             ResponseCode::PULL_OFFSET_MOVED => PullStatus::OffsetIllegal,
             code => return Err(Error::broker(code, reply.remark.as_deref(), &broker.addr)),
         };
+        spans::pulled(&span, status);
         let header = PullMessageReply::decode(&reply.ext_fields)
             .map_err(|error| Error::protocol(error, &broker.addr))?;
         Ok(Pulled { status, reply: header, body: reply.body })

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use ferrocket_protocol::Text;
 use ferrocket_protocol::body::group::ProcessQueueInfo;
 
 use crate::message::MessageExt;
@@ -54,11 +55,34 @@ pub(crate) struct Put {
     pub(crate) start: bool,
 }
 
-/// A message and when its handler started.
+/// A message, and its handler if there is one.
 #[derive(Debug)]
 struct Fetched {
     message: MessageExt,
-    started_ms: Option<i64>,
+    handling: Option<Handling>,
+}
+
+/// A handler at work.
+#[derive(Debug)]
+struct Handling {
+    since_ms: i64,
+    /// Whether it was told that this takes too long.
+    told: bool,
+}
+
+impl Handling {
+    fn new(since_ms: i64) -> Self {
+        Self { since_ms, told: false }
+    }
+
+    fn exceeds(&self, timeout_ms: i64, now_ms: i64) -> bool {
+        now_ms - self.since_ms > timeout_ms
+    }
+
+    /// The same, once.
+    fn is_to_be_told(&mut self, timeout_ms: i64, now_ms: i64) -> bool {
+        self.exceeds(timeout_ms, now_ms) && !std::mem::replace(&mut self.told, true)
+    }
 }
 
 /// See the file's head. The queue is shared by the puller, the handlers and the rebalance, under one lock.
@@ -76,8 +100,8 @@ pub(crate) struct ProcessQueue {
     dropped: bool,
     /// Whether an orderly consumer of this queue runs or is about to.
     consuming: bool,
-    /// Whether an orderly handler has messages in its hands.
-    handling: bool,
+    /// The orderly handler that has messages in its hands, and the offset of the first.
+    handling: Option<(i64, Handling)>,
     locked: bool,
     lock_tried_in_vain: i64,
     last_lock_ms: i64,
@@ -95,7 +119,7 @@ impl ProcessQueue {
             offset_max: None,
             dropped: false,
             consuming: false,
-            handling: false,
+            handling: None,
             locked: false,
             lock_tried_in_vain: 0,
             last_lock_ms: now_ms,
@@ -117,7 +141,7 @@ impl ProcessQueue {
             }
             self.bytes += message.body.len();
             self.offset_max = self.offset_max.max(Some(offset));
-            self.fetched.insert(offset, Fetched { message, started_ms: None });
+            self.fetched.insert(offset, Fetched { message, handling: None });
             fresh.push(offset);
         }
         let start = !self.fetched.is_empty() && !self.consuming;
@@ -134,7 +158,7 @@ impl ProcessQueue {
         let mut messages = Vec::with_capacity(offsets.len());
         for offset in offsets {
             if let Some(fetched) = self.fetched.get_mut(offset) {
-                fetched.started_ms = Some(now_ms);
+                fetched.handling = Some(Handling::new(now_ms));
                 messages.push(fetched.message.clone());
             }
         }
@@ -150,7 +174,7 @@ impl ProcessQueue {
     pub(crate) fn try_again(&mut self, offset: i64) {
         if let Some(fetched) = self.fetched.get_mut(&offset) {
             fetched.message.reconsume_times += 1;
-            fetched.started_ms = None;
+            fetched.handling = None;
         }
     }
 
@@ -179,10 +203,28 @@ impl ProcessQueue {
     pub(crate) fn expired(&self, timeout_ms: i64, now_ms: i64) -> Vec<MessageExt> {
         self.fetched
             .values()
-            .take_while(|fetched| fetched.started_ms.is_some_and(|start| now_ms - start > timeout_ms))
+            .take_while(|fetched| {
+                fetched.handling.as_ref().is_some_and(|handling| handling.exceeds(timeout_ms, now_ms))
+            })
             .take(EXPIRED_TAKEN_MAX)
             .map(|fetched| fetched.message.clone())
             .collect()
+    }
+
+    /// The messages whose handlers have run for longer than `timeout_ms`, each once; of an orderly handler the first
+    /// of its messages.
+    pub(crate) fn slow(&mut self, timeout_ms: i64, now_ms: i64) -> Vec<Text> {
+        let handled = self.fetched.values_mut().filter_map(|fetched| {
+            let handling = fetched.handling.as_mut()?;
+            handling.is_to_be_told(timeout_ms, now_ms).then(|| fetched.message.msg_id.clone())
+        });
+        let mut slow: Vec<Text> = handled.collect();
+        if let Some((offset, handling)) = &mut self.handling
+            && handling.is_to_be_told(timeout_ms, now_ms)
+        {
+            slow.extend(self.taken.get(offset).map(|message| message.msg_id.clone()));
+        }
+        slow
     }
 
     /// Orderly: hands out up to `count` messages from the front; the handler runs until
@@ -197,18 +239,18 @@ impl ProcessQueue {
             run.push(fetched.message);
         }
         self.consuming = !run.is_empty();
-        self.handling = self.consuming;
+        self.handling = run.first().map(|message| (message.queue_offset, Handling::new(now_ms)));
         run
     }
 
     /// Orderly: the handler answered and its answer has been dealt with.
     pub(crate) fn end_handling(&mut self) {
-        self.handling = false;
+        self.handling = None;
     }
 
     /// Orderly: whether a handler runs.
     pub(crate) fn is_handling(&self) -> bool {
-        self.handling
+        self.handling.is_some()
     }
 
     /// Orderly: all taken messages have been handled. Answers the offset to commit.
@@ -223,7 +265,7 @@ impl ProcessQueue {
     /// Orderly: all taken messages have to be handled again, also those of earlier runs without a commit.
     pub(crate) fn rollback(&mut self) {
         for (offset, message) in std::mem::take(&mut self.taken) {
-            self.fetched.insert(offset, Fetched { message, started_ms: None });
+            self.fetched.insert(offset, Fetched { message, handling: None });
         }
     }
 
@@ -231,7 +273,7 @@ impl ProcessQueue {
     pub(crate) fn put_back(&mut self, messages: Vec<MessageExt>) {
         for message in messages {
             if self.taken.remove(&message.queue_offset).is_some() {
-                self.fetched.insert(message.queue_offset, Fetched { message, started_ms: None });
+                self.fetched.insert(message.queue_offset, Fetched { message, handling: None });
             }
         }
     }
@@ -457,6 +499,36 @@ mod tests {
         queue.try_again(4);
         assert_eq!(queue.get(4).unwrap().reconsume_times, 1);
         assert!(queue.start(&[1], 0).is_empty(), "settled meanwhile");
+    }
+
+    /// Every handler that runs for too long is told of once, wherever its message is; another one of the same message
+    /// anew.
+    #[test]
+    fn slow_handlers_are_told_once() {
+        let mut queue = ProcessQueue::new(0);
+        queue.put(messages(1..=3));
+        let ids = |queue: &ProcessQueue, offset| vec![queue.get(offset).unwrap().msg_id.clone()];
+        let (second, third) = (ids(&queue, 2), ids(&queue, 3));
+        queue.start(&[2], 0);
+        queue.start(&[3], 500);
+        assert!(queue.slow(1_000, 1_000).is_empty());
+        assert_eq!(queue.slow(1_000, 1_001), second);
+        assert_eq!(queue.slow(1_000, 1_501), third);
+        assert!(queue.slow(1_000, 9_000).is_empty());
+        queue.try_again(3);
+        assert!(queue.slow(1_000, 9_000).is_empty(), "nobody handles it");
+        queue.start(&[3], 9_000);
+        assert_eq!(queue.slow(1_000, 10_001), third);
+
+        let mut queue = ProcessQueue::new(0);
+        queue.put(messages(1..=3));
+        let first = ids(&queue, 1);
+        queue.take(2, 0);
+        assert_eq!(queue.slow(1_000, 1_001), first);
+        assert!(queue.slow(1_000, 9_000).is_empty());
+        queue.commit();
+        queue.end_handling();
+        assert!(queue.slow(1_000, 9_000).is_empty());
     }
 
     /// A lock is trusted for 30 s after its last renewal, pulling for 120 s after its last pull.

@@ -140,9 +140,12 @@ impl Puller<'_> {
             return true;
         };
         if !std::mem::replace(&mut self.is_full, true) {
-            let (group, queue) = (self.consumer.calls.group.to_string(), self.assigned.queue().clone());
+            let calls = &self.consumer.calls;
             let messages = self.assigned.process().count();
-            self.consumer.calls.client.tell(|| events::Event::FlowControl { group, queue, messages });
+            calls.client.tell(|| {
+                let queue = calls.client.bare_queue(self.assigned.queue());
+                events::Event::FlowControl { group: calls.group.to_string(), queue, messages }
+            });
         }
         if self.full_times.is_multiple_of(LOG_EVERY) {
             tracing::info!(queue = %self.assigned.queue(), ?full, times = self.full_times, "pulling pauses: too much in memory");

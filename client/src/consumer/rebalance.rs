@@ -43,6 +43,10 @@ const HANDLER_WAIT: Duration = Duration::from_secs(1);
 const LOCK_INTERVAL: Duration = Duration::from_secs(20);
 const LOCK_FIRST: Duration = Duration::from_secs(1);
 
+/// How often handlers are looked at within the time that they may take, but no more often than this.
+const LOOKS: u32 = 16;
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(10);
+
 /// What others ask of the keeper.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -99,7 +103,7 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
         ticks
     };
     let mut persist = every(settings.persist_interval);
-    let mut expire = every(settings.consume_timeout);
+    let mut look = every(pause_between_looks(settings.consume_timeout));
     // One at a time: two would give the same message back twice.
     let mut expiring: Option<JoinHandle<()>> = None;
     let mut retry_pause = RETRY_PAUSE;
@@ -154,7 +158,8 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
                     polls.look_at_watched(consumer).await;
                 }
             }
-            _ = expire.tick(), if matches!(consumer.sink, Sink::Push(_)) => {
+            _ = look.tick(), if matches!(consumer.sink, Sink::Push(_)) => {
+                consumer.tell_of_slow_handlers();
                 if expiring.as_ref().is_some_and(|last| !last.is_finished()) {
                     continue;
                 }
@@ -175,6 +180,11 @@ async fn keep_on(consumer: &Arc<Consumer>, mut commands: mpsc::Receiver<Command>
 fn pause_before_retry(pause: Duration, usual: Duration, locked: bool) -> Duration {
     let longest = if locked { LOCK_PAUSE_MAX.min(usual) } else { usual };
     pause.min(longest)
+}
+
+/// The pause between two looks for handlers that run for longer than `consume_timeout`.
+fn pause_between_looks(consume_timeout: Duration) -> Duration {
+    (consume_timeout / LOOKS).max(LOOK_PAUSE_MIN).min(consume_timeout)
 }
 
 /// Renews the broker's locks on all queues until the consumer stops.
@@ -386,15 +396,34 @@ impl Consumer {
 
     /// Tells the application what is ours of a topic's queues now.
     fn tell(&self, topic: &Text, all: &[MessageQueue]) {
-        let mine: Vec<MessageQueue> =
-            self.queues().keys().filter(|queue| queue.topic == *topic).cloned().collect();
-        self.calls.client.tell(|| {
-            let (group, topic) = (self.calls.group.to_string(), topic.to_string());
+        let client = &self.calls.client;
+        let bare_topic = client.unwrapped(topic);
+        let mine = client.bare_queues(self.queues().keys().filter(|queue| queue.topic == *topic));
+        client.tell(|| {
+            let (group, topic) = (self.calls.group.to_string(), bare_topic.to_string());
             Event::Rebalanced { group, topic, queues: mine.clone() }
         });
         let Some(listener) = &self.settings.queue_listener else { return };
-        if catch_unwind(AssertUnwindSafe(|| listener(topic, all, &mine))).is_err() {
+        let all = client.bare_queues(all);
+        if catch_unwind(AssertUnwindSafe(|| listener(&bare_topic, &all, &mine))).is_err() {
             tracing::error!(group = %self.calls.group, %topic, "the message queue listener panicked");
+        }
+    }
+
+    /// Tells the application of handlers and deliveries that take longer than they may, once of each.
+    fn tell_of_slow_handlers(&self) {
+        let timeout = self.settings.consume_timeout;
+        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let queues: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
+        for assigned in queues {
+            for msg_id in assigned.process().slow(timeout_ms, now_ms()) {
+                self.calls.client.tell(|| Event::SlowHandler {
+                    group: self.calls.group.to_string(),
+                    queue: self.calls.client.bare_queue(assigned.queue()),
+                    msg_id: msg_id.to_string(),
+                    timeout,
+                });
+            }
         }
     }
 
@@ -476,6 +505,7 @@ impl Consumer {
     fn seek(self: &Arc<Self>, queue: &MessageQueue, offset: i64) -> Result<()> {
         let known = self.queues().get(queue).cloned();
         let Some(assigned) = known.filter(|_| !self.stop.is_raised()) else {
+            let queue = self.calls.client.bare_queue(queue);
             return Err(config(format!(
                 "the message queue is not in the assigned list, it may have gone: {queue}"
             )));
@@ -716,6 +746,15 @@ mod tests {
         assert_eq!((pauses(false), pauses(true)), ([1, 2, 4, 20], [1, 2, 2, 2]));
         let short = Duration::from_millis(500);
         assert_eq!(pause_before_retry(RETRY_PAUSE, short, true), short);
+    }
+
+    /// Whoever takes too long is found soon, at less cost the longer it may take.
+    #[test]
+    fn handlers_are_looked_at_often_enough() {
+        let ms = Duration::from_millis;
+        for (timeout, pause) in [(900_000, 56_250), (16_000, 1_000), (100, 10), (10, 10), (1, 1)] {
+            assert_eq!(pause_between_looks(ms(timeout)), ms(pause));
+        }
     }
 
     /// Where a new group begins, retry topics included.

@@ -12,6 +12,7 @@ use ferrocket_protocol::body::group::{
 };
 use ferrocket_protocol::body::heartbeat::ConsumerData;
 use ferrocket_protocol::body::message_queue::MessageQueue;
+use tracing::Instrument;
 
 use super::pull::restore_topic;
 use super::rebalance::Command;
@@ -19,6 +20,7 @@ use super::{Assigned, Consumer, ConsumerHandle, Sink};
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
 use crate::push_consumer::{ConsumeOrderlyResult, ConsumeResult, Listener, concurrently, orderly_answer};
+use crate::spans;
 
 /// The consumer in the client's list.
 pub(crate) struct Registered(pub(crate) Arc<Consumer>);
@@ -143,30 +145,38 @@ async fn consume_directly(consumer: &Consumer, mut message: MessageExt) -> Consu
     }
     consumer.calls.client.unwrap_topics(std::slice::from_mut(&mut message));
     let begin = now_ms();
+    let (client, group) = (&consumer.calls.client, &consumer.calls.group);
+    let span = spans::consume(client, group, std::slice::from_ref(&message));
     let listener = match &consumer.sink {
         Sink::Push(pushed) => Some(&pushed.listener),
         Sink::Poll(_) => None,
     };
     let told = |answer: ConsumeResult| match answer {
-        ConsumeResult::Success | ConsumeResult::SuccessOf(1..) => (CMResult::Success, None),
+        ConsumeResult::Success
+        | ConsumeResult::SuccessOf(1..)
+        | ConsumeResult::SuccessOfThenLevel { done: 1.., .. } => (CMResult::Success, None),
         ConsumeResult::SuccessOf(_)
+        | ConsumeResult::SuccessOfThenLevel { .. }
         | ConsumeResult::ReconsumeLater
         | ConsumeResult::ReconsumeAfterLevel(_) => (CMResult::Later, None),
         ConsumeResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
     };
-    let (consume_result, remark) = match listener {
-        None => (CMResult::ReturnNull, None),
-        Some(Listener::Concurrently(listener)) => told(concurrently(&**listener, vec![message]).await),
-        Some(Listener::Deliveries(inbox)) => told(inbox.direct(message).await),
-        Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, vec![message]).await {
-            ConsumeOrderlyResult::Success => (CMResult::Success, None),
-            ConsumeOrderlyResult::Commit => (CMResult::Commit, None),
-            ConsumeOrderlyResult::Rollback => (CMResult::Rollback, None),
-            ConsumeOrderlyResult::SuspendCurrentQueueAMoment
-            | ConsumeOrderlyResult::SuspendCurrentQueueFor(_) => (CMResult::Later, None),
-            ConsumeOrderlyResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
-        },
+    let answer = async {
+        match listener {
+            None => (CMResult::ReturnNull, None),
+            Some(Listener::Concurrently(listener)) => told(concurrently(&**listener, vec![message]).await),
+            Some(Listener::Deliveries(inbox)) => told(inbox.direct(message).await),
+            Some(Listener::Orderly(listener)) => match orderly_answer(&**listener, vec![message]).await {
+                ConsumeOrderlyResult::Success => (CMResult::Success, None),
+                ConsumeOrderlyResult::Commit => (CMResult::Commit, None),
+                ConsumeOrderlyResult::Rollback => (CMResult::Rollback, None),
+                ConsumeOrderlyResult::SuspendCurrentQueueAMoment
+                | ConsumeOrderlyResult::SuspendCurrentQueueFor(_) => (CMResult::Later, None),
+                ConsumeOrderlyResult::Failed(reason) => (CMResult::ThrowException, Some(reason)),
+            },
+        }
     };
+    let (consume_result, remark) = answer.instrument(span).await;
     ConsumeMessageDirectlyResult {
         auto_commit: consumer.settings.auto_commit,
         consume_result,

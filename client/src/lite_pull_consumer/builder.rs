@@ -114,7 +114,7 @@ impl LitePullConsumerBuilder {
         let Self { client, group, subscriptions, filters, by_hand, settings } = self;
         // Java's MIN_AUTOCOMMIT_INTERVAL_MILLIS.
         within("auto_commit_interval (ms)", settings.persist_interval.as_millis(), 1000, u128::MAX)?;
-        let by_hand = by_hand.map(chosen).transpose()?;
+        let by_hand = by_hand.map(|queues| chosen(&client, queues)).transpose()?;
         if by_hand.is_some() && !subscriptions.is_empty() || by_hand.is_none() && !filters.is_empty() {
             return Err(exclusive());
         }

@@ -114,10 +114,11 @@ impl Polls {
                 known.queues = route.subscribe_queues().to_vec();
                 changed.then(|| Arc::clone(&known.listener))
             });
+            let Some(listener) = changed else { continue };
+            let client = &consumer.calls.client;
+            let (bare, queues) = (client.unwrapped(&topic), client.bare_queues(route.subscribe_queues()));
             // Called without the lock: it may watch another topic.
-            if let Some(listener) = changed
-                && catch_unwind(AssertUnwindSafe(|| listener(&topic, route.subscribe_queues()))).is_err()
-            {
+            if catch_unwind(AssertUnwindSafe(|| listener(&bare, &queues))).is_err() {
                 tracing::error!(group = %consumer.calls.group, %topic, "the listener of a topic's queues panicked");
             }
         }

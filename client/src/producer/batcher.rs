@@ -10,13 +10,16 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ferrocket_protocol::Text;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use super::{Parcel, Shared};
+use super::parcel::set_unique_key;
+use super::{Parcel, Patience, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
 use crate::send_result::SendResult;
@@ -40,7 +43,21 @@ struct Waiting {
     /// When the time for its send is up.
     due: Instant,
     receipt: oneshot::Sender<Result<SendResult>>,
+    _taken: Taken,
+}
+
+impl Waiting {
+    /// The time for this one is up. Nobody may be waiting any more.
+    fn too_late(self) {
+        let error = Error::new(ErrorKind::Timeout, "the time for this send is up");
+        let _ = self.receipt.send(Err(error.with_unsent(vec![self.message])));
+    }
+}
+
+/// What a message holds until its receipt is there: room, and the client, which does not end before.
+struct Taken {
     _room: OwnedSemaphorePermit,
+    _batched: OwnedSemaphorePermit,
 }
 
 /// The lanes of a producer. A lane is there while something of it is under way.
@@ -109,6 +126,10 @@ impl Shared {
         if let Err(error) = check_batch(std::slice::from_ref(&message), self.packing.message_len_max) {
             return Err(error.with_unsent(vec![message]));
         }
+        let batched = match self.check_open().and_then(|()| self.client.in_flight().batched()) {
+            Ok(batched) => batched,
+            Err(error) => return Err(error.with_unsent(vec![message])),
+        };
         let weight = message.weight();
         let timeout = self.settings.send_msg_timeout;
         let due = Instant::now() + timeout;
@@ -121,7 +142,8 @@ impl Shared {
         };
         let lane = Lane { topic: message.topic_text().clone(), waits_for_store: message.waits_for_store() };
         let (receipt, received) = oneshot::channel();
-        let waiting = Waiting { message, weight, due, receipt, _room: room };
+        let _taken = Taken { _room: room, _batched: batched };
+        let waiting = Waiting { message, weight, due, receipt, _taken };
         let is_idle = {
             let mut lanes = batcher.lanes();
             let known = lanes.contains_key(&lane);
@@ -147,26 +169,45 @@ impl Shared {
             }
             let now = Instant::now();
             let (batch, late): (Vec<_>, Vec<_>) = batch.into_iter().partition(|waiting| waiting.due > now);
-            for Waiting { message, receipt, .. } in late {
-                let error = Error::new(ErrorKind::Timeout, "the time for this send is up");
-                // Nobody may be waiting any more.
-                let _ = receipt.send(Err(error.with_unsent(vec![message])));
+            late.into_iter().for_each(Waiting::too_late);
+            self.send_in_time(batch, now).await;
+        }
+    }
+
+    /// Sends a batch while any of its messages has time; each sender waits no longer than its own.
+    async fn send_in_time(&self, mut batch: Vec<Waiting>, now: Instant) {
+        let Some(last) = batch.iter().map(|waiting| waiting.due).max() else { return };
+        // What is given back while the batch is under way has the id that it may be stored with.
+        batch.iter_mut().for_each(|waiting| set_unique_key(&mut waiting.message, &self.client));
+        let messages = batch.iter().map(|waiting| waiting.message.clone()).collect();
+        let mut sending = pin!(self.send_together(messages, last - now));
+        let mut batch: Vec<_> = batch.into_iter().map(Some).collect();
+        let results = loop {
+            // Those with the most time learn what came of it.
+            let Some(next) =
+                batch.iter().flatten().map(|waiting| waiting.due).filter(|due| *due < last).min()
+            else {
+                break sending.await;
+            };
+            tokio::select! {
+                biased;
+                results = &mut sending => break results,
+                () = tokio::time::sleep_until(next) => {
+                    let late = batch.iter_mut().filter_map(|waiting| waiting.take_if(|waiting| waiting.due <= next));
+                    late.for_each(Waiting::too_late);
+                }
             }
-            if batch.is_empty() {
-                continue;
-            }
-            let (messages, receipts): (Vec<_>, Vec<_>) =
-                batch.into_iter().map(|waiting| (waiting.message, (waiting.receipt, waiting._room))).unzip();
-            let results = self.send_together(messages).await;
-            for ((receipt, _room), result) in receipts.into_iter().zip(results) {
+        };
+        for (waiting, result) in batch.into_iter().zip(results) {
+            if let Some(waiting) = waiting {
                 // Nobody may be waiting any more.
-                let _ = receipt.send(result);
+                let _ = waiting.receipt.send(result);
             }
         }
     }
 
     /// One result for each message.
-    async fn send_together(&self, mut messages: Vec<Message>) -> Vec<Result<SendResult>> {
+    async fn send_together(&self, mut messages: Vec<Message>, timeout: Duration) -> Vec<Result<SendResult>> {
         let count = messages.len();
         let parcel = match (count, messages.pop()) {
             (1, Some(only)) => Parcel::single(only, &self.packing, &self.client),
@@ -176,7 +217,12 @@ impl Shared {
             }
         };
         let sent = match parcel {
-            Ok(parcel) => self.deliver(parcel, self.terms()).await,
+            // Taken while the producer was open: what waits when it ends is sent.
+            Ok(parcel) => match self.set_out(parcel, Patience { timeout, while_moving: false }, Ok(())).await
+            {
+                Ok(journey) => self.go(journey).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         match sent {

@@ -3,6 +3,7 @@
 //! Java counterparts: `sendKernelImpl`, `tryToCompressMessage`, `MessageBatch`, `MessageClientIDSetter.setUniqID`.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::slice;
 
 use bytes::Bytes;
@@ -37,6 +38,17 @@ pub enum CompressionType {
 }
 
 impl CompressionType {
+    /// The levels that it knows; where there are none, any will do.
+    pub(crate) fn levels(self) -> RangeInclusive<u32> {
+        match self {
+            Self::Zlib => 0..=9,
+            #[cfg(feature = "lz4")]
+            Self::Lz4 => 0..=u32::MAX,
+            #[cfg(feature = "zstd")]
+            Self::Zstd => 1..=22,
+        }
+    }
+
     /// The compressed body, and the flags that say so.
     fn pack(self, body: &[u8], level: u32) -> (Bytes, i32) {
         let (packed, kind) = match self {

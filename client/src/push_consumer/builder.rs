@@ -241,7 +241,8 @@ impl PushConsumerBuilder {
     }
 
     /// `consumeTimeout`: a message whose handler runs longer is given back to the broker for another try.
-    /// Default 15 minutes. Not for orderly consumers.
+    /// Default 15 minutes. Orderly and broadcasting consumers are only told of, as are the others, by
+    /// [`Event::SlowHandler`](crate::Event::SlowHandler).
     pub fn consume_timeout(mut self, timeout: Duration) -> Self {
         self.settings.consume_timeout = timeout;
         self

@@ -5,13 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{Instrument, Span};
+
 use super::listener::{self, ConsumeResult, MessageListenerConcurrently};
 use super::{Work, work};
 use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer, Sink};
-use crate::events;
 use crate::message::MessageExt;
 use crate::message_ids::now_ms;
+use crate::spans;
 use crate::trace::{self, ConsumeReturnType};
 
 /// Delay level of a message whose handler ran for too long.
@@ -30,6 +32,7 @@ fn split(answer: &ConsumeResult, messages: usize) -> (usize, i32) {
     match answer {
         ConsumeResult::Success => (messages, 0),
         ConsumeResult::SuccessOf(done) => ((*done).min(messages), 0),
+        ConsumeResult::SuccessOfThenLevel { done, level } => ((*done).min(messages), *level),
         ConsumeResult::ReconsumeLater | ConsumeResult::Failed(_) => (0, 0),
         ConsumeResult::ReconsumeAfterLevel(level) => (0, *level),
     }
@@ -50,7 +53,7 @@ pub(super) async fn handle(
     let handled: Vec<i64> = messages.iter().map(|message| message.queue_offset).collect();
     consumer.calls.client.unwrap_topics(&mut messages);
     let handed = Handed::new(consumer, &messages, started);
-    let answer = listener::concurrently(listener, messages).await;
+    let answer = listener::concurrently(listener, messages).instrument(handed.span.clone()).await;
     answered(consumer, assigned, &handled, answer, handed).await;
 }
 
@@ -58,12 +61,15 @@ pub(super) async fn handle(
 pub(super) struct Handed {
     started_ms: i64,
     traced: Option<trace::Consuming>,
+    /// What a subscriber sees of it.
+    pub(super) span: Span,
 }
 
 impl Handed {
     pub(super) fn new(consumer: &Consumer, messages: &[MessageExt], started_ms: i64) -> Self {
-        let traced = trace::consume_before(&consumer.calls.client, &consumer.calls.group, messages);
-        Self { started_ms, traced }
+        let (client, group) = (&consumer.calls.client, &consumer.calls.group);
+        let traced = trace::consume_before(client, group, messages);
+        Self { started_ms, traced, span: spans::consume(client, group, messages) }
     }
 
     /// Counts and traces the answer.
@@ -83,6 +89,7 @@ impl Handed {
             _ if late => ConsumeReturnType::TimeOut,
             _ => answer,
         };
+        spans::consumed(&self.span, how);
         trace::consume_after(&consumer.calls.client, self.traced, success, how);
         let event = Event::Handled { ms, ok: ok as u64, failed: failed as u64 };
         consumer.count(&assigned.queue().topic, event);
@@ -98,7 +105,9 @@ pub(super) async fn answered(
     handed: Handed,
 ) {
     let how = match &answer {
-        ConsumeResult::Success | ConsumeResult::SuccessOf(_) => ConsumeReturnType::Success,
+        ConsumeResult::Success | ConsumeResult::SuccessOf(_) | ConsumeResult::SuccessOfThenLevel { .. } => {
+            ConsumeReturnType::Success
+        }
         ConsumeResult::ReconsumeLater | ConsumeResult::ReconsumeAfterLevel(_) => ConsumeReturnType::Failed,
         ConsumeResult::Failed(reason) => {
             log_failure(consumer, assigned, reason);
@@ -190,12 +199,6 @@ pub(crate) async fn expire(consumer: &Consumer) {
     for assigned in queues {
         let stuck: Vec<MessageExt> = assigned.process().expired(timeout_ms, now_ms());
         for message in stuck {
-            consumer.calls.client.tell(|| events::Event::SlowHandler {
-                group: consumer.calls.group.to_string(),
-                queue: assigned.queue().clone(),
-                msg_id: message.msg_id.to_string(),
-                timeout: consumer.settings.consume_timeout,
-            });
             let level = EXPIRED_DELAY_LEVEL;
             if let Err(error) =
                 consumer.calls.send_back(&message, level, consumer.reconsume_times_max()).await
@@ -220,6 +223,7 @@ mod tests {
         assert_eq!(split(&ConsumeResult::Success, 3), (3, 0));
         assert_eq!(split(&ConsumeResult::SuccessOf(2), 3), (2, 0));
         assert_eq!(split(&ConsumeResult::SuccessOf(9), 3), (3, 0));
+        assert_eq!(split(&ConsumeResult::SuccessOfThenLevel { done: 1, level: 5 }, 3), (1, 5));
         assert_eq!(split(&ConsumeResult::ReconsumeLater, 3), (0, 0));
         assert_eq!(split(&ConsumeResult::ReconsumeAfterLevel(-1), 3), (0, -1));
     }

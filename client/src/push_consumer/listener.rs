@@ -28,6 +28,14 @@ pub enum ConsumeResult {
     Success,
     /// The first `n` of the batch are done, the others come again (Java's `ackIndex` is one less).
     SuccessOf(usize),
+    /// The first `done` of the batch are done, the others come again after the broker's delay of this level, as with
+    /// [`ReconsumeAfterLevel`](Self::ReconsumeAfterLevel).
+    SuccessOfThenLevel {
+        /// How many are done (Java's `ackIndex` is one less).
+        done: usize,
+        /// Java's `delayLevelWhenNextConsume`.
+        level: i32,
+    },
     /// All come again later; the broker chooses the delay by the number of attempts.
     ReconsumeLater,
     /// All come again after the broker's delay of this level (1 to 18 by default); -1 sends them to the dead

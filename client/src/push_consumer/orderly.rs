@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::concurrent::{Handed, log_failure};
 use super::listener::{self, ConsumeOrderlyResult, MessageListenerOrderly};
 use super::{Work, work};
@@ -89,7 +91,7 @@ pub(super) async fn run(
         let handed = Handed::new(consumer, &messages, now);
         let mut copies = messages.clone();
         consumer.calls.client.unwrap_topics(&mut copies);
-        let answer = listener::orderly(listener, copies).await;
+        let answer = listener::orderly(listener, copies).instrument(handed.span.clone()).await;
         let pause = settle(consumer, assigned, messages, answer, handed).await;
         assigned.process().end_handling();
         assigned.handled.notify_waiters();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferrocket::{Client, ConsumeFromWhere, ErrorKind, LocalTransactionState, Message};
+use ferrocket::{Client, ConsumeFromWhere, ErrorKind, Event, LocalTransactionState, Message, MessageQueue};
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
 use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson, properties};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::cluster::{Server, Take, builder, name_server, name_server_for, route, send_header, stored};
 use crate::queue_broker::QueueBroker;
+use crate::world::{next, text};
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
 
@@ -125,6 +126,104 @@ async fn consumers_in_a_namespace() {
     assert_eq!(beat.group_name, "ns%g");
     let topics: Vec<_> = beat.subscription_data_set.iter().map(|data| data.topic.to_string()).collect();
     assert_eq!(topics, ["%RETRY%ns%g", "ns%T"]);
+}
+
+/// Who handles queues in a namespace calls them, and hears of them, by the topic's bare name; the cluster never does.
+#[tokio::test]
+async fn queues_in_a_namespace() {
+    let broker = QueueBroker::start().await;
+    let width = Arc::new(Mutex::new(1));
+    let (addr, at_names) = (broker.addr, Arc::clone(&width));
+    let names = name_server(move |topic| {
+        topic.ends_with("ns%T").then(|| route(&[("a", addr, *at_names.lock().unwrap())]))
+    })
+    .await;
+    for body in ["0", "1"] {
+        broker.store("ns%T", 0, body, None);
+    }
+    let interval = Duration::from_millis(20);
+    let client = builder(&names).namespace("ns").poll_name_server_interval(interval).build().unwrap();
+    let mut events = client.events();
+    let queue = |id| MessageQueue::new("T", "a", id);
+    let queues = client.fetch_subscribe_queues("T").await.unwrap();
+    assert_eq!(queues, [queue(0)]);
+
+    let by_hand = client
+        .lite_pull_consumer("lite")
+        .auto_commit(false)
+        .pull_batch_size(1)
+        .assign(queues)
+        .start()
+        .await
+        .unwrap();
+    let poll = async || by_hand.poll(Duration::from_secs(20)).await.unwrap().remove(0);
+    let assigned = async {
+        while by_hand.assignment() != [queue(0)] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), assigned).await.unwrap();
+    by_hand.seek(&queue(0), 1).await.unwrap();
+    let message = poll().await;
+    assert_eq!((&*message.topic, text(&message)), ("T", "1".to_owned()));
+    by_hand.seek_to_begin(&queue(0)).await.unwrap();
+    assert_eq!(text(&poll().await), "0");
+    by_hand.commit_offsets([(queue(0), 1)]).await.unwrap();
+    assert_eq!(by_hand.committed(&queue(0)).await.unwrap(), Some(1));
+    by_hand.pause(&[queue(0)]);
+    assert!(by_hand.poll(Duration::ZERO).await.unwrap().is_empty());
+    by_hand.resume(&[queue(0)]);
+    assert_eq!(text(&poll().await), "1");
+    assert_eq!(by_hand.fetch_queues("T").await.unwrap(), [queue(0)]);
+    let absent = by_hand.seek(&queue(7), 0).await.unwrap_err().to_string();
+    assert!(absent.contains("topic=T"), "{absent}");
+
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let (changed_to, assigned_to) = (sender.clone(), sender);
+    let listener = move |topic: &str, all: &[MessageQueue]| {
+        changed_to.send((topic.to_owned(), all.to_vec(), None)).unwrap();
+    };
+    by_hand.topic_queue_change_listener("T", listener).await.unwrap();
+    *width.lock().unwrap() = 2;
+    let both = vec![queue(0), queue(1)];
+    assert_eq!(next(&mut told).await, ("T".into(), both.clone(), None));
+    let listener = move |topic: &str, all: &[MessageQueue], mine: &[MessageQueue]| {
+        assigned_to.send((topic.to_owned(), all.to_vec(), Some(mine.to_vec()))).unwrap();
+    };
+    let divided = client.lite_pull_consumer("divided").subscribe("T", "*").message_queue_listener(listener);
+    let divided = divided.start().await.unwrap();
+    assert_eq!(next(&mut told).await, ("T".into(), both.clone(), Some(both.clone())));
+    assert_eq!(divided.assignment(), both);
+
+    let pulling = client.pull_consumer("pull").start().await.unwrap();
+    assert_eq!(pulling.fetch_queues("T").await.unwrap(), both);
+    assert_eq!(pulling.fetch_queues_in_balance("T").await.unwrap(), both);
+    assert_eq!(
+        (pulling.min_offset(&both[0]).await.unwrap(), pulling.max_offset(&both[0]).await.unwrap()),
+        (0, 2)
+    );
+    let pulled = pulling.pull(&both[0], "*", 1, 1).await.unwrap().messages.remove(0);
+    assert_eq!((&*pulled.topic, text(&pulled)), ("T", "1".to_owned()));
+    pulling.update_consume_offset(&both[0], 2).await.unwrap();
+    assert_eq!(pulling.fetch_consume_offset(&both[0]).await.unwrap(), Some(2));
+    pulling.send_message_back(&pulled, 3).await.unwrap();
+    let back = broker.seen(RequestCode::ConsumerSendMsgBack).remove(0);
+    assert_eq!(back.ext_fields.get("originTopic").unwrap(), "ns%T");
+    assert_eq!((broker.offset("ns%T", 0), broker.offset("T", 0)), (Some(2), None));
+
+    client.shutdown().await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::RouteChanged { topic } => seen.push(topic),
+            Event::Rebalanced { group, topic, queues } => {
+                assert!(group.starts_with("ns%"), "{group}");
+                seen.extend(queues.into_iter().map(|queue| queue.topic.to_string()).chain([topic]));
+            }
+            _ => {}
+        }
+    }
+    assert!(seen.len() > 4 && seen.iter().all(|topic| topic == "T"), "{seen:?}");
 }
 
 /// Names that make no namespace are refused; an instance's endpoint brings its own.

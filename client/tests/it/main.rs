@@ -19,6 +19,7 @@ mod queue_broker;
 mod request;
 mod routes;
 mod sending;
+mod spans;
 mod trace;
 mod transaction;
 mod world;

@@ -1,13 +1,16 @@
 //! Sends: receipts, second attempts, limits, order.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ferrocket::{ErrorKind, Message, Producer, SendStatus};
+use ferrocket::{ErrorKind, Message, MessageQueue, Producer, SendStatus};
 use ferrocket_protocol::acl::is_signed;
-use ferrocket_protocol::{RequestCode, ResponseCode, batch, compression, properties};
+use ferrocket_protocol::{
+    RemotingCommand, RequestCode, ResponseCode, batch, compression, fastjson, properties,
+};
 
-use crate::cluster::{Server, Take, builder, is_send, name_server_for, send_header, stored};
+use crate::cluster::{Server, Take, builder, is_send, name_server_for, route, send_header, stored};
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
 
@@ -176,8 +179,54 @@ async fn keys_and_callers_choose_queues() {
     assert_eq!(producer.send_to(Message::new("T", "m"), &queue).await.unwrap().message_queue, queue);
     let error = producer.send_to(Message::new("U", "m"), &queue).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidMessage);
-    let error = producer.send_with(Message::new("T", "m"), |_, _| None).await.unwrap_err();
-    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Config, 1));
+    let none = producer.send_with(Message::new("T", "m"), |_, _| None).await.unwrap_err();
+    // The broker would choose another one.
+    let negative =
+        producer.send_to(Message::new("T", "m"), &MessageQueue::new("T", "a", -1)).await.unwrap_err();
+    assert!(negative.to_string().contains("queueId=-1"), "{negative}");
+    for error in [none, negative] {
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Config, 1));
+    }
+    assert_eq!(broker.seen(SENDS).len(), 4);
+}
+
+/// The time that it takes to find a broker is part of the send's.
+#[tokio::test]
+async fn looking_for_a_broker_is_part_of_the_time() {
+    let mute = Server::start(|request| match is_send(request) {
+        true => Take::Silence,
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let broker = Server::broker().await;
+    let reply = |request: &RemotingCommand, brokers: &[_]| {
+        request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&route(brokers)))
+    };
+    let (known, asked) = (broker.addr, AtomicBool::new(false));
+    let names = Server::start(move |request| match asked.swap(true, Ordering::Relaxed) {
+        false => Take::Reply(reply(request, &[("a", known, 1)])),
+        true => Take::Silence,
+    })
+    .await;
+    let client = builder(&names).mq_client_api_timeout(Duration::from_secs(20)).build().unwrap();
+    let timeout = Duration::from_secs(4);
+    let producer = client.producer("g").send_msg_timeout(timeout).start().await.unwrap();
+    assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+    let sending = tokio::spawn(async move {
+        let begun = tokio::time::Instant::now();
+        let sent = producer.send_to(Message::new("T", "m"), &MessageQueue::new("T", "b", 0)).await;
+        (sent, begun.elapsed())
+    });
+    let request = names.wait_for(RequestCode::GetRouteinfoByTopic, 2).await.remove(1);
+    tokio::time::pause();
+    tokio::time::advance(timeout / 2).await;
+    tokio::time::resume();
+    names.connection().reply(reply(&request, &[("a", known, 1), ("b", mute.addr, 1)]));
+    mute.wait_for(SENDS, 1).await;
+    tokio::time::pause();
+    let (sent, took) = sending.await.unwrap();
+    assert_eq!(sent.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(took < timeout * 5 / 4, "{took:?}");
 }
 
 /// Sends to a chosen queue are tried once.

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ferrocket::{
-    ConsumeOrderlyResult, ConsumeResult, MessageExt, MessageListenerConcurrently, MessageListenerOrderly,
-    MessageModel, MessageQueue,
+    ConsumeOrderlyResult, ConsumeResult, ErrorKind, Message, MessageExt, MessageListenerConcurrently,
+    MessageListenerOrderly, MessageModel, MessageQueue,
 };
 use ferrocket_protocol::body::group::{CMResult, ConsumeMessageDirectlyResult, ConsumerRunningInfo};
 use ferrocket_protocol::body::lock::LockBatchRequestBody;
-use ferrocket_protocol::body::offset::ResetOffsetBody;
+use ferrocket_protocol::body::offset::{GetConsumerStatusBody, ResetOffsetBody};
 use ferrocket_protocol::properties::names;
 use ferrocket_protocol::requests::client::{
     ConsumeMessageDirectlyHeader, GetConsumerRunningInfoHeader, NotifyConsumerIdsChangedHeader,
 };
-use ferrocket_protocol::requests::offset::{ResetOffsetHeader, UpdateConsumerOffsetHeader};
+use ferrocket_protocol::requests::offset::{
+    GetConsumerStatusHeader, ResetOffsetHeader, UpdateConsumerOffsetHeader,
+};
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::{ConsumerSendMsgBackHeader, SendMessageHeader};
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, fastjson};
@@ -161,7 +163,7 @@ async fn refused_send_backs_are_sent_anew() {
     consumer.shutdown().await;
 }
 
-/// A batch handler may be done with the first messages only; the others come again.
+/// A batch handler may be done with the first messages only; the others come again, after the delay that it wants.
 #[tokio::test]
 async fn batches_may_be_done_in_part() {
     let world = World::new().await;
@@ -173,14 +175,29 @@ async fn batches_may_be_done_in_part() {
         sender
             .send(messages.iter().map(|message| (text(message), message.reconsume_times)).collect())
             .unwrap();
-        async { ConsumeResult::SuccessOf(3) }
+        let is_first = messages.len() > 1;
+        async move {
+            match is_first {
+                true => ConsumeResult::SuccessOfThenLevel { done: 2, level: 5 },
+                false => ConsumeResult::SuccessOf(1),
+            }
+        }
     };
     let builder = world.consumer().consume_message_batch_max_size(10).on_batch(handle);
     let consumer = builder.start().await.unwrap();
     let first: Vec<(String, i32)> = next(&mut received).await;
     assert_eq!(first, [("0", 0), ("1", 0), ("2", 0), ("3", 0)].map(|(body, n)| (body.to_owned(), n)));
-    assert_eq!(next(&mut received).await, [("3".to_owned(), 1)]);
+    // Given back one after the other, and so perhaps handled one by one.
+    let mut again = Vec::new();
+    while again.len() < 2 {
+        again.extend(next(&mut received).await);
+    }
+    assert_eq!(again, [("2".to_owned(), 1), ("3".to_owned(), 1)]);
     consumer.shutdown().await;
+    let backs = world.broker.seen(RequestCode::ConsumerSendMsgBack);
+    let levels =
+        backs.iter().map(|back| ConsumerSendMsgBackHeader::decode(&back.ext_fields).unwrap().delay_level);
+    assert_eq!(levels.collect::<Vec<_>>(), [5, 5]);
 }
 
 /// Reports each call, and fails the first of every message.
@@ -655,6 +672,34 @@ async fn starts_can_be_given_up() {
     consumer.shutdown().await;
 }
 
+/// Handlers that finish while the client ends send what they have to; once they are through, nobody does.
+#[tokio::test]
+async fn handlers_send_until_they_are_through() {
+    let world = World::new().await;
+    world.broker.store("T", 0, "0", None);
+    let producer = world.client.producer("p").start().await.unwrap();
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let gate = Arc::new(Semaphore::new(0));
+    let handle = {
+        let (gate, producer) = (Arc::clone(&gate), producer.clone());
+        move |message: MessageExt| {
+            sender.send(text(&message)).unwrap();
+            let (gate, producer) = (Arc::clone(&gate), producer.clone());
+            async move {
+                gate.acquire().await.unwrap().forget();
+                producer.send(Message::new("U", message.body)).await.map(drop)
+            }
+        }
+    };
+    world.consumer().on_message(handle).start().await.unwrap();
+    assert_eq!(next(&mut received).await, "0");
+    let (ended, ()) = tokio::join!(world.client.shutdown(), async { gate.add_permits(1) });
+    ended.unwrap();
+    assert_eq!(world.broker.seen(RequestCode::SendMessageV2)[0].body, "0");
+    assert_eq!((world.broker.offset("T", 0), received.try_recv().is_err()), (Some(1), true));
+    assert_eq!(producer.send(Message::new("U", "late")).await.unwrap_err().kind(), ErrorKind::Closed);
+}
+
 /// A shutdown goes on when whoever began it gives up, the client's and the consumer's.
 #[tokio::test]
 async fn shutdowns_go_on() {
@@ -684,9 +729,10 @@ async fn shutdowns_go_on() {
             false => given_up(consumer.shutdown()).await,
         }
         gate.add_permits(1);
-        world.broker.wait_for(RequestCode::UnregisterClient, 1).await;
-        assert_eq!(world.broker.offset("T", 0), Some(1));
+        // Another one waits for the first.
         world.client.shutdown().await.unwrap();
+        assert_eq!(world.broker.seen(RequestCode::UnregisterClient).len(), 1);
+        assert_eq!(world.broker.offset("T", 0), Some(1));
         let ended = async { while events.next().await.is_some() {} };
         tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     }
@@ -789,6 +835,9 @@ async fn broadcasting_keeps_offsets_in_a_file() {
 async fn administrators_look_inside() {
     let world = World::new().await;
     world.broker.store("T", 0, "0", None);
+    // Consumed before, by this group.
+    world.broker.store("T", 1, "1", None);
+    world.broker.state.lock().unwrap().offsets.insert(("T".into(), 1), 1);
     let (sender, mut received) = mpsc::unbounded_channel();
     let handle = move |message: MessageExt| {
         sender.send(text(&message)).unwrap();
@@ -815,6 +864,16 @@ async fn administrators_look_inside() {
     assert_eq!(info.properties["PROP_CONSUME_TYPE"], "CONSUME_PASSIVELY");
     assert!(info.status_table["T"].consume_ok_tps > 0.0);
     assert_eq!(info.subscription_set.len(), 2);
+
+    for (topic, group, offsets) in [("T", "g", &[(0, 1), (1, 1)][..]), ("U", "g", &[]), ("T", "nobody", &[])]
+    {
+        let header = GetConsumerStatusHeader { topic: topic.into(), group: group.into(), client_addr: None };
+        let body = ask(RemotingCommand::request(RequestCode::GetConsumerStatusFromClient, &header)).await;
+        let status: GetConsumerStatusBody = fastjson::from_slice(&body).unwrap();
+        let told: Vec<_> = status.message_queue_table.into_iter().collect();
+        let queue = |(id, offset): &(i32, i64)| (MessageQueue::new("T", "a", *id), *offset);
+        assert_eq!(told, offsets.iter().map(queue).collect::<Vec<_>>(), "{topic} {group}");
+    }
 
     let mut body = Vec::new();
     record("T".into(), 0, "bad".into(), "".into()).encode(&mut body);

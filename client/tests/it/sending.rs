@@ -8,6 +8,8 @@ use ferrocket::{
 };
 use ferrocket_protocol::{RequestCode, ResponseCode, batch, properties};
 
+use tokio::time::Instant;
+
 use crate::cluster::{Server, Take, builder, is_send, name_server_for, stored};
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
@@ -163,6 +165,79 @@ async fn waiting_for_a_batch_is_part_of_the_time() {
     assert_eq!(broker.seen(SENDS).len(), 1);
 }
 
+/// A batch that is not answered holds nobody longer than its own send may take, whoever else is part of it.
+#[tokio::test]
+async fn each_sender_waits_for_its_own_time() {
+    let broker = Server::start(|request| match is_send(request) {
+        true => Take::Silence,
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let timeout = Duration::from_secs(4);
+    let (producer, _names) =
+        producer(&broker, |set| set.auto_batch(true).retries(0).send_msg_timeout(timeout)).await;
+    let send = |body: &'static str| {
+        let producer = producer.clone();
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            let error = producer.send(Message::new("T", body)).await.unwrap_err();
+            (error, begun.elapsed())
+        })
+    };
+    let first = send("first");
+    broker.wait_for(SENDS, 1).await;
+    tokio::time::pause();
+    let mut senders = vec![(first, "first")];
+    for body in ["a", "b"] {
+        tokio::time::advance(timeout / 4).await;
+        senders.push((send(body), body));
+        tokio::task::yield_now().await;
+    }
+    for (sender, body) in senders {
+        let (error, took) = sender.await.unwrap();
+        assert_eq!((error.kind(), error.unsent()[0].body()), (ErrorKind::Timeout, &body.into()));
+        assert!(took <= timeout + Duration::from_millis(100), "{body}: {took:?}");
+        assert!(body == "first" || error.unsent()[0].property_value("UNIQ_KEY").is_some());
+    }
+    assert_eq!(broker.seen(RequestCode::SendBatchMessage).len(), 1);
+}
+
+/// What waits for an automatic batch when the producer or its client ends is sent first, and nothing afterwards.
+#[tokio::test]
+async fn waiting_batches_are_sent_before_the_end() {
+    for of_client in [true, false] {
+        let broker = Server::start(|request| match (is_send(request), &*request.body) {
+            (true, b"first") => Take::Silence,
+            _ => Take::Reply(stored(request)),
+        })
+        .await;
+        let names = name_server_for(&[("a", broker.addr, 1)]).await;
+        let client = builder(&names).build().unwrap();
+        let producer = client.producer("g").auto_batch(true).start().await.unwrap();
+        let send = |body: &'static str| {
+            let producer = producer.clone();
+            async move { producer.send(Message::new("T", body)).await }
+        };
+        let first = tokio::spawn(send("first"));
+        let request = broker.wait_for(SENDS, 1).await.remove(0);
+        let end = async {
+            match of_client {
+                true => client.shutdown().await.unwrap(),
+                false => producer.shutdown().await,
+            }
+        };
+        let answer = async { assert!(broker.connection().reply(stored(&request))) };
+        let (a, b, (), ()) = tokio::join!(send("a"), send("b"), end, answer);
+        let first = first.await.unwrap();
+        for sent in [first, a, b] {
+            assert!(sent.unwrap().is_ok());
+        }
+        assert_eq!(broker.seen(RequestCode::SendBatchMessage).len(), 1);
+        let error = send("late").await.unwrap_err();
+        assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Closed, 1));
+    }
+}
+
 /// A hook that panics takes the sends of its batch along, and none that come later.
 #[tokio::test]
 async fn panics_end_no_lane() {
@@ -253,6 +328,11 @@ async fn refusals_name_field_and_limit() {
         (client.producer("g").send_msg_timeout(Duration::ZERO), ["send_msg_timeout", "from 1"]),
         (client.producer("g").default_topic_queue_nums(0), ["default_topic_queue_nums", "from 1"]),
         (client.producer("g").create_topic_key("a b"), ["create_topic_key", "allowing only"]),
+        (client.producer("g").compress_level(22), ["compress_level of Zlib is 22", "from 0 to 9"]),
+        (
+            client.producer("g").set("compressLevel", "10").unwrap(),
+            ["compress_level of Zlib is 10", "from 0 to 9"],
+        ),
     ] {
         let error = set.start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

@@ -1,5 +1,5 @@
-//! What is asked: a valid sample of each request that a Broker or NameServer of 4.9 receives, and what each sample
-//! becomes with a field left out, with a text where a number belongs, at the edge of its numbers, for unknown
+//! What is asked: a valid sample of each request that a Broker or NameServer of 4.9 receives, and of those of 5.x that
+//! ours serves, and what each sample becomes with a field left out, with a text where a number belongs, at the edge of its numbers, for unknown
 //! topics and groups, without permission.
 //!
 //! The first samples make the state that the others ask for; those that change much stand last.
@@ -25,6 +25,8 @@ pub struct Case {
     pub keep: Option<&'static str>,
     /// Whether what was sent before must have reached its queues.
     pub settled: bool,
+    /// Whether what was delayed before must have been delivered as well.
+    pub delivered: bool,
     /// Whether the queue and the offset of a send depend on how many sends were refused before.
     pub loose: bool,
     fields: Vec<(&'static str, String)>,
@@ -63,6 +65,7 @@ struct Sample {
     from_client: bool,
     keep: Option<&'static str>,
     settled: bool,
+    delivered: bool,
     derive: bool,
     left_out: &'static [&'static str],
 }
@@ -76,6 +79,7 @@ fn ask(request: RequestCode) -> Sample {
         from_client: false,
         keep: None,
         settled: false,
+        delivered: false,
         derive: true,
         left_out: &[],
     }
@@ -115,6 +119,12 @@ impl Sample {
         self
     }
 
+    /// Asks once what was delayed before has been delivered.
+    fn delivered(mut self) -> Self {
+        self.delivered = true;
+        self.settled()
+    }
+
     /// Leaves out variants after which what follows would say nothing.
     fn leaving_out(mut self, variants: &'static [&'static str]) -> Self {
         self.left_out = variants;
@@ -141,6 +151,7 @@ impl Sample {
                 from_client: self.from_client,
                 keep: self.keep.filter(|_| change.is_none() && body.is_none()),
                 settled: self.settled && change.is_none(),
+                delivered: self.delivered && change.is_none(),
                 loose: self.derive,
                 fields,
                 body: body.unwrap_or_else(|| self.body.clone()),
@@ -205,6 +216,9 @@ fn kind(request: RequestCode, name: &str, value: &str) -> Kind {
     }
 }
 
+/// Codes of requests that only 5.x knows and ours serves: answered as 5.3.3 does.
+pub const OF_5: [&str; 7] = ["18", "225", "343", "345", "351", "352", "361"];
+
 const TOPIC: &str = "Orders";
 const GROUP: &str = "billing";
 const LIVE_GROUP: &str = "live-consumers";
@@ -213,7 +227,7 @@ const LIVE_CLIENT: &str = "10.0.0.9@77";
 /// Every case, in order.
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
-    let samples = [state(), questions(), namesrv(), sends(), forbidden(), changes()];
+    let samples = [state(), questions(), namesrv(), sends(), forbidden(), of_5(), changes()];
     samples.into_iter().flatten().for_each(|sample| sample.cases(&mut cases));
     cases
 }
@@ -321,8 +335,6 @@ fn questions() -> Vec<Sample> {
     let locks = format!(
         r#"{{"clientId":"{LIVE_CLIENT}","consumerGroup":"{LIVE_GROUP}","mqSet":[{{"brokerName":"broker-a","queueId":0,"topic":"{TOPIC}"}}]}}"#
     );
-    let stats =
-        |name: &str, key: &str| ask(Code::ViewBrokerStatsData).with([("statsName", name), ("statsKey", key)]);
     let filter = |expression: &str| {
         let body = format!(
             r#"{{"clientId":"{LIVE_CLIENT}","group":"{LIVE_GROUP}","subscriptionData":{{"classFilterMode":false,"codeSet":[],"expressionType":"{expression}","subString":"a > 1","subVersion":1700000000000,"tagsSet":[],"topic":"{TOPIC}"}}}}"#
@@ -422,6 +434,10 @@ fn questions() -> Vec<Sample> {
         ask(Code::AdjustConsumerThreadPool),
         ask(Code::WhoConsumeTheMessage),
     ]
+}
+
+fn stats(name: &str, key: &str) -> Sample {
+    ask(Code::ViewBrokerStatsData).with([("statsName", name), ("statsKey", key)])
 }
 
 fn namesrv() -> Vec<Sample> {
@@ -609,6 +625,14 @@ fn sends() -> Vec<Sample> {
         samples.push(ask(Code::GetMaxOffset).with(fields).settled().only("after the sends"));
         samples.push(pull("audit", "Sends", queue).only("after the sends"));
     }
+    // What was delayed, by sends and by giving back.
+    let (waits, goes) = ("SCHEDULE_TOPIC_XXXX@2", "SCHEDULE_TOPIC_XXXX@2@SCHEDULE_CONSUMER");
+    for (name, key) in [("PUT_NUMS", waits), ("PUT_SIZE", waits), ("GET_NUMS", goes), ("GET_SIZE", goes)] {
+        samples.push(stats(&format!("QUEUE_{name}"), key).only("a delay level").delivered());
+    }
+    samples.push(stats("QUEUE_PUT_NUMS", "Sends@0").only("another queue"));
+    let back = stats("SNDBCK_PUT_NUMS", &format!("{TOPIC}@{GROUP}"));
+    samples.push(back.only("given back"));
     let dead = [("topic", "%DLQ%billing")];
     samples.push(ask(Code::GetTopicStatsInfo).with(dead).only("dead letters"));
     let transaction = [
@@ -629,6 +653,49 @@ fn sends() -> Vec<Sample> {
     reply.request = Code::SendReplyMessageV2;
     samples.push(reply.leaving_out(FLAGS));
     samples
+}
+
+/// What only 5.x asks for.
+fn of_5() -> Vec<Sample> {
+    let topics = |names: [&str; 2]| {
+        let topic = |name: &str| {
+            format!(
+                r#"{{"order":false,"perm":6,"readQueueNums":2,"topicFilterType":"SINGLE_TAG","topicName":"{name}","topicSysFlag":0,"writeQueueNums":3}}"#
+            )
+        };
+        let topics = names.map(topic).join(",");
+        ask(Code::UpdateAndCreateTopicList).body(format!(r#"{{"topicConfigList":[{topics}]}}"#))
+    };
+    let groups =
+        r#"{"groupConfigList":[{"groupName":"listed-1","retryMaxTimes":3},{"groupName":"listed-2"}]}"#;
+    let topic_config = |topic: &str| ask(Code::GetTopicConfig).with([("topic", topic)]);
+    let group_config = |group: &str| ask(Code::GetSubscriptiongroupConfig).with([("group", group)]);
+    let topics_of = |group: &str| ask(Code::QueryTopicsByConsumer).with([("group", group)]);
+    let mut lite = pull(LIVE_GROUP, TOPIC, "0").leaving_out(&["sysFlag=2147483647", "sysFlag=-1"]);
+    lite.request = Code::LitePullMessage;
+    let mut behind = with(pull(LIVE_GROUP, TOPIC, "0"), "queueOffset", "7");
+    behind.request = Code::LitePullMessage;
+    let mut closed = pull("closed", TOPIC, "0");
+    closed.request = Code::LitePullMessage;
+    vec![
+        topics(["Listed1", "Listed2"]),
+        topics(["Listed1", "Listed2"]).only("again"),
+        topics(["Listed3", "TBW102"]).only("system topic"),
+        topics(["Listed3", "no good name"]).only("bad name"),
+        topic_config("Listed2"),
+        topic_config("Listed3").only("none of a refused list"),
+        ask(Code::UpdateAndCreateSubscriptiongroupList).body(groups),
+        group_config("listed-1"),
+        topics_of(GROUP),
+        topics_of(LIVE_GROUP).only("nothing committed"),
+        ask(Code::QuerySubscriptionByConsumer).with([("group", LIVE_GROUP), ("topic", TOPIC)]),
+        ask(Code::QuerySubscriptionByConsumer)
+            .with([("group", GROUP), ("topic", TOPIC)])
+            .only("group not online"),
+        lite,
+        behind.only("behind the end"),
+        closed.only("no permission of the group"),
+    ]
 }
 
 fn changes() -> Vec<Sample> {
@@ -674,6 +741,15 @@ fn changes() -> Vec<Sample> {
         ask(Code::UpdateBrokerConfig).body("brokerConfigPath=/elsewhere\n").only("a path"),
         ask(Code::UpdateBrokerConfig).body("noSuchSetting=1\n").only("unknown setting"),
         ask(Code::UpdateBrokerConfig).body("brokerPermission=abc\n").only("wrong value"),
+        ask(Code::UpdateBrokerConfig)
+            .body(
+                "fileReservedTime=48\ndeleteWhen=05;06\ndiskMaxUsedSpaceRatio=80\ncleanFileForciblyEnable=false\n\
+                 maxMessageSize=4000000\nmaxTransferCountOnMessageInMemory=16\nmaxMsgsNumBatch=32\n",
+            )
+            .only("limits of the store"),
+        ask(Code::GetBrokerConfig).only("after the changes"),
+        ask(Code::UpdateBrokerConfig).body("brokerFastFailureEnable=true\n").only("no effect"),
+        ask(Code::UpdateBrokerConfig).body("flushDelayOffsetInterval=20000\n").only("restart"),
         ask(Code::DeleteSubscriptiongroup).with([("groupName", "doomed-group"), ("removeOffset", "true")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "Doomed")]),
         ask(Code::DeleteTopicInBroker).with([("topic", "")]).only("empty name"),

@@ -214,3 +214,34 @@ impl fmt::Debug for Shared {
         self.options.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// With as many handshakes under way as there may be, one more is closed; plain peers are not concerned, and
+    /// later there is room again.
+    #[tokio::test]
+    async fn handshakes_have_a_limit() {
+        let options = ServerTlsOptions { enforcing: false, identity: None, client_auth: ClientAuth::None };
+        let tls = ServerTls::open(&options).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let accept = async |first: &[u8]| {
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            peer.write_all(first).await.unwrap();
+            drop(peer);
+            let accepted = tls.accept(listener.accept().await.unwrap().0).await;
+            accepted.map(drop).map_err(|error| error.to_string())
+        };
+        let under_way = tls.shared.handshakes.try_acquire_many(HANDSHAKES_MAX as u32).unwrap();
+        assert_eq!(accept(&[HANDSHAKE]).await, Err("too many handshakes are under way".to_owned()));
+        assert_eq!(accept(&[0]).await, Ok(()));
+        drop(under_way);
+        let unfinished = accept(&[HANDSHAKE]).await.unwrap_err();
+        assert!(!unfinished.contains("too many"), "{unfinished}");
+        assert_eq!(tls.shared.handshakes.available_permits(), HANDSHAKES_MAX);
+    }
+}

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use ferrocket_protocol::RemotingCommand;
-use ferrocket_protocol::acl::{ACCESS_KEY, is_signed};
+use ferrocket_protocol::acl::{ACCESS_KEY, SIGNATURE, is_signed};
+use ferrocket_protocol::{RemotingCommand, Text};
 
 use crate::account::{Account, AccountRow, RETRY_PREFIX, Right};
 use crate::address::AddressPattern;
@@ -144,7 +144,8 @@ impl Accounts {
         if self.white.iter().any(|pattern| pattern.matches(peer)) {
             return Ok(Sender::Trusted);
         }
-        let key = match request.ext_fields.get(ACCESS_KEY) {
+        one_value(request, SIGNATURE)?;
+        let key = match one_value(request, ACCESS_KEY)? {
             // C++ writes the field empty when it has no account.
             None => return denied("No accessKey is configured".to_owned()),
             Some(key) => key,
@@ -167,6 +168,17 @@ impl Accounts {
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// The value of a field that says who asks. Repeated it must be the same each time, which Java's binary header makes of
+/// it: with different ones it would depend on the reader who is asking.
+fn one_value<'a>(request: &'a RemotingCommand, name: &str) -> Result<Option<&'a Text>, Denied> {
+    let mut values = request.ext_fields.iter().filter(|(key, _)| **key == *name).map(|(_, value)| value);
+    let first = values.next();
+    match values.all(|value| Some(value) == first) {
+        true => Ok(first),
+        false => denied(format!("Different values of {name}")),
     }
 }
 

@@ -29,13 +29,14 @@ use crate::dispatch::Dispatch;
 use crate::groups::SubscriptionGroups;
 use crate::handlers::pull::{self, ParkedPull};
 use crate::held_pulls::HeldPulls;
+use crate::late::Places;
 use crate::offsets::ConsumerOffsets;
 use crate::queue_locks::QueueLocks;
 use crate::refusal::Refusal;
 use crate::registration::{Identity, Registration};
 use crate::saving;
 use crate::settings::{BrokerSettings, InvalidSettings, LiveSettings};
-use crate::stats::Stats;
+use crate::stats::{Put, Stats};
 use crate::topics::{SCHEDULE_TOPIC, Topics};
 use crate::transactions;
 
@@ -45,12 +46,15 @@ const TICK: Duration = Duration::from_secs(1);
 const CLIENT_SCAN_TICKS: u64 = 10;
 /// Between two looks for changed files of accounts, in ticks. Java: `AclFileWatchService`.
 const ACL_LOOK_TICKS: u64 = 5;
+/// Between two looks for groups that consume too slowly, in ticks. Java: `protectBroker`.
+const SLOW_LOOK_TICKS: u64 = 180;
 /// How far below the main port the same is served again, for old clients (Java's VIP channel).
 const VIP_PORT_BELOW: u16 = 2;
 
 /// What all handlers share. One per Broker, behind an [`Arc`].
 ///
-/// Each part has a lock of its own. None is held across a call into another part.
+/// Each part has a lock of its own. None is held across a call into another part, but the settings' while the store is
+/// told of a change, so that changes reach it in their order.
 pub(crate) struct Shared {
     /// Settings; the hot ones change while the Broker runs.
     pub(crate) settings: LiveSettings,
@@ -85,6 +89,8 @@ pub(crate) struct Shared {
     pub(crate) broker_ip: Text,
     /// The address in records and offset message ids: where clients reach this Broker.
     pub(crate) store_host: SocketAddr,
+    /// Requests that are answered later.
+    pub(crate) late: Places,
     /// Half messages are to be looked through now.
     pub(crate) transactions_due: Notify,
     held_pulls: Mutex<HeldPulls<ParkedPull>>,
@@ -115,17 +121,27 @@ impl Shared {
 
     /// Stores one record of the Broker's own making and counts it.
     pub(crate) fn append(&self, record: MessageRecord) -> Result<Appended, AppendError> {
-        let topic = record.topic.clone();
+        let (topic, queue_id) = (record.topic.clone(), record.queue_id);
         let appended = self.store.append(vec![Append { records: vec![record] }]).pop();
         let appended = appended.unwrap_or(Err(AppendError::Closed))?;
-        self.count_stored(&topic, &appended);
+        self.stats.put(&put(&topic, queue_id, &appended));
         Ok(appended)
     }
 
-    /// Counts what one append stored of a topic.
-    pub(crate) fn count_stored(&self, topic: &str, appended: &Appended) {
-        let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
-        self.stats.put(topic, appended.physical_offsets.len() as u64, bytes);
+    /// Forbids groups to consume that are too far behind, if the settings want that: what they read is no longer in
+    /// memory, and slows everyone down.
+    fn disable_slow_groups(&self) {
+        let Some(bytes_max) = self.settings.now().behind_max else { return };
+        for (group, bytes) in self.stats.take_behind(bytes_max) {
+            if self.groups.disable(&group, self.clock.now_ms()) {
+                tracing::warn!(
+                    group,
+                    bytes,
+                    bytes_max,
+                    "a consumer group is too far behind and was disabled"
+                );
+            }
+        }
     }
 
     /// Whether the sender of this request may have it served.
@@ -136,6 +152,12 @@ impl Shared {
             tracing::debug!(?connection, code = request.code, %denied, "denied");
         })?)
     }
+}
+
+/// What one append stored in a queue, to be counted.
+pub(crate) fn put<'a>(topic: &'a str, queue_id: i32, appended: &Appended) -> Put<'a> {
+    let bytes = u64::try_from(appended.end_offset - appended.physical_offset).unwrap_or(0);
+    Put { topic, queue_id, messages: appended.physical_offsets.len() as u64, bytes }
 }
 
 impl fmt::Debug for Shared {
@@ -205,8 +227,14 @@ impl Broker {
         let live = LiveSettings::new(settings.clone(), clock.now_ms()).map_err(StartError::Settings)?;
         let values = live.now();
         let (server_tls, client_tls) = settings.tls().map_err(StartError::Tls)?;
-        let remoting =
-            RemotingConfig { idle_timeout: values.idle_timeout, server_tls, ..RemotingConfig::default() };
+        let remoting = RemotingConfig {
+            idle_timeout: values.idle_timeout,
+            backlog: values.backlog,
+            send_buffer: values.send_buffer,
+            receive_buffer: values.receive_buffer,
+            server_tls,
+            ..RemotingConfig::default()
+        };
         let bind = |addr: SocketAddr| {
             let remoting = remoting.clone();
             async move { Listener::bind(addr, remoting).await.map_err(|source| StartError::Bind { addr, source }) }
@@ -280,7 +308,9 @@ impl Broker {
             }
         }
         let shared = Arc::new(Shared {
-            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms)).with_light(light),
+            stats: Stats::new(&values.cluster, now_ms, local_day(now_ms))
+                .with_light(light)
+                .with_detail(values.detail_stat),
             settings: live,
             clock,
             started: Instant::now(),
@@ -304,6 +334,7 @@ impl Broker {
             turn: AtomicU32::new(0),
             broker_ip: advertised.host.into(),
             store_host,
+            late: Places::default(),
             transactions_due: Notify::new(),
             held_pulls: Mutex::default(),
         });
@@ -402,6 +433,9 @@ async fn look_after_time(broker: Arc<Shared>, mut stop: watch::Receiver<()>) {
         broker.stats.tick(now_ms, local_day(now_ms));
         if let Some(access) = broker.access.clone().filter(|_| ticks % ACL_LOOK_TICKS == 0) {
             tokio::task::spawn_blocking(move || access.look());
+        }
+        if ticks % SLOW_LOOK_TICKS == 0 {
+            broker.disable_slow_groups();
         }
         if ticks % CLIENT_SCAN_TICKS == 0 {
             let settings = broker.settings.now();
@@ -621,6 +655,33 @@ mod tests {
         assert_eq!(due.len(), 1);
         pull::answer_held(&broker.shared, due);
         assert_eq!(held.await.unwrap().response_code(), ResponseCode::PULL_NOT_FOUND);
+    }
+
+    /// A group that is further behind than allowed may not consume any more, with the setting; one that has caught up
+    /// may.
+    #[tokio::test]
+    async fn slow_groups_are_disabled() {
+        let disk = SimDisk::new();
+        let settings =
+            [("disableConsumeIfConsumerReadSlowly", "true"), ("consumerFallbehindThreshold", "300")];
+        let (broker, connection) = start(&disk, &settings).await;
+        for _ in 0..9 {
+            assert_eq!(send(&connection, "").await.response_code(), ResponseCode::SUCCESS);
+        }
+        assert_eq!(pull(&connection, 8, 0).await.response_code(), ResponseCode::SUCCESS);
+        broker.shared.disable_slow_groups();
+        broker
+            .shared
+            .settings
+            .update("maxTransferCountOnMessageInMemory=1\n", 1, |config| {
+                broker.shared.store.reconfigure(config);
+            })
+            .unwrap();
+        assert_eq!(pull(&connection, 0, 0).await.response_code(), ResponseCode::SUCCESS);
+        broker.shared.disable_slow_groups();
+        let reply = pull(&connection, 0, 0).await;
+        assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION, "{reply:?}");
+        assert!(!broker.shared.groups.find("g", false, 1).unwrap().consume_enable);
     }
 
     /// A write that fails is code 14 with Java's words.

@@ -19,7 +19,7 @@ use ferrocket_remoting::Connection;
 /// A client that sends no heartbeat for this long is gone.
 const SILENCE_MAX_MS: i64 = 120_000;
 /// Groups of producers, and of consumers, at a time; further ones are refused.
-const GROUPS_MAX: usize = 200_000;
+const GROUPS_MAX: usize = if cfg!(test) { 1_000 } else { 200_000 };
 /// Topics of one consumer group; further ones are left out.
 const TOPICS_MAX: usize = 10_000;
 
@@ -487,6 +487,36 @@ mod tests {
         assert_eq!(table.consumers["g"].channels.len(), 1, "the closed connection reports itself");
         table.closed(1);
         assert_eq!(table.scan(220_001), Scan { silent: BTreeSet::from([2]), changed: BTreeSet::new() });
+    }
+
+    /// One topic more than a group may subscribe to is left out, and the heartbeat is as good as any other.
+    #[test]
+    fn topics_of_a_group_have_a_limit() {
+        let mut table = ClientTable::default();
+        let subscription = |topic| SubscriptionData { topic, ..SubscriptionData::default() };
+        let topics = (0..=TOPICS_MAX).map(|number| subscription(format!("t{number}")));
+        let data = ConsumerData { subscription_data_set: topics.collect(), ..consumer("g", &[]) };
+        assert_eq!(table.consumer_heartbeat(&channel(1, "c", 0), &data), Ok(true));
+        let subscriptions = &table.consumers["g"].subscriptions;
+        assert_eq!(subscriptions.len(), TOPICS_MAX);
+        assert!(!subscriptions.contains_key(&*format!("t{TOPICS_MAX}")));
+        assert_eq!(table.consumer_heartbeat(&channel(1, "c", 0), &data), Ok(false), "nothing changed");
+    }
+
+    /// One group more than there may be is refused; those that are there take further clients.
+    #[test]
+    fn groups_have_a_limit() {
+        let mut table = ClientTable::default();
+        for number in 0..GROUPS_MAX {
+            let name = format!("g{number}");
+            table.producer_heartbeat(&channel(1, "c", 0), &Text::from(&*name)).unwrap();
+            let data = ConsumerData { group_name: name, ..ConsumerData::default() };
+            table.consumer_heartbeat(&channel(1, "c", 0), &data).unwrap();
+        }
+        assert_eq!(table.producer_heartbeat(&channel(2, "d", 0), &"g".into()), Err(TooManyGroups));
+        assert_eq!(table.consumer_heartbeat(&channel(2, "d", 0), &consumer("g", &[])), Err(TooManyGroups));
+        assert_eq!(table.producer_heartbeat(&channel(2, "d", 0), &"g7".into()), Ok(()));
+        assert_eq!(table.consumer_heartbeat(&channel(2, "d", 0), &consumer("g7", &[])), Ok(true));
     }
 
     /// A client that came back before its old connection was noticed to be dead counts once.

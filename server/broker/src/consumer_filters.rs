@@ -328,6 +328,26 @@ mod tests {
         assert_eq!((filters.groups().len(), filters.to_json("g", "T")), (0, "null".to_owned()));
     }
 
+    /// One filter more than there may be is not kept; those that are there can change and make room.
+    #[test]
+    fn filters_have_a_limit() {
+        let filters = ConsumerFilters::default();
+        let topics: Vec<_> = (0..100).map(|number| sql(&format!("T{number}"), "a = 1", 1)).collect();
+        for group in 0..FILTERS_MAX / topics.len() {
+            filters.heartbeat(&format!("g{group}"), &topics, 100);
+        }
+        filters.heartbeat("g", &[sql("T", "a = 1", 1)], 100);
+        assert_eq!(version(&filters), None);
+        assert!(!filters.groups().contains(&"g".to_owned()), "it left no trace");
+        let newer: Vec<_> = topics.iter().map(|data| sql(&data.topic, "a = 2", 2)).collect();
+        filters.heartbeat("g7", &newer, 200);
+        assert_eq!(filters.find("g7", "T42").map(|(_, version)| version), Some(2));
+        filters.heartbeat("g8", &topics[1..], 200);
+        filters.bury(&[], 300, 100);
+        filters.heartbeat("g", &[sql("T", "a = 1", 1)], 300);
+        assert_eq!(version(&filters), Some(1));
+    }
+
     /// The file is Java's; a file of Java's with its Bloom filters is read, and everybody in it is gone.
     #[test]
     fn the_file_is_javas() {

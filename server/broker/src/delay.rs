@@ -18,7 +18,7 @@ use ferrocket_protocol::message::MessageRecord;
 use ferrocket_store::{Append, AppendError};
 use tokio::sync::{Notify, watch};
 
-use crate::broker::{Shared, stopped};
+use crate::broker::{Shared, put, stopped};
 use crate::saving::{Kept, Unsaved};
 use crate::send_plan;
 use crate::topics::{SCHEDULE_TOPIC, TRANS_HALF_TOPIC};
@@ -192,12 +192,16 @@ impl Delay {
             }
             offset += 1;
         }
-        let topics: Vec<_> =
-            group.iter().filter_map(|append| append.records.first()).map(|r| r.topic.clone()).collect();
+        let places: Vec<_> = group
+            .iter()
+            .filter_map(|append| append.records.first())
+            .map(|record| (record.topic.clone(), record.queue_id))
+            .collect();
+        let by_name = broker.settings.now().schedule_stats;
         let results = if group.is_empty() { Vec::new() } else { store.append(group) };
-        for ((at, topic), result) in offsets.into_iter().zip(topics).zip(results) {
+        for ((at, (topic, to)), result) in offsets.into_iter().zip(places).zip(results) {
             match result {
-                Ok(appended) => broker.count_stored(&topic, &appended),
+                Ok(appended) => broker.stats.delivered(queue_id, &put(&topic, to, &appended), by_name),
                 Err(error) if !clears(&error) => {
                     tracing::warn!(level, offset = at, %error, "a delayed message cannot be stored and is skipped");
                 }

@@ -17,7 +17,7 @@ use crate::refusal::Refusal;
 use crate::saving::{Kept, Unsaved};
 
 /// Groups of one broker; further ones are not created.
-const GROUPS_MAX: usize = 1_000_000;
+const GROUPS_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 /// Most bytes of a group's name. Java: `CHARACTER_MAX_LENGTH` of the client's `Validators`.
 pub(crate) const GROUP_LEN_MAX: usize = 255;
 /// Before the names of the system's own groups, which are created even when clients' groups are not.
@@ -149,6 +149,17 @@ impl SubscriptionGroups {
         Ok(())
     }
 
+    /// Forbids a group to consume; false if it may not anyway. Java: `disableConsume`.
+    pub(crate) fn disable(&self, group: &str, now_ms: i64) -> bool {
+        let mut state = self.lock();
+        let Some(there) = state.table.get_mut(group).filter(|there| there.consume_enable) else {
+            return false;
+        };
+        Arc::make_mut(there).consume_enable = false;
+        self.changed(&mut state, now_ms);
+        true
+    }
+
     /// Takes a group out; false if there is none. Java: `deleteSubscriptionGroupConfig`.
     pub(crate) fn delete(&self, group: &str, now_ms: i64) -> bool {
         let mut state = self.lock();
@@ -229,6 +240,21 @@ mod tests {
         assert!(groups.find("g", true, 3).is_some());
         assert!(groups.find("g", false, 4).is_some());
         assert!(groups.unsaved.take() && !groups.unsaved.take());
+    }
+
+    /// One group more than there may be is created in no way; those that are there can change and make room.
+    #[test]
+    fn groups_have_a_limit() {
+        let groups = SubscriptionGroups::new(1);
+        for number in groups.names().len()..GROUPS_MAX {
+            groups.update(SubscriptionGroupConfig::new(format!("g{number}")), 1).unwrap();
+        }
+        assert!(groups.find("one", true, 2).is_none());
+        assert!(groups.update(SubscriptionGroupConfig::new("one"), 2).is_err());
+        assert_eq!(groups.names().len(), GROUPS_MAX);
+        assert!(groups.update(SubscriptionGroupConfig::new("g77"), 3).is_ok());
+        groups.delete("g78", 3);
+        assert!(groups.find("one", true, 4).is_some());
     }
 
     /// Settings survive the file; deleting an unknown group changes nothing.

@@ -15,11 +15,21 @@ use crate::refusal::Refusal;
 /// Requests of this kind at a time, of all connections; one more is refused as Java's full queue refuses it.
 pub(crate) const LATE_MAX: usize = 1024;
 
-static PLACES: Semaphore = Semaphore::const_new(LATE_MAX);
+/// The places that a Broker has for them.
+#[derive(Clone, Debug)]
+pub(crate) struct Places(Arc<Semaphore>);
 
-/// How many requests are being answered at the moment, or wait for that.
-pub(crate) fn under_way() -> usize {
-    LATE_MAX.saturating_sub(PLACES.available_permits())
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LATE_MAX)))
+    }
+}
+
+impl Places {
+    /// How many requests are being answered at the moment, or wait for that.
+    pub(crate) fn taken(&self) -> usize {
+        LATE_MAX.saturating_sub(self.0.available_permits())
+    }
 }
 
 /// Answers `request` with what `work` comes to, which is given what it needs to answer: the request without its
@@ -33,7 +43,7 @@ pub(crate) fn answer<W>(
 where
     W: Future<Output = Result<RemotingCommand, Refusal>> + Send + 'static,
 {
-    let Ok(place) = PLACES.try_acquire() else {
+    let Ok(place) = broker.late.0.clone().try_acquire_owned() else {
         let remark = "[REJECTREQUEST]system busy, start flow control for a while";
         return Err(Refusal::new(ResponseCode::SYSTEM_BUSY, remark));
     };

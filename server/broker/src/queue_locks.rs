@@ -12,7 +12,7 @@ use ferrocket_protocol::body::message_queue::MessageQueue;
 /// How long a lease lasts after it was taken or renewed.
 const LEASE_MS: i64 = 60_000;
 /// Leases of all groups; when they are used up, expired ones are thrown out, and then nothing new is locked.
-const LEASES_MAX: usize = 1_000_000;
+const LEASES_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 /// All leases of the broker.
 #[derive(Debug, Default)]
@@ -140,6 +140,21 @@ mod tests {
             1,
             "groups do not share leases"
         );
+    }
+
+    /// One lease more than there may be is not given, until others have expired; leases that are there are renewed.
+    #[test]
+    fn leases_have_a_limit() {
+        let (locks, group, client) = (QueueLocks::default(), Text::from("g"), Text::from("a"));
+        let one = LEASES_MAX as i32;
+        let lock = |queues: std::ops::RangeInclusive<i32>, now_ms| {
+            locks.lock(&group, &client, queues.map(queue), now_ms).len()
+        };
+        assert_eq!(lock(1..=one, 0), LEASES_MAX);
+        assert_eq!(lock(0..=0, 1), 0);
+        assert_eq!(lock(0..=7, 1), 7);
+        assert_eq!(lock(0..=0, 60_001), 1);
+        assert_eq!(locks.state().leases, 8, "the seven that were renewed, and the new one");
     }
 
     /// Only the owner can give a queue back; unknown groups and queues are no error.

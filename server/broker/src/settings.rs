@@ -25,6 +25,7 @@ use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 use crate::topics::TopicSettings;
 
 mod table;
+mod without_effect;
 
 /// The setting whose value is shown to nobody.
 const SECRET: &str = "secretKey";
@@ -53,6 +54,17 @@ impl BrokerSettings {
         table::TABLE
     }
 
+    /// Java's settings that are accepted and do nothing here: why, and the keys.
+    pub fn without_effect() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+        let has_row = |key: &&&str| table::TABLE.iter().any(|row| row.key == **key);
+        let java_only = JAVA_ONLY_KEYS.iter().filter(|key| !has_row(key)).copied().collect();
+        let tuned = "They tune Java's threads, the queues before them, Netty or mapped files, or do nothing in Java either.";
+        without_effect::WITHOUT_EFFECT
+            .iter()
+            .map(|(why, keys)| (*why, keys.split_ascii_whitespace().collect()))
+            .chain([(tuned, java_only)])
+    }
+
     /// Takes the text of a `broker.conf`; answers what has no effect, in words.
     ///
     /// # Errors
@@ -67,18 +79,23 @@ impl BrokerSettings {
         Ok(self.settings.load(text)?.into_iter().map(in_words).collect())
     }
 
-    /// Takes a runtime update; answers the keys that changed. What has no effect in a file has none here.
-    fn update_hot(&mut self, text: &str) -> Result<Vec<&'static str>, SettingError> {
+    /// Takes a runtime update. What has no effect in a file has none here.
+    fn update_hot(&mut self, text: &str) -> Result<Updated, SettingError> {
         let before = self.settings.clone();
+        let mut without_effect = Vec::new();
         for (key, value) in parse_properties(text)? {
             match self.settings.set_hot(&key, &value) {
                 Err(SettingError::Unknown { key, .. })
-                    if not_here(&key) || JAVA_ONLY_KEYS.contains(&&*key) => {}
+                    if not_here(&key) || JAVA_ONLY_KEYS.contains(&&*key) =>
+                {
+                    without_effect.push(key);
+                }
                 result => result?,
             }
         }
         let both = before.iter().zip(self.settings.iter());
-        Ok(both.filter(|((_, old), (_, new))| old != new).map(|((row, _), _)| row.key).collect())
+        let changed = both.filter(|((_, old), (_, new))| old != new).map(|((row, _), _)| row.key).collect();
+        Ok(Updated { changed, without_effect })
     }
 
     /// Sets one value.
@@ -195,7 +212,8 @@ fn store_paths(settings: &Settings) -> (PathBuf, Option<PathBuf>) {
 }
 
 fn not_here(key: &str) -> bool {
-    table::NOT_HERE.split_ascii_whitespace().any(|known| known == key)
+    let mut keys = without_effect::WITHOUT_EFFECT.iter().flat_map(|(_, keys)| keys.split_ascii_whitespace());
+    keys.any(|known| known == key)
 }
 
 /// Settings that are fine one by one, but not together, or ask for what this version does not have.
@@ -231,6 +249,12 @@ pub(crate) struct Values {
     pub(crate) listen_addr: SocketAddr,
     /// `serverChannelMaxIdleTimeSeconds`.
     pub(crate) idle_timeout: Duration,
+    /// `serverSocketBacklog`.
+    pub(crate) backlog: i32,
+    /// `serverSocketSndBufSize`; `None` leaves it to the system.
+    pub(crate) send_buffer: Option<usize>,
+    /// `serverSocketRcvBufSize`; `None` leaves it to the system.
+    pub(crate) receive_buffer: Option<usize>,
     /// `compressedRegister`.
     pub(crate) compressed_register: bool,
     /// `forceRegister`.
@@ -265,6 +289,12 @@ pub(crate) struct Values {
     pub(crate) flush_consumer_offset_interval: Duration,
     /// `autoDeleteUnusedStats`.
     pub(crate) auto_delete_unused_stats: bool,
+    /// `consumerFallbehindThreshold`, bytes; `None` if no group is disabled for being slow.
+    pub(crate) behind_max: Option<i64>,
+    /// `enableDetailStat`.
+    pub(crate) detail_stat: bool,
+    /// `enableScheduleMessageStats`.
+    pub(crate) schedule_stats: bool,
     /// `storeReplyMessageEnable`.
     pub(crate) store_reply: bool,
     /// Whether `brokerRole` is SYNC_MASTER: sends hear that no slave has them.
@@ -305,11 +335,6 @@ impl Values {
         if settings.get_bool("enableDLegerCommitLog") {
             return refuse("enableDLegerCommitLog=true: this version does not have it".to_owned());
         }
-        let commit_log = settings.get_str("storePathCommitLog");
-        if commit_log.contains(',') {
-            // Java spreads segments over several; taken for one folder's name, a store of Java's would seem empty.
-            return refuse(format!("storePathCommitLog={commit_log}: this version has one folder for it"));
-        }
         let role = settings.get_str("brokerRole");
         if role == "SLAVE" {
             return refuse(format!("brokerRole={role}: this version has masters only"));
@@ -322,6 +347,19 @@ impl Values {
                 ));
             }
         }
+        // Java spreads segments over several; taken for one folder's name, a store of Java's would seem empty.
+        let log = settings.get_str("storePathCommitLog");
+        let read_only = settings.get_str("readOnlyCommitLogStorePaths");
+        for (key, paths, several) in [
+            ("storePathCommitLog", log, log.contains(',')),
+            ("readOnlyCommitLogStorePaths", read_only, !read_only.is_empty()),
+        ] {
+            if several {
+                return refuse(format!(
+                    "{key}={paths}: this version has one folder for the CommitLog; move the segments of all into it"
+                ));
+            }
+        }
         let namesrv_addr = settings.get_str("namesrvAddr");
         for addr in namesrv_addr.split(';').map(str::trim).filter(|addr| !addr.is_empty()) {
             let port = addr
@@ -331,6 +369,12 @@ impl Values {
             if !matches!(port, Some(Ok(_))) {
                 return refuse(format!("namesrvAddr={namesrv_addr:?}: {addr:?} is not host:port"));
             }
+        }
+        if settings.get_bool("fetchNamesrvAddrByAddressServer") && namesrv_addr.is_empty() {
+            return refuse(
+                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only"
+                    .to_owned(),
+            );
         }
         let credentials = match (settings.get_str("accessKey"), settings.get_str(SECRET)) {
             ("", "") => None,
@@ -354,6 +398,9 @@ impl Values {
             credentials,
             listen_addr: SocketAddr::new(bind, port),
             idle_timeout: Duration::from_secs(settings.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
+            backlog: settings.get_i32("serverSocketBacklog"),
+            send_buffer: Some(settings.get_usize("serverSocketSndBufSize")).filter(|len| *len > 0),
+            receive_buffer: Some(settings.get_usize("serverSocketRcvBufSize")).filter(|len| *len > 0),
             compressed_register: flag("compressedRegister"),
             force_register: flag("forceRegister"),
             register_period: settings.get_millis("registerNameServerPeriod"),
@@ -371,6 +418,10 @@ impl Values {
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
             flush_consumer_offset_interval: settings.get_millis("flushConsumerOffsetInterval"),
             auto_delete_unused_stats: flag("autoDeleteUnusedStats"),
+            behind_max: (flag("disableConsumeIfConsumerReadSlowly") && flag("diskFallRecorded"))
+                .then(|| settings.get_i64("consumerFallbehindThreshold")),
+            detail_stat: flag("enableDetailStat"),
+            schedule_stats: flag("enableScheduleMessageStats"),
             store_reply: flag("storeReplyMessageEnable"),
             sync_master: role == "SYNC_MASTER",
             slave_read: flag("slaveReadEnable"),
@@ -405,6 +456,15 @@ impl Values {
     }
 }
 
+/// What a runtime update did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Updated {
+    /// The keys whose value is another one now.
+    pub(crate) changed: Vec<&'static str>,
+    /// The keys of Java's that it named and that do nothing here.
+    pub(crate) without_effect: Vec<String>,
+}
+
 /// The settings of a running Broker.
 #[derive(Debug)]
 pub(crate) struct LiveSettings {
@@ -434,16 +494,24 @@ impl LiveSettings {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a runtime update, all of it or, on an error, nothing; answers the keys that changed.
-    pub(crate) fn update(&self, text: &str, now_ms: i64) -> Result<Vec<&'static str>, UpdateError> {
+    /// Takes a runtime update, all of it or, on an error, nothing. `reconfigure` is given what the store is to obey
+    /// from now on; two updates give it theirs in their order.
+    pub(crate) fn update(
+        &self,
+        text: &str,
+        now_ms: i64,
+        reconfigure: impl FnOnce(StoreConfig),
+    ) -> Result<Updated, UpdateError> {
         let mut current = self.lock();
         let mut changed = current.0.clone();
-        let keys = changed.update_hot(text).map_err(UpdateError::Setting)?;
+        let updated = changed.update_hot(text).map_err(UpdateError::Setting)?;
         let values = changed.values().map_err(UpdateError::Invalid)?;
+        // The address that the store was opened with stays.
+        reconfigure(changed.store_config(values.listen_addr).map_err(UpdateError::Invalid)?);
         current.0 = changed;
         current.1.advance(now_ms);
         *self.values.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(values);
-        Ok(keys)
+        Ok(updated)
     }
 
     /// Whether there is a file that changes are written into.
@@ -527,8 +595,10 @@ mod tests {
         let settings = BrokerSettings::default();
         settings.values().unwrap();
         settings.store_config(([127, 0, 0, 1], 1).into()).unwrap();
-        for key in table::NOT_HERE.split_ascii_whitespace() {
+        let mut seen = std::collections::BTreeSet::new();
+        for key in BrokerSettings::without_effect().flat_map(|(_, keys)| keys) {
             assert!(BrokerSettings::table().iter().all(|row| row.key != key), "{key}");
+            assert!(seen.insert(key), "{key} is listed twice");
         }
         assert!(!settings.values().unwrap().broker_name.is_empty());
     }
@@ -562,7 +632,23 @@ mod tests {
         for (key, value, words) in [
             ("accessKey", "broker-account", "accessKey and secretKey: one without the other"),
             ("brokerRole", "SLAVE", "brokerRole=SLAVE: this version has masters only"),
-            ("storePathCommitLog", "/a,/b", "storePathCommitLog=/a,/b: this version has one folder for it"),
+            (
+                "storePathCommitLog",
+                "/data/1,/data/2",
+                "storePathCommitLog=/data/1,/data/2: this version has one folder for the CommitLog; move the \
+                 segments of all into it",
+            ),
+            (
+                "readOnlyCommitLogStorePaths",
+                "/data/3",
+                "readOnlyCommitLogStorePaths=/data/3: this version has one folder for the CommitLog; move the \
+                 segments of all into it",
+            ),
+            (
+                "fetchNamesrvAddrByAddressServer",
+                "true",
+                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only",
+            ),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
         ] {
@@ -583,16 +669,44 @@ mod tests {
     #[test]
     fn runtime_updates() {
         let live = LiveSettings::new(BrokerSettings::default(), 1).unwrap();
-        assert_eq!(live.update("brokerPermission=4\ntraceOn=true\n", 2), Ok(vec!["brokerPermission"]));
+        let update = |text: &str, now_ms| live.update(text, now_ms, drop);
+        let updated = update("brokerPermission=4\ntraceOn=true\nenableConsumeQueueExt=true\n", 2).unwrap();
+        assert_eq!(updated.changed, ["brokerPermission"]);
+        assert_eq!(updated.without_effect, ["enableConsumeQueueExt"]);
         assert_eq!(live.now().permission, 4);
         assert_eq!(live.text().1.counter, 1);
-        for refused in
-            ["storePathRootDir=/x", "brokerName=x", "brokerPermission=9", "namesrvAddr=x", "nonsense=1"]
-        {
-            assert!(live.update(&format!("brokerPermission=6\n{refused}"), 3).is_err(), "{refused}");
+        for refused in [
+            "storePathRootDir=/x",
+            "brokerName=x",
+            "brokerPermission=9",
+            "namesrvAddr=x",
+            "nonsense=1",
+            "deleteWhen=24",
+            "flushDiskType=SYNC_FLUSH",
+            "messageDelayLevel=1s",
+        ] {
+            assert!(update(&format!("brokerPermission=6\n{refused}"), 3).is_err(), "{refused}");
         }
         assert_eq!((live.now().permission, live.text().1.counter), (4, 1));
         assert!(live.text().0.contains("brokerPermission=4\n"));
+    }
+
+    /// What a store can take while it is open it is given at once, with the rest of the settings as they were.
+    #[test]
+    fn the_store_hears_of_updates() {
+        let mut settings = BrokerSettings::default();
+        settings.set("cleanResourceInterval", "1234").unwrap();
+        let live = LiveSettings::new(settings, 1).unwrap();
+        let mut given = None;
+        let text = "fileReservedTime=1\ndeleteWhen=03;04\nmaxMessageSize=100\n";
+        live.update(text, 2, |config| given = Some(config)).unwrap();
+        let given = given.unwrap();
+        assert_eq!((given.file_reserved_time, &*given.delete_when), (1, "03;04"));
+        assert_eq!((given.max_message_size, live.now().max_message_size), (100, 100));
+        assert_eq!(given.clean_resource_interval, Duration::from_millis(1234));
+        assert_eq!(live.now().file_reserved_ms, 3_600_000);
+        live.update("fileReservedTime=2\ndeleteWhen=x", 3, |_| panic!("refused updates are not passed on"))
+            .unwrap_err();
     }
 
     /// Both of Java's ways to write the home folder are understood.

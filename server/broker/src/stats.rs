@@ -1,18 +1,21 @@
 //! What the broker counts: totals, rates over sliding windows, and Java's named statistics per topic and group.
 //!
 //! A plain core: handlers add, [`Stats::tick`] is called once a second with the time, readers get snapshots.
-//! Left out: the commercial statistics, and `QUEUE_PUT_…` and `QUEUE_GET_…`, which would cost each queue more memory
-//! than the queue itself. `GROUP_GET_FROM_DISK_…` and `BROKER_GET_FROM_DISK_…` are names under which Java 4.9 counts
-//! nothing either. Java counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
+//! Left out: the commercial statistics. `GROUP_GET_FROM_DISK_…` and `BROKER_GET_FROM_DISK_…` are names under which Java
+//! 4.9 counts nothing either. Java counterparts: `BrokerStatsManager`, `StatsItem`, `StoreStatsService`, `BrokerStats`.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ferrocket_store::is_lmq;
 
+use crate::topics::SCHEDULE_TOPIC;
+
 /// Keys of one statistic; what comes later is not counted on its own.
 const KEYS_MAX: usize = 100_000;
+/// The group that takes messages out of the queues of delay levels. Java: `MixAll.SCHEDULE_CONSUMER_GROUP`.
+const SCHEDULE_GROUP: &str = "SCHEDULE_CONSUMER";
 /// Bytes of `%LMQ%`, which stands for all light queues.
 const LMQ_LEN: usize = 5;
 /// Seconds of the longest rate window.
@@ -51,17 +54,26 @@ pub(crate) enum Statistic {
     GroupGetSize,
     /// Messages sent back, by `topic@group`.
     SndbckPutNums,
-    /// Milliseconds that pulls took that found messages, by `queue id@topic@group`, as with Java's
-    /// `enableDetailStat`.
+    /// Milliseconds that pulls took that found messages, by `queue id@topic@group`; without `enableDetailStat` by
+    /// `topic@group`.
     GroupGetLatency,
     /// Messages stored, by cluster.
     BrokerPutNums,
     /// Messages handed out, by cluster.
     BrokerGetNums,
+    /// Messages that went to wait for their time, by `topic@queue id`: each level has a queue of its own. Java asks
+    /// for these four of delay levels only.
+    QueuePutNums,
+    /// Bytes of them.
+    QueuePutSize,
+    /// Messages whose time came, by `topic@queue id@group`.
+    QueueGetNums,
+    /// Bytes of them.
+    QueueGetSize,
 }
 
 impl Statistic {
-    const ALL: [(Self, &'static str); 8] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::TopicPutNums, "TOPIC_PUT_NUMS"),
         (Self::TopicPutSize, "TOPIC_PUT_SIZE"),
         (Self::GroupGetNums, "GROUP_GET_NUMS"),
@@ -70,6 +82,10 @@ impl Statistic {
         (Self::GroupGetLatency, "GROUP_GET_LATENCY"),
         (Self::BrokerPutNums, "BROKER_PUT_NUMS"),
         (Self::BrokerGetNums, "BROKER_GET_NUMS"),
+        (Self::QueuePutNums, "QUEUE_PUT_NUMS"),
+        (Self::QueuePutSize, "QUEUE_PUT_SIZE"),
+        (Self::QueueGetNums, "QUEUE_GET_NUMS"),
+        (Self::QueueGetSize, "QUEUE_GET_SIZE"),
     ];
 
     /// The statistic of this name, `None` for names nobody counts under.
@@ -87,6 +103,19 @@ pub(crate) struct SpanSum {
     pub(crate) tps: f64,
     /// The sum per addition.
     pub(crate) avgpt: f64,
+}
+
+/// Messages that were stored in a queue, by one request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Put<'a> {
+    /// The topic, as stored.
+    pub(crate) topic: &'a str,
+    /// Its queue, as stored.
+    pub(crate) queue_id: i32,
+    /// How many.
+    pub(crate) messages: u64,
+    /// Bytes of their records.
+    pub(crate) bytes: u64,
 }
 
 /// The broker's totals since it started.
@@ -150,6 +179,8 @@ pub(crate) struct Stats {
     cluster: String,
     /// `enableLmq`: light queues and their groups are counted as one.
     light: bool,
+    /// `enableDetailStat`: some things are counted by queue.
+    by_queue: bool,
     /// Counted on every send and pull; held for a few additions.
     state: Mutex<State>,
 }
@@ -163,6 +194,9 @@ struct State {
     day: i64,
     today_morning: Totals,
     yesterday_morning: Totals,
+    /// How many bytes pulls were behind the end of the log, by `queue id@topic@group`: what they saw last, since this
+    /// was last asked for. Java: `GROUP_GET_FALL_SIZE`.
+    behind: HashMap<String, i64>,
     /// By [`Statistic`], in the order of its variants.
     items: [HashMap<String, Item>; Statistic::ALL.len()],
     put_times: [u64; PUT_TIMES.len()],
@@ -233,6 +267,22 @@ impl State {
         }
     }
 
+    fn add_totals(&mut self, put: &Put<'_>) {
+        self.totals.put_times += put.messages;
+        self.totals.put_size += put.bytes;
+    }
+
+    fn add_topic(&mut self, put: &Put<'_>) {
+        self.add(Statistic::TopicPutNums, put.topic, put.messages as i64, 1);
+        self.add(Statistic::TopicPutSize, put.topic, put.bytes as i64, 1);
+    }
+
+    fn add_queue_put(&mut self, put: &Put<'_>) {
+        let key = format!("{}@{}", put.topic, put.queue_id);
+        self.add(Statistic::QueuePutNums, &key, put.messages as i64, 1);
+        self.add(Statistic::QueuePutSize, &key, put.bytes as i64, 1);
+    }
+
     fn add_topic_group(&mut self, statistic: Statistic, topic: &str, group: &str, value: i64) {
         self.add_of(statistic, None, topic, group, value);
     }
@@ -258,6 +308,7 @@ impl Stats {
         Self {
             cluster: cluster.to_owned(),
             light: false,
+            by_queue: true,
             state: Mutex::new(State {
                 boot_ms: now_ms,
                 totals: Totals::default(),
@@ -265,6 +316,7 @@ impl Stats {
                 day,
                 today_morning: Totals::default(),
                 yesterday_morning: Totals::default(),
+                behind: HashMap::new(),
                 items: Default::default(),
                 put_times: [0; PUT_TIMES.len()],
                 last_put_times: [0; PUT_TIMES.len()],
@@ -282,6 +334,11 @@ impl Stats {
         Self { light, ..self }
     }
 
+    /// The same with `enableDetailStat`, or without.
+    pub(crate) fn with_detail(self, by_queue: bool) -> Self {
+        Self { by_queue, ..self }
+    }
+
     /// What a topic or a group is counted as. Java: `LmqBrokerStatsManager`.
     fn counted<'a>(&self, name: &'a str) -> &'a str {
         if self.light && is_lmq(name) { name.get(..LMQ_LEN).unwrap_or(name) } else { name }
@@ -292,15 +349,36 @@ impl Stats {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `messages` of `topic` with `bytes` in all were stored, by one request.
-    pub(crate) fn put(&self, topic: &str, messages: u64, bytes: u64) {
+    /// Messages were stored, by one request.
+    pub(crate) fn put(&self, put: &Put<'_>) {
         let mut state = self.lock();
-        state.totals.put_times += messages;
-        state.totals.put_size += bytes;
-        state.add(Statistic::TopicPutNums, topic, messages as i64, 1);
-        state.add(Statistic::TopicPutSize, topic, bytes as i64, 1);
+        state.add_totals(put);
+        state.add_topic(put);
+        if put.topic == SCHEDULE_TOPIC && self.by_queue {
+            state.add_queue_put(put);
+        }
         // As in Java without a number of additions, and so without an average.
-        state.add(Statistic::BrokerPutNums, &self.cluster, messages as i64, 0);
+        state.add(Statistic::BrokerPutNums, &self.cluster, put.messages as i64, 0);
+    }
+
+    /// Messages that waited in the queue of a delay level were stored where they belong. Without
+    /// `enableScheduleMessageStats` that is only counted in all.
+    pub(crate) fn delivered(&self, level_queue: i32, put: &Put<'_>, by_name: bool) {
+        let mut state = self.lock();
+        state.add_totals(put);
+        if !by_name {
+            return;
+        }
+        let (messages, bytes) = (put.messages as i64, put.bytes as i64);
+        if self.by_queue {
+            let key = format!("{SCHEDULE_TOPIC}@{level_queue}@{SCHEDULE_GROUP}");
+            state.add(Statistic::QueueGetNums, &key, messages, 1);
+            state.add(Statistic::QueueGetSize, &key, bytes, 1);
+        }
+        state.add_topic_group(Statistic::GroupGetNums, SCHEDULE_TOPIC, SCHEDULE_GROUP, messages);
+        state.add_topic_group(Statistic::GroupGetSize, SCHEDULE_TOPIC, SCHEDULE_GROUP, bytes);
+        state.add_topic(put);
+        state.add(Statistic::BrokerPutNums, &self.cluster, messages, 0);
     }
 
     /// A message was refused by the store.
@@ -335,7 +413,8 @@ impl Stats {
         state.add_topic_group(Statistic::GroupGetNums, topic, group, messages as i64);
         state.add_topic_group(Statistic::GroupGetSize, topic, group, bytes as i64);
         let took_ms = i64::try_from(took_ms).unwrap_or(i64::MAX);
-        state.add_of(Statistic::GroupGetLatency, Some(queue_id), topic, group, took_ms);
+        let queue_id = self.by_queue.then_some(queue_id);
+        state.add_of(Statistic::GroupGetLatency, queue_id, topic, group, took_ms);
         state.add(Statistic::BrokerGetNums, &self.cluster, messages as i64, 0);
     }
 
@@ -346,10 +425,36 @@ impl Stats {
         state.totals.get_miss_times += 1;
     }
 
-    /// A message of `topic` was sent back by `group`.
-    pub(crate) fn sent_back(&self, group: &str, topic: &str) {
+    /// A pull of `group` looked at messages of a queue that lie so many bytes before the end of the log.
+    pub(crate) fn behind(&self, group: &str, (topic, queue_id): (&str, i32), bytes: i64) {
+        let mut state = self.lock();
+        let key = format!("{queue_id}@{topic}@{group}");
+        if state.behind.len() < KEYS_MAX || state.behind.contains_key(&key) {
+            state.behind.insert(key, bytes);
+        }
+    }
+
+    /// The groups that were further behind than this in some queue when they last pulled from it, and how far. Forgets
+    /// all of it: a group is judged by what it did since.
+    pub(crate) fn take_behind(&self, bytes_max: i64) -> BTreeMap<String, i64> {
+        let behind = std::mem::take(&mut self.lock().behind);
+        let far = behind.into_iter().filter(|(_, bytes)| *bytes > bytes_max);
+        far.filter_map(|(key, bytes)| Some((key.rsplit_once('@')?.1.to_owned(), bytes))).collect()
+    }
+
+    /// A message of `topic` was sent back by `group` and stored. By its new topic it is counted only if it waits for
+    /// its time, as in Java.
+    pub(crate) fn sent_back(&self, group: &str, topic: &str, put: &Put<'_>) {
         let (group, topic) = (self.counted(group), self.counted(topic));
-        self.lock().add_topic_group(Statistic::SndbckPutNums, topic, group, 1);
+        let mut state = self.lock();
+        state.add_totals(put);
+        if put.topic == SCHEDULE_TOPIC {
+            state.add_topic(put);
+            if self.by_queue {
+                state.add_queue_put(put);
+            }
+        }
+        state.add_topic_group(Statistic::SndbckPutNums, topic, group, 1);
     }
 
     /// Takes the samples that are due. To be called about once a second; `day` is the number of the local day.
@@ -440,7 +545,7 @@ impl Stats {
     pub(crate) fn topic_deleted(&self, topic: &str) {
         let mut state = self.lock();
         for (items, (statistic, _)) in state.items.iter_mut().zip(Statistic::ALL) {
-            let at = usize::from(statistic == Statistic::GroupGetLatency);
+            let at = usize::from(statistic == Statistic::GroupGetLatency && self.by_queue);
             items.retain(|key, _| key.split('@').nth(at) != Some(topic));
         }
     }
@@ -448,8 +553,11 @@ impl Stats {
     /// Forgets a deleted consumer group.
     pub(crate) fn group_deleted(&self, group: &str) {
         let mut state = self.lock();
-        for items in &mut state.items {
-            items.retain(|key, _| key.rsplit_once('@').is_none_or(|(_, of)| of != group));
+        for (items, (statistic, _)) in state.items.iter_mut().zip(Statistic::ALL) {
+            // These end with a queue's number.
+            if !matches!(statistic, Statistic::QueuePutNums | Statistic::QueuePutSize) {
+                items.retain(|key, _| key.rsplit_once('@').is_none_or(|(_, of)| of != group));
+            }
         }
     }
 }
@@ -475,13 +583,18 @@ fn quantile(counts: &[u64; PUT_TIMES.len()], share: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// What is stored in queue 0 of topic `t`.
+    fn put(messages: u64, bytes: u64) -> Put<'static> {
+        Put { topic: "t", queue_id: 0, messages, bytes }
+    }
+
     /// Rates are over 10, 60 and 600 seconds and never blank, which old tools cannot split.
     #[test]
     fn rates_slide() {
         let stats = Stats::new("c", 0, 0);
         assert_eq!(stats.rates(Rate::Put), "0.0 0.0 0.0");
         for second in 1..=20 {
-            stats.put("t", 10, 1000);
+            stats.put(&put(10, 1000));
             stats.tick(second * 1000, 0);
         }
         assert_eq!(stats.rates(Rate::Put), "10.0 10.0 10.0");
@@ -496,6 +609,26 @@ mod tests {
         assert!(stats.rates(Rate::Transferred).starts_with("0.5 "));
     }
 
+    /// A statistic counts so many keys, and no further one; those that are there go on, and other statistics have
+    /// room of their own.
+    #[test]
+    fn keys_have_a_limit() {
+        let stats = Stats::new("c", 0, 0);
+        for topic in 0..KEYS_MAX {
+            stats.sent_back("g", &format!("t{topic}"), &put(1, 1));
+        }
+        stats.sent_back("g", "t", &put(1, 1));
+        stats.sent_back("g", "t7", &put(1, 1));
+        stats.got("g", ("t", 0), 1, 1, 1);
+        let state = stats.lock();
+        let sent_back = &state.items[Statistic::SndbckPutNums as usize];
+        assert_eq!(
+            (sent_back.len(), sent_back.contains_key("t@g"), sent_back["t7@g"].value),
+            (KEYS_MAX, false, 2)
+        );
+        assert!(state.items[Statistic::GroupGetNums as usize].contains_key("t@g"));
+    }
+
     /// A statistic shows sums for minute, hour and day, is unknown before its first value, and goes with its
     /// topic or group.
     #[test]
@@ -504,7 +637,7 @@ mod tests {
         assert_eq!(Statistic::from_name("TOPIC_PUT_NUMS"), Some(Statistic::TopicPutNums));
         assert_eq!(Statistic::from_name("COMMERCIAL_SEND_TIMES"), None);
         assert_eq!(stats.item(Statistic::TopicPutNums, "t"), None);
-        stats.put("t", 30, 300);
+        stats.put(&put(30, 300));
         stats.tick(10_000, 0);
         let [minute, hour, day] = stats.item(Statistic::TopicPutNums, "t").unwrap();
         assert_eq!(minute, SpanSum { sum: 30, tps: 3.0, avgpt: 30.0 });
@@ -530,20 +663,82 @@ mod tests {
         assert_eq!(of_broker.map(|minute| (minute.sum, minute.avgpt)), Some((30, 0.0)));
     }
 
+    /// What waits for its time is counted by level, when it comes and when it goes, and so is what is sent back with a
+    /// delay; each can be switched off as in Java.
+    #[test]
+    fn delayed_messages() {
+        let waiting = Put { topic: SCHEDULE_TOPIC, queue_id: 2, messages: 1, bytes: 100 };
+        let sum = |stats: &Stats, statistic, key| {
+            stats.tick(10_000, 0);
+            stats.item(statistic, key).map(|[minute, ..]| minute.sum)
+        };
+        let stats = Stats::new("c", 0, 0);
+        stats.put(&waiting);
+        stats.sent_back("g", "t", &waiting);
+        stats.sent_back("g", "t", &Put { topic: "%DLQ%g", ..waiting });
+        stats.delivered(2, &put(1, 90), true);
+        stats.delivered(2, &put(1, 90), false);
+        let (into, out) = ("SCHEDULE_TOPIC_XXXX@2", "SCHEDULE_TOPIC_XXXX@2@SCHEDULE_CONSUMER");
+        for (statistic, key, expected) in [
+            (Statistic::QueuePutNums, into, Some(2)),
+            (Statistic::QueuePutSize, into, Some(200)),
+            (Statistic::QueueGetNums, out, Some(1)),
+            (Statistic::QueueGetSize, out, Some(90)),
+            (Statistic::TopicPutNums, SCHEDULE_TOPIC, Some(2)),
+            (Statistic::TopicPutNums, "%DLQ%g", None),
+            (Statistic::TopicPutNums, "t", Some(1)),
+            (Statistic::GroupGetNums, "SCHEDULE_TOPIC_XXXX@SCHEDULE_CONSUMER", Some(1)),
+            (Statistic::SndbckPutNums, "t@g", Some(2)),
+            (Statistic::BrokerPutNums, "c", Some(2)),
+        ] {
+            assert_eq!(sum(&stats, statistic, key), expected, "{statistic:?} {key}");
+        }
+        assert_eq!(stats.summary().now.put_times, 5);
+        stats.group_deleted("2");
+        assert_eq!(sum(&stats, Statistic::QueuePutNums, into), Some(2));
+        let stats = Stats::new("c", 0, 0).with_detail(false);
+        stats.put(&waiting);
+        stats.delivered(2, &put(1, 90), true);
+        stats.got("g", ("t", 3), 1, 1, 4);
+        assert_eq!(sum(&stats, Statistic::QueuePutNums, into), None);
+        assert_eq!(sum(&stats, Statistic::QueueGetNums, out), None);
+        assert_eq!(sum(&stats, Statistic::GroupGetLatency, "t@g"), Some(4));
+        stats.topic_deleted("t");
+        assert_eq!(sum(&stats, Statistic::GroupGetLatency, "t@g"), None);
+    }
+
+    /// A group is slow by what it saw last in a queue, and by nothing that it did before the last look.
+    #[test]
+    fn slow_groups() {
+        let stats = Stats::new("c", 0, 0);
+        for (group, queue_id, bytes) in [("slow", 0, 101), ("slow", 1, 0), ("fast", 0, 500), ("fast", 0, 100)]
+        {
+            stats.behind(group, ("t", queue_id), bytes);
+        }
+        assert_eq!(stats.take_behind(100), BTreeMap::from([("slow".to_owned(), 101)]));
+        assert_eq!(stats.take_behind(0), BTreeMap::new());
+        // So many are watched, and no further one.
+        for number in 0..=KEYS_MAX {
+            stats.behind(&format!("g{number}"), ("t", 0), 101);
+        }
+        let slow = stats.take_behind(100);
+        assert_eq!((slow.len(), slow.contains_key(&format!("g{KEYS_MAX}"))), (KEYS_MAX, false));
+    }
+
     /// A clock that steps back by years or forward by days stops no statistic.
     #[test]
     fn statistics_go_on_when_the_clock_steps() {
         let stats = Stats::new("c", 1_000_000_000, 0);
-        stats.put("t", 1, 1);
+        stats.put(&put(1, 1));
         stats.tick(1_000_010_000, 0);
         let minute = || stats.item(Statistic::TopicPutNums, "t").unwrap()[0];
         assert_eq!(minute().sum, 1);
         for now_ms in [5_000, 15_000, 25_000, 35_000, 45_000, 55_000, 65_000, 75_000] {
-            stats.put("t", 10, 1);
+            stats.put(&put(10, 1));
             stats.tick(now_ms, 0);
         }
         assert_eq!(minute(), SpanSum { sum: 60, tps: 1.0, avgpt: 10.0 });
-        stats.put("t", 10, 1);
+        stats.put(&put(10, 1));
         stats.tick(900_000_000, 0);
         assert_eq!(minute().sum, 60);
     }
@@ -552,13 +747,13 @@ mod tests {
     #[test]
     fn days_and_put_times() {
         let stats = Stats::new("c", 0, 7);
-        stats.put("t", 3, 1);
+        stats.put(&put(3, 1));
         for took_ms in [0, 5, 5, 20_000] {
             stats.put_took(took_ms);
         }
         assert!(stats.summary().put_distribution.starts_with("[<=0ms]:0 "));
         stats.tick(60_000, 8);
-        stats.put("t", 4, 1);
+        stats.put(&put(4, 1));
         let summary = stats.summary();
         assert_eq!((summary.today_morning.put_times, summary.now.put_times), (3, 7));
         assert!(summary.put_distribution.starts_with("[<=0ms]:1 [0~10ms]:2 "));

@@ -64,7 +64,7 @@ const NOT_FOR_CLIENTS: [&str; 6] = [
 /// Longest topic name.
 const NAME_LEN_MAX: usize = ferrocket_protocol::message::TOPIC_LEN_MAX;
 /// Topics of one broker; further ones are not created.
-const TOPICS_MAX: usize = 1_000_000;
+const TOPICS_MAX: usize = if cfg!(test) { 5_000 } else { 1_000_000 };
 /// Queues of a topic, each way. Java has no limit; a queue is a folder on disk and a row in 202.
 const QUEUES_MAX: i32 = 65_536;
 /// Queues of the topic of delayed messages.
@@ -602,6 +602,22 @@ mod tests {
         assert_eq!(create("e", "a", 4), None, "a plain topic is no template");
         assert_eq!(create("a", "unknown", 9), Some((4, 6)), "a topic that is there stays as it is");
         assert_eq!(topics.version().counter, 4);
+    }
+
+    /// One topic more than there may be is created in no way; those that are there can change and make room.
+    #[test]
+    fn topics_have_a_limit() {
+        let topics = topics();
+        for number in topics.names().len()..TOPICS_MAX {
+            topics.update(config(&format!("t{number}"), 1, 6), 1).unwrap();
+        }
+        let refused = topics.update(config("one", 1, 6), 2).unwrap_err();
+        assert_eq!(refused.code, ResponseCode::SYSTEM_ERROR);
+        assert!(topics.create_in_send(&"one".into(), "TBW102", 4, 0, true, 2).is_none());
+        assert!(topics.create_in_send_back("one", 1, 6, 0, 2).is_none());
+        assert_eq!(topics.names().len(), TOPICS_MAX);
+        assert!(topics.update(config("t77", 2, 6), 3).is_ok() && topics.delete("t78", 3));
+        assert!(topics.create_in_send(&"one".into(), "TBW102", 4, 0, true, 4).is_some());
     }
 
     /// With autoCreateTopicEnable=false a TBW102 left in the file loses the inherit bit at its first use.

@@ -18,7 +18,7 @@ pub(crate) const BROKER_TIMEOUT_MS: i64 = 120_000;
 /// Most brokers that are registered at once.
 pub(crate) const BROKERS_MAX: usize = 16_384;
 /// Most topics that have routes; further ones of a registration are passed over.
-pub(crate) const TOPICS_MAX: usize = 1_000_000;
+pub(crate) const TOPICS_MAX: usize = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 /// Bit of `QueueData::topic_sys_flag`. Java: `TopicSysFlag`.
 pub(crate) const FLAG_UNIT: i32 = 1;
@@ -430,6 +430,21 @@ mod tests {
         world.table.unregister("a8", "a:8");
         world.register(another);
         assert_eq!((world.addrs("b"), world.topics().len()), (vec![(0, "b:1")], 2));
+    }
+
+    /// One topic more than the table takes is passed over; those that are there get further brokers.
+    #[test]
+    fn topics_have_a_limit() {
+        let mut world = World::default();
+        let names: Vec<String> = (0..TOPICS_MAX).map(|number| format!("T{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        world.register(registration("a", 0, "a:1", 1, &names));
+        world.register(registration("b", 0, "b:1", 1, &["T7", "U"]));
+        assert_eq!(world.topics().len(), TOPICS_MAX);
+        assert!(world.table.route("U").is_none());
+        assert_eq!(world.table.route("T7").unwrap().queue_datas.len(), 2);
+        let queues = world.table.route("T7").unwrap().queue_datas;
+        assert!(!world.table.register_topic("U", queues.clone()) && world.table.register_topic("T8", queues));
     }
 
     /// With an equal DataVersion, topics that are missing are added and those that are there stay as they

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ferrocket_acl::Access;
-use ferrocket_protocol::settings::{Setting, SettingError, Settings, joined};
+use ferrocket_protocol::settings::{Setting, SettingError, Settings, Warning, joined};
 use ferrocket_remoting::{RemotingConfig, SERVER_TLS_SETTINGS, ServerTls, TlsError};
 
 /// Keys that a runtime update may not even name. Java: `DefaultRequestProcessor.initConfigBlackList`.
@@ -43,6 +43,17 @@ const OWN: &[Setting] = &[
     ),
 ];
 
+/// Java's settings that are accepted and do nothing here: why, and the keys with blanks between.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("No other environment (`productEnvName`) is asked for unknown topics.", "clusterTest"),
+    (
+        "5.x: slaves in a master's place, an embedded controller, and when lists and routes are given.",
+        "deleteTopicWithBrokerRegistration enableAllTopicList enableControllerInNamesrv enableTopicList \
+         needWaitForService notifyMinBrokerIdChanged returnOrderTopicConfigToBroker scanNotActiveBrokerInterval \
+         supportActingMaster waitSecondsForService",
+    ),
+];
+
 /// The settings of a NameServer; [`Default`] is Java's defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamesrvSettings(Settings);
@@ -64,12 +75,24 @@ impl NamesrvSettings {
         TABLE
     }
 
+    /// Java's settings that are accepted and do nothing here: why, and the keys. Those that tune Java's threads are
+    /// not among them.
+    pub fn without_effect() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+        WITHOUT_EFFECT.iter().map(|(why, keys)| (*why, keys.split_ascii_whitespace().collect()))
+    }
+
     /// Takes the values of a properties file. Returns what has no effect, in words.
     ///
     /// # Errors
     /// Names the key, the value and what is allowed; nothing is changed then.
     pub fn load(&mut self, text: &str) -> Result<Vec<String>, SettingError> {
-        Ok(self.0.load(text)?.iter().map(ToString::to_string).collect())
+        let in_words = |warning: Warning| match warning {
+            Warning::Unknown { key, .. } if Self::without_effect().any(|(_, keys)| keys.contains(&&*key)) => {
+                format!("{key} has no effect: this version does not have what it sets")
+            }
+            warning => warning.to_string(),
+        };
+        Ok(self.0.load(text)?.into_iter().map(in_words).collect())
     }
 
     /// Sets one value.

@@ -14,6 +14,7 @@ use ferrocket_protocol::message::{
 };
 
 use crate::commit_log::Tail;
+use crate::config::StoreConfig;
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
 use crate::disk;
 use crate::error::{AppendError, StoreError};
@@ -104,15 +105,16 @@ impl Store {
     /// In synchronous mode a message is durable only after [`Store::wait_durable`] of its
     /// [`Appended::end_offset`], and no consumer sees it before.
     pub fn append(&self, mut group: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
+        let config = self.config();
         let mut len = 0;
         for record in group.iter_mut().flat_map(|append| &mut append.records) {
-            record.store_host = self.config.store_host;
+            record.store_host = config.store_host;
             multi_dispatch::prepare(record);
             len += record.encoded_len();
         }
         let mut accepted = Group { bytes: Vec::with_capacity(len), ..Group::default() };
         let refusals: Vec<Option<AppendError>> =
-            group.iter().map(|append| self.encode(append, &mut accepted).err()).collect();
+            group.iter().map(|append| self.encode(&config, append, &mut accepted).err()).collect();
         let mut placed = self.place(accepted).map(Vec::into_iter);
         let answer = |refusal| match (refusal, &mut placed) {
             (Some(refusal), _) => Err(refusal),
@@ -123,12 +125,17 @@ impl Store {
     }
 
     /// Adds an append to its group if it can be stored.
-    fn encode<'a>(&self, append: &'a Append, group: &mut Group<'a>) -> Result<(), AppendError> {
-        let first = self.check(append)?;
-        multi_dispatch::admit_new(&self.config, &self.queues, &[(&first.topic, first.queue_id)])?;
+    fn encode<'a>(
+        &self,
+        config: &StoreConfig,
+        append: &'a Append,
+        group: &mut Group<'a>,
+    ) -> Result<(), AppendError> {
+        let first = self.check(config, append)?;
+        multi_dispatch::admit_new(config, &self.queues, &[(&first.topic, first.queue_id)])?;
         let mut listed = Listed::default();
-        if self.config.enable_multi_dispatch && append.records.len() == 1 {
-            listed = multi_dispatch::find(&self.config, &self.queues, first)?;
+        if config.enable_multi_dispatch && append.records.len() == 1 {
+            listed = multi_dispatch::find(config, &self.queues, first)?;
             self.check_len(first, first.encoded_len(), listed.len_max())?;
         }
         let from = group.bytes.len();
@@ -150,7 +157,7 @@ impl Store {
     }
 
     /// Whether the append can be stored at all. Returns its first record.
-    fn check<'a>(&self, append: &'a Append) -> Result<&'a MessageRecord, AppendError> {
+    fn check<'a>(&self, config: &StoreConfig, append: &'a Append) -> Result<&'a MessageRecord, AppendError> {
         let first = append.records.first().ok_or(AppendError::Batch)?;
         let mut len = 0;
         for record in &append.records {
@@ -161,8 +168,8 @@ impl Store {
                 return Err(AppendError::Topic { len: record.topic.len() });
             }
             self.check_len(record, 0, 0)?;
-            if record.body.len() > self.config.max_message_size {
-                return Err(AppendError::Size { len: record.body.len(), max: self.config.max_message_size });
+            if record.body.len() > config.max_message_size {
+                return Err(AppendError::Size { len: record.body.len(), max: config.max_message_size });
             }
             len += record.encoded_len();
         }
@@ -242,6 +249,7 @@ impl Store {
         let mut placed = Placed { answers: Vec::with_capacity(group.parts.len()), ..Placed::default() };
         let mut rest = &mut group.bytes[..];
         let mut records = group.records.iter();
+        let index_enable = self.config().message_index_enable;
         for part in &group.parts {
             let len = part.bytes.len() as i64;
             let room = self.log.segment_len() - end % self.log.segment_len();
@@ -272,7 +280,7 @@ impl Store {
                 patch(record, QUEUE_OFFSET_AT, queue_offset);
                 patch(record, PHYSICAL_OFFSET_AT, physical_offset);
                 patch(record, store_timestamp_at(*flags), store_timestamp);
-                if self.config.message_index_enable && record::is_indexed(*flags) {
+                if index_enable && record::is_indexed(*flags) {
                     let hashes = properties.key_hashes(part.queue.key_hash);
                     placed.keys.extend(hashes.map(|hash| IndexKey {
                         hash,

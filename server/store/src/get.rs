@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::config::UNIT_LEN;
+use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
 use crate::store::Store;
 
@@ -75,6 +75,8 @@ pub struct GetResult {
     pub max_offset: i64,
     /// Whether the reader is so far behind that a slave should serve it.
     pub suggest_pulling_from_slave: bool,
+    /// Bytes from the newest message looked at to the end of the log; `None` if none was looked at.
+    pub behind: Option<i64>,
     /// Of each record the offset that follows it. What it says itself is its offset in its own queue.
     next_offsets: Vec<i64>,
 }
@@ -90,6 +92,7 @@ impl GetResult {
             min_offset,
             max_offset,
             suggest_pulling_from_slave: false,
+            behind: None,
             next_offsets: Vec::new(),
         }
     }
@@ -130,12 +133,13 @@ impl Store {
             return empty(status, max);
         }
         let (log_min, log_end) = (self.log.min(), self.log.written());
-        let memory = self.config.memory_bytes / 100 * self.config.access_message_in_memory_max_ratio;
+        let config = self.config();
+        let memory = config.memory_bytes / 100 * config.access_message_in_memory_max_ratio;
         let mut result = empty(GetStatus::NoMatchedMessage, offset);
         let mut picked = Picked::default();
         let scan_max = SCAN_MAX.max(limits.count_max) as i64;
         let mut skip_before = i64::MIN;
-        let mut newest = 0;
+        let mut newest = None;
         'scan: while result.next_begin_offset < max && result.next_begin_offset - offset < scan_max {
             let left = (max - result.next_begin_offset).min(offset + scan_max - result.next_begin_offset);
             let units = queue.read(result.next_begin_offset, (left as usize).min(CHUNK));
@@ -148,14 +152,15 @@ impl Store {
                 break;
             }
             for entry in units.chunks_exact(UNIT_LEN).filter_map(QueueEntry::read) {
-                newest = entry.physical_offset;
+                newest = Some(entry.physical_offset);
                 if entry.physical_offset < skip_before {
                     result.next_begin_offset += 1;
                     continue;
                 }
                 // An entry is the disk's word: it may say anything.
                 let in_disk = log_end.saturating_sub(entry.physical_offset) > memory;
-                if self.is_full(picked.entries.len(), picked.bytes, entry.size as usize, limits, in_disk) {
+                let chosen = (picked.entries.len(), picked.bytes);
+                if is_full(&config, limits, chosen, entry.size as usize, in_disk) {
                     break 'scan;
                 }
                 result.next_begin_offset += 1;
@@ -176,7 +181,8 @@ impl Store {
                 picked.entries.push((entry, result.next_begin_offset));
             }
         }
-        result.suggest_pulling_from_slave = log_end.saturating_sub(newest) > memory;
+        result.behind = newest.map(|newest| log_end.saturating_sub(newest));
+        result.suggest_pulling_from_slave = result.behind.unwrap_or(log_end) > memory;
         self.fetch(&picked, &mut result);
         result
     }
@@ -192,6 +198,7 @@ impl Store {
         limits: &GetLimits,
         wants: &dyn Fn(&[u8]) -> bool,
     ) -> GetResult {
+        let config = self.config();
         let scan_max = SCAN_MAX.max(limits.count_max) as i64;
         let mut wanted: Vec<Bytes> = Vec::new();
         let (mut bytes, mut looked_at) = (0, 0);
@@ -211,7 +218,8 @@ impl Store {
                 if !wants(&record) {
                     continue;
                 }
-                if self.is_full(wanted.len(), bytes, record.len(), limits, part.suggest_pulling_from_slave) {
+                let in_disk = part.suggest_pulling_from_slave;
+                if is_full(&config, limits, (wanted.len(), bytes), record.len(), in_disk) {
                     part.next_begin_offset = next_offset - 1;
                     is_end = true;
                     break;
@@ -226,18 +234,6 @@ impl Store {
                 return GetResult { status, message_count: wanted.len(), bytes, records: wanted, ..part };
             }
         }
-    }
-
-    /// Java's `isTheBatchFull`: the first message always fits.
-    fn is_full(&self, count: usize, bytes: usize, size: usize, limits: &GetLimits, in_disk: bool) -> bool {
-        let config = &self.config;
-        let (count_max, bytes_max) = if in_disk {
-            (config.max_transfer_count_on_message_in_disk, config.max_transfer_bytes_on_message_in_disk)
-        } else {
-            (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
-        };
-        count > 0
-            && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
     }
 
     /// Reads the chosen records. What cannot be read ends the answer. If it comes first the reader goes on behind
@@ -292,4 +288,21 @@ impl Store {
     pub(crate) fn visible_end(&self, queue: &ConsumeQueue) -> i64 {
         if self.sync_flush() { queue.end_within(self.durability.flushed()) } else { queue.end() }
     }
+}
+
+/// Java's `isTheBatchFull`: whether a message of this size is too much for an answer with so many messages and bytes.
+/// The first one always fits.
+fn is_full(
+    config: &StoreConfig,
+    limits: &GetLimits,
+    (count, bytes): (usize, usize),
+    size: usize,
+    in_disk: bool,
+) -> bool {
+    let (count_max, bytes_max) = if in_disk {
+        (config.max_transfer_count_on_message_in_disk, config.max_transfer_bytes_on_message_in_disk)
+    } else {
+        (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
+    };
+    count > 0 && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
 }

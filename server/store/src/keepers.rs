@@ -37,10 +37,9 @@ impl Store {
     }
 
     fn run_flusher(store: &Weak<Self>) {
-        let Some((signal, interval, sync)) = store
-            .upgrade()
-            .map(|store| (store.flusher.clone(), store.config.flush_interval_commit_log, store.sync_flush()))
-        else {
+        let Some((signal, interval, sync)) = store.upgrade().map(|store| {
+            (store.flusher.clone(), store.config().flush_interval_commit_log, store.sync_flush())
+        }) else {
             return;
         };
         while signal.wait() {
@@ -57,7 +56,7 @@ impl Store {
 
     fn run_keeper(store: &Weak<Self>) {
         let Some((signal, interval, thorough_interval)) = store.upgrade().map(|store| {
-            let config = &store.config;
+            let config = store.config();
             let thorough = config.flush_consume_queue_thorough_interval;
             (store.keeper.clone(), config.flush_interval_consume_queue, thorough)
         }) else {
@@ -88,7 +87,7 @@ impl Store {
 
     fn run_expirer(store: &Weak<Self>) {
         let Some((signal, interval)) =
-            store.upgrade().map(|store| (store.expirer.clone(), store.config.clean_resource_interval))
+            store.upgrade().map(|store| (store.expirer.clone(), store.config().clean_resource_interval))
         else {
             return;
         };
@@ -100,7 +99,7 @@ impl Store {
 
     /// Tells the threads that something was appended.
     pub(crate) fn wake_keepers(&self, crowded: bool) {
-        if self.config.background {
+        if self.config().background {
             self.flusher.raise(false);
             self.keeper.raise(crowded);
         }
@@ -147,7 +146,7 @@ impl Store {
     /// # Errors
     /// That it failed, now or earlier: nothing more is stored until the store is reopened.
     pub fn keep_house(&self, thorough: bool) -> Result<(), StoreError> {
-        if !self.try_keep_house(thorough)? && self.config.background {
+        if !self.try_keep_house(thorough)? && self.config().background {
             self.keeper.raise(false);
         }
         Ok(())

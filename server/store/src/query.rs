@@ -10,8 +10,9 @@ use crate::store::Store;
 
 /// How often a query by key goes back in time when it found nothing that is still there.
 const QUERY_ROUNDS: usize = 3;
-/// Bytes of a record that are believed even if longer ones are not accepted any more.
-const RECORD_LEN_MAX: usize = (4 << 20) + (64 << 10);
+/// Bytes of a record that are believed, whatever is accepted now: no longer one comes in a request, and
+/// `maxMessageSize` may have been more before.
+const RECORD_LEN_MAX: usize = 16 << 20;
 
 /// The answer to a query by key.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub struct QueryResult {
 impl Store {
     /// The record that starts at this place, if one can be there.
     pub fn record_at(&self, physical_offset: i64) -> Option<Bytes> {
-        self.log.record_at(physical_offset, self.config.record_len_max().max(RECORD_LEN_MAX))
+        self.log.record_at(physical_offset, self.config().record_len_max().max(RECORD_LEN_MAX))
     }
 
     /// The first offset of a queue that can be read; 0 if there is no such queue.
@@ -98,7 +99,7 @@ impl Store {
     /// Messages of a topic with this key, or with this unique key, stored between two times (ms since 1970).
     pub fn query(&self, topic: &str, key: &str, max_num: usize, begin_ms: i64, end_ms: i64) -> QueryResult {
         let hash = record::index_hash(record::topic_hash(topic), key);
-        let max = max_num.min(self.config.max_msgs_num_batch);
+        let max = max_num.min(self.config().max_msgs_num_batch);
         let mut result = QueryResult::default();
         let mut end_ms = end_ms;
         for _ in 0..QUERY_ROUNDS {

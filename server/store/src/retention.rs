@@ -40,7 +40,7 @@ impl Store {
     /// One round of the expirer. Returns how many segments went.
     pub(crate) fn expire(&self) -> usize {
         let used = self.look_at_disk();
-        let config = &self.config;
+        let config = self.config();
         let ratio = config.disk_max_used_space_ratio.clamp(10, 95);
         let due = is_hour(&config.delete_when, self.clock.now_ms()) || used > ratio;
         if due { self.delete_segments(used) } else { 0 }
@@ -54,7 +54,8 @@ impl Store {
 
     /// Looks how full the disk is, and stops or resumes storing accordingly. Returns percent.
     pub(crate) fn look_at_disk(&self) -> i64 {
-        let dirs = [self.config.commit_log_dir(), self.config.store_path_root_dir.clone()];
+        let config = self.config();
+        let dirs = [config.commit_log_dir(), config.store_path_root_dir.clone()];
         let used = dirs.iter().map(|dir| match self.disk.space(dir) {
             Ok(space) => space.used_percent(),
             Err(error) => {
@@ -65,7 +66,7 @@ impl Store {
         });
         let used = used.max().unwrap_or(0);
         self.disk_used_percent.store(used, Ordering::Relaxed);
-        let full = used > self.config.disk_space_warning_level_ratio;
+        let full = used > config.disk_space_warning_level_ratio;
         if self.disk_full.swap(full, Ordering::Relaxed) != full {
             if full {
                 tracing::error!(used, "the disk is nearly full: nothing is stored until there is room");
@@ -85,8 +86,8 @@ impl Store {
     }
 
     fn try_delete_segments(&self, used: i64) -> std::io::Result<usize> {
-        let config = &self.config;
-        let entries = self.disk.list(&self.config.commit_log_dir())?;
+        let config = self.config();
+        let entries = self.disk.list(&config.commit_log_dir())?;
         let starts = self.log.with_segments(|segments| segments.starts());
         let modified = |start: &i64| {
             let name = file_name(*start);

@@ -64,7 +64,8 @@ pub(crate) struct Arrival {
 /// An open store. Locks are taken in the order: flushing, tail of the log, segments, queue table, a queue,
 /// parked arrivals, index. None is held while [`Arrivals`] are told.
 pub struct Store {
-    pub(crate) config: StoreConfig,
+    /// What it was opened with, and what was changed since: an immutable snapshot, swapped whole.
+    config: RwLock<Arc<StoreConfig>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log: CommitLog,
@@ -175,7 +176,7 @@ impl Store {
             expirer: Arc::default(),
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(lock)),
-            config,
+            config: RwLock::new(Arc::new(config)),
             clock,
             disk,
             log,
@@ -186,7 +187,7 @@ impl Store {
         });
         store.look_at_disk();
         store.clean_ext();
-        if store.config.background {
+        if store.config().background {
             *store.threads.lock().expect("threads") = store.start_keepers();
         }
         Ok(store)
@@ -217,7 +218,7 @@ impl Store {
     }
 
     fn remove_abort(&self) -> Result<(), StoreError> {
-        let root = &self.config.store_path_root_dir;
+        let root = &self.config().store_path_root_dir;
         let removed = self.disk.remove_file(&root.join("abort")).and_then(|()| self.disk.sync_dir(root));
         removed.map_err(|error| self.failed("removing the abort file", &error))
     }
@@ -245,7 +246,7 @@ impl Store {
 
     /// Whether messages count as stored only once they are on the disk.
     pub fn sync_flush(&self) -> bool {
-        self.config.flush_disk_type == FlushDiskType::SyncFlush
+        self.config().flush_disk_type == FlushDiskType::SyncFlush
     }
 
     /// Completes when everything before `end_offset` is on the disk, in either mode; fails when that is not
@@ -310,7 +311,35 @@ impl Store {
 
     /// The store's root folder.
     pub fn root(&self) -> PathBuf {
-        self.config.store_path_root_dir.clone()
+        self.config().store_path_root_dir.clone()
+    }
+
+    /// The settings as they are now.
+    pub(crate) fn config(&self) -> Arc<StoreConfig> {
+        self.config.read().expect("config").clone()
+    }
+
+    /// Takes over what can change in an open store: how long messages are kept, how full the disk may be, how long a
+    /// message and how large an answer may be. All else stays as it was opened. The expirer goes by it from its next
+    /// round on, everything else at once.
+    pub fn reconfigure(&self, to: StoreConfig) {
+        let mut config = self.config.write().expect("config");
+        *config = Arc::new(StoreConfig {
+            file_reserved_time: to.file_reserved_time,
+            delete_when: to.delete_when,
+            disk_max_used_space_ratio: to.disk_max_used_space_ratio,
+            disk_space_clean_forcibly_ratio: to.disk_space_clean_forcibly_ratio,
+            disk_space_warning_level_ratio: to.disk_space_warning_level_ratio,
+            clean_file_forcibly_enable: to.clean_file_forcibly_enable,
+            max_message_size: to.max_message_size,
+            max_transfer_bytes_on_message_in_memory: to.max_transfer_bytes_on_message_in_memory,
+            max_transfer_count_on_message_in_memory: to.max_transfer_count_on_message_in_memory,
+            max_transfer_bytes_on_message_in_disk: to.max_transfer_bytes_on_message_in_disk,
+            max_transfer_count_on_message_in_disk: to.max_transfer_count_on_message_in_disk,
+            access_message_in_memory_max_ratio: to.access_message_in_memory_max_ratio,
+            max_msgs_num_batch: to.max_msgs_num_batch,
+            ..StoreConfig::clone(&config)
+        });
     }
 
     /// Removes a topic's queues; a new topic of this name begins at offset 0. Its messages stay in the log

@@ -39,6 +39,35 @@ fn sends_in_line_keep_their_order() {
     end(&broker, &client);
 }
 
+/// What was in line when the producer's end began is sent.
+#[test]
+fn the_end_waits_for_the_line() {
+    let (broker, client) = world(&[]);
+    let producer = block_on(client.producer("p").start()).unwrap();
+    let line = Pipeline::new(producer.clone()).unwrap();
+    let inbox: Inbox<Result<()>> = Inbox::new(|| ());
+    for number in 0..1_000 {
+        let inbox = inbox.clone();
+        let done = move |sent: Result<_>| {
+            inbox.push(sent.map(drop::<ferrocket_bindings::ferrocket::SendResult>));
+        };
+        line.send(Message::new("Line", number.to_string()), done).unwrap();
+    }
+    block_on(async {
+        line.flush().await;
+        producer.shutdown().await;
+        Ok(())
+    })
+    .unwrap();
+    let mut sent = 0;
+    while sent < 1_000 {
+        let batch = inbox.wait(64, LONG);
+        assert!(!batch.is_empty());
+        sent += batch.into_iter().map(Result::unwrap).count();
+    }
+    end(&broker, &client);
+}
+
 /// Local work is done and checks are answered by whoever takes the questions; one that is dropped is asked again.
 #[test]
 fn transactions_are_questions() {

@@ -92,6 +92,37 @@ fn reads_javas_files() {
     assert!(!format!("{shown:?}").contains("1234"), "{shown:?}");
 }
 
+/// 256 files, the default one among them; eight folders below each other; 1 MiB each. What goes beyond is an error,
+/// or, if it lies too deep, not looked at.
+#[test]
+fn files_have_limits() {
+    let home = Home::new();
+    for number in 0..255 {
+        home.write(&format!("acl/{number}.yml"), "");
+    }
+    assert_eq!(home.open().unwrap().versions().len(), 256);
+    home.write("acl/one-more.yml", "");
+    let error = home.open().unwrap_err();
+    assert!(error.ends_with("acl: more than 256 files"), "{error}");
+
+    let home = Home::new();
+    let account = |key: &str| format!("accounts:\n- {{accessKey: {key}, secretKey: abcdefgh}}\n");
+    let deep = "1/2/3/4/5/6/7/8";
+    home.write(&format!("acl/{deep}/a.yml"), &account("deep-one"));
+    home.write(&format!("acl/{deep}/9/b.yml"), &account("deeper"));
+    let access = home.open().unwrap();
+    assert!(knows(&access, "deep-one", "abcdefgh") && !knows(&access, "deeper", "abcdefgh"));
+
+    let mut text = account("team-one");
+    text.push_str(&"#".repeat((1 << 20) - text.len()));
+    home.write("acl/long.yml", &text);
+    assert!(access.look() && knows(&access, "team-one", "abcdefgh"));
+    text.push('#');
+    home.write("acl/long.yml", &text);
+    let error = home.open().unwrap_err();
+    assert!(error.ends_with("long.yml: longer than 1048576 bytes"), "{error}");
+}
+
 /// Changes are noticed; a faulty file changes nothing, and its fault is named without its secrets.
 #[test]
 fn looks_again() {

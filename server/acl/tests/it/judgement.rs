@@ -93,6 +93,30 @@ fn rights() {
     assert!(verdict(&account, heartbeat).starts_with("the body does not read"));
 }
 
+/// A repeated account or signature is one only if it is the same each time.
+#[test]
+fn repeated_accounts() {
+    let request = signed(send("open"));
+    let value = |name: &str| request.ext_fields.get(name).unwrap().to_string();
+    let mut accounts = Accounts::default();
+    accounts.add(&account()).unwrap();
+    for name in ["AccessKey", "Signature"] {
+        // Before and behind the true one.
+        let mut before = request.clone();
+        before.ext_fields = ExtFields::from_iter([(name, "other")]);
+        request.ext_fields.iter().for_each(|(key, value)| before.ext_fields.push(key.clone(), value.clone()));
+        let mut behind = request.clone();
+        behind.ext_fields.push(name.to_owned(), "other");
+        for request in [before, behind] {
+            let denied = accounts.check(&request, PEER).unwrap_err().to_string();
+            assert!(denied.ends_with(&format!("Different values of {name}")), "{denied}");
+        }
+        let mut same = request.clone();
+        same.ext_fields.push(name.to_owned(), value(name));
+        assert!(accounts.check(&same, PEER).is_ok(), "{name}");
+    }
+}
+
 /// An administrator may do everything, but for topics once rights are listed for it: as Java.
 #[test]
 fn administrators() {

@@ -4,11 +4,25 @@ use ferrocket_broker::BrokerSettings;
 use ferrocket_namesrv::NamesrvSettings;
 use ferrocket_protocol::settings::{Setting, Settings};
 
+const NONE: &str = "## Settings without effect\n\n\
+                    A file of Java's starts unchanged: these keys are accepted, each with a line of the log at start, and\n\
+                    named in the answer to a change at runtime.\n\n\
+                    | keys | why |\n|---|---|";
 const HOW: &str = "A file given with `-c` has lines `key=value`. Keys marked *restart* are read at start only. The others can also be\n\
                    changed while the server runs, with Java's `mqadmin`:";
 
-fn page(name: &str, title: &str, how: &str, table: &'static [Setting]) {
-    let text = format!("# {title}\n\n{HOW}\n{how}\n\n{}", Settings::docs_table(table));
+fn page(
+    name: &str,
+    title: &str,
+    how: &str,
+    table: &'static [Setting],
+    without_effect: impl Iterator<Item = (&'static str, Vec<&'static str>)>,
+) {
+    let mut text = format!("# {title}\n\n{HOW}\n{how}\n\n{}\n{NONE}\n", Settings::docs_table(table));
+    for (why, keys) in without_effect {
+        let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+        text += &format!("| {} | {why} |\n", keys.join(", "));
+    }
     let path = format!("{}/../../docs/src/{name}.md", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("FERROCKET_WRITE_DOCS").is_some() {
         std::fs::write(&path, &text).unwrap();
@@ -30,6 +44,7 @@ fn broker_page() {
         "Settings of the Broker",
         "`updateBrokerConfig` saves its changes into that file; without one they hold until the next start.",
         BrokerSettings::table(),
+        BrokerSettings::without_effect(),
     );
 }
 
@@ -41,5 +56,6 @@ fn namesrv_page() {
         "Settings of the NameServer",
         "`updateNamesrvConfig` saves its changes into that file.",
         NamesrvSettings::table(),
+        NamesrvSettings::without_effect(),
     );
 }

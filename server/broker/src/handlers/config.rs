@@ -13,10 +13,10 @@ use crate::broker::Shared;
 use crate::late;
 use crate::refusal::Refusal;
 use crate::registration::Registration;
-use crate::settings::UpdateError;
+use crate::settings::{UpdateError, Updated};
 
 /// 25: changes settings while the Broker runs: those the table allows, all that are named or none. Answered
-/// once the file is written.
+/// once the file is written, with the names of those that do nothing here.
 pub(crate) fn update_broker_config(
     broker: &Arc<Shared>,
     connection: &Connection,
@@ -26,7 +26,8 @@ pub(crate) fn update_broker_config(
         return Err(Refusal::system_error("UnsupportedEncodingException the body is not UTF-8"));
     };
     let now_ms = broker.clock.now_ms();
-    let changed = broker.settings.update(text, now_ms).map_err(|error| match &error {
+    let reconfigure = |config| broker.store.reconfigure(config);
+    let updated = broker.settings.update(text, now_ms, reconfigure).map_err(|error| match &error {
         // Java's list of what nobody may change, in its words.
         UpdateError::Setting(SettingError::NotHot { key: "brokerConfigPath" }) => {
             Refusal::new(ResponseCode::NO_PERMISSION, "Can not update config in black list.")
@@ -36,6 +37,7 @@ pub(crate) fn update_broker_config(
         }
         _ => Refusal::system_error(error.to_string()),
     })?;
+    let Updated { changed, without_effect } = updated;
     for key in &changed {
         tracing::info!(key, by = %connection.peer_addr(), "setting changed");
     }
@@ -45,12 +47,19 @@ pub(crate) fn update_broker_config(
     if changed.contains(&"namesrvAddr") {
         Registration::set_servers(broker, &broker.settings.now().namesrv_addr);
     }
+    let done = move |asked: &RemotingCommand| {
+        let mut answer = asked.reply(ResponseCode::SUCCESS);
+        if !without_effect.is_empty() {
+            answer.remark = Some(format!("without effect here: {}", without_effect.join(", ")).into());
+        }
+        answer
+    };
     if changed.is_empty() || !broker.settings.has_file() {
-        return Ok(Some(request.reply(ResponseCode::SUCCESS)));
+        return Ok(Some(done(request)));
     }
     late::answer_blocking(broker, connection, request, move |broker, asked| {
         broker.settings.save(&changed).map_err(Refusal::not_on_disk)?;
-        Ok(asked.reply(ResponseCode::SUCCESS))
+        Ok(done(asked))
     })
 }
 

@@ -287,6 +287,9 @@ fn look(
         _ => broker.store.get(topic, queue_id, offset, &limits, &|tags_code| filter.wants_tags(tags_code)),
     };
     let took_ms = started.elapsed().as_millis() as u64;
+    if let (Some(bytes), Some(_)) = (found.behind, broker.settings.now().behind_max) {
+        broker.stats.behind(&header.consumer_group, (topic, queue_id), bytes);
+    }
     let code = code_of(found.status, header.queue_offset);
     let mut reply = request.reply_with(&PullMessageReply {
         suggest_which_broker_id: suggested(broker, header, found.suggest_pulling_from_slave),

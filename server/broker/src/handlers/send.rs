@@ -23,10 +23,11 @@ use ferrocket_remoting::Connection;
 use ferrocket_store::{Append, AppendError, Appended};
 
 use super::acl;
-use crate::broker::Shared;
+use crate::broker::{Shared, put};
 use crate::refusal::Refusal;
 use crate::send_plan::{self, DEAD_LETTER_QUEUES, Destination, SEE_FAQ, SendRules};
 use crate::settings::Values;
+use crate::stats::Put;
 use crate::topics::{self, RETRY_PREFIX, TRANS_HALF_TOPIC, retry_topic};
 use crate::transactions;
 
@@ -297,10 +298,10 @@ pub(crate) fn append(
     let mut group = Vec::with_capacity(outgoing.len());
     let mut sends = Vec::with_capacity(outgoing.len());
     for (request, Outgoing { records, wait, kind }) in outgoing.drain(..) {
-        match records.first().map(|record| record.topic.clone()) {
+        match records.first().map(|record| (record.topic.clone(), record.queue_id)) {
             None => reply(replies, &request, request.reply(ResponseCode::SUCCESS)),
-            Some(stored_topic) => {
-                sends.push((request, wait, kind, stored_topic));
+            Some(place) => {
+                sends.push((request, wait, kind, place));
                 group.push(Append { records });
             }
         }
@@ -308,10 +309,13 @@ pub(crate) fn append(
     let sync = broker.store.sync_flush();
     let mut waiting = Vec::new();
     let mut end_offset = 0;
-    for ((request, wait, kind, topic), appended) in sends.into_iter().zip(broker.store.append(group)) {
+    for ((request, wait, kind, (topic, queue_id)), appended) in
+        sends.into_iter().zip(broker.store.append(group))
+    {
         match appended {
             Ok(appended) => {
-                let mut answer = stored(broker, &settings, &request, &kind, &topic, &appended);
+                let put = put(&topic, queue_id, &appended);
+                let mut answer = stored(broker, &settings, &request, &kind, &put, &appended);
                 if settings.sync_master && wait {
                     // There are no slaves. Stored, and readable: a success that says so, as in Java.
                     answer.code = ResponseCode::SLAVE_NOT_AVAILABLE.0;
@@ -384,16 +388,16 @@ fn stored(
     settings: &Values,
     request: &RemotingCommand,
     kind: &Kind,
-    stored_topic: &str,
+    put: &Put<'_>,
     appended: &Appended,
 ) -> RemotingCommand {
     match kind {
         Kind::Back { group, topic } => {
-            broker.stats.sent_back(group, topic);
+            broker.stats.sent_back(group, topic, put);
             request.reply(ResponseCode::SUCCESS)
         }
         Kind::Send { queue_id } => {
-            broker.count_stored(stored_topic, appended);
+            broker.stats.put(put);
             let host = broker.store_host;
             let id = |at: &i64| OffsetMessageId { host, physical_offset: *at }.to_string();
             let ids = match &appended.physical_offsets[..] {

@@ -76,7 +76,7 @@ fn runtime_info(broker: &Shared) -> BTreeMap<String, String> {
         put(capacity, capacity_of.to_owned());
     }
     // Without the request that this answers.
-    put("queryThreadPoolQueueSize", late::under_way().saturating_sub(1).to_string());
+    put("queryThreadPoolQueueSize", broker.late.taken().saturating_sub(1).to_string());
     put("queryThreadPoolQueueCapacity", late::LATE_MAX.to_string());
     put("getMessageEntireTimeMax", summary.get_time_max_ms.to_string());
     put("pageCacheLockTimeMills", broker.store.append_lock_ms().to_string());

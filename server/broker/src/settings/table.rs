@@ -1,4 +1,4 @@
-//! The table of the Broker's settings, and the keys of Java's that this version accepts without effect.
+//! The table of the Broker's settings.
 
 use ferrocket_protocol::settings::{Setting, joined};
 use ferrocket_remoting::{CLIENT_TLS_SETTINGS, SERVER_TLS_SETTINGS};
@@ -42,6 +42,11 @@ const OWN: &[Setting] = &[
     ),
     // Where it is reached.
     Setting::text("namesrvAddr", "", "NameServers, `host:port` with `;` between.").important().hot(),
+    Setting::boolean(
+        "fetchNamesrvAddrByAddressServer",
+        false,
+        "Not possible in this version: true is refused without namesrvAddr, which comes first in Java, too.",
+    ),
     Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")
         .important(),
     Setting::text("brokerIP2", "", "The address that slaves are given; empty takes brokerIP1.").important(),
@@ -67,6 +72,15 @@ const OWN: &[Setting] = &[
         1,
         INT_MAX,
         "A connection silent for so long is closed, s.",
+    ),
+    Setting::int("serverSocketBacklog", "1024", 1, 65_535, "Connections the system holds until accepted."),
+    Setting::int("serverSocketSndBufSize", "0", 0, 1 << 30, "The send buffer in bytes; 0 is the system's."),
+    Setting::int(
+        "serverSocketRcvBufSize",
+        "0",
+        0,
+        1 << 30,
+        "The receive buffer in bytes; 0 is the system's.",
     ),
     Setting::boolean("compressedRegister", false, "Whether registrations are compressed.").hot(),
     Setting::boolean("forceRegister", true, "Whether to register every time, also what has not changed.")
@@ -204,10 +218,41 @@ const OWN: &[Setting] = &[
         DAY_MS,
         "Between saves of consumer offsets, ms.",
     ),
+    Setting::boolean(
+        "disableConsumeIfConsumerReadSlowly",
+        false,
+        "Whether a group that is too far behind may not consume until an operator enables it again.",
+    )
+    .hot(),
+    Setting::int(
+        "consumerFallbehindThreshold",
+        "17179869184",
+        0,
+        i64::MAX,
+        "Bytes of the CommitLog behind its end that are too far for that.",
+    )
+    .hot(),
+    Setting::boolean(
+        "diskFallRecorded",
+        true,
+        "Whether it is recorded how far behind pulls are; false disables no group.",
+    )
+    .hot(),
     Setting::boolean("storeReplyMessageEnable", true, "Whether replies are stored as well as pushed.").hot(),
     Setting::boolean("autoDeleteUnusedStats", false, "Whether counters go with their topic or group.").hot(),
+    Setting::boolean(
+        "enableDetailStat",
+        true,
+        "Whether delayed messages and the time of pulls are counted by queue (QUEUE_PUT_NUMS and the like).",
+    ),
+    Setting::boolean(
+        "enableScheduleMessageStats",
+        true,
+        "Whether delivering a delayed message counts by topic, group and queue.",
+    )
+    .hot(),
     // Messages and delays.
-    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body."),
+    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body.").hot(),
     Setting::text(
         "messageDelayLevel",
         DELAY_LEVELS,
@@ -221,19 +266,21 @@ const OWN: &[Setting] = &[
         "Between saves of the delay levels' progress, ms.",
     ),
     Setting::int("syncFlushTimeout", "5000", 1, DAY_MS, "How long a send waits for its flush, ms.").hot(),
-    Setting::int("maxTransferBytesOnMessageInMemory", "262144", 1, 15 << 20, "Bytes that one pull gets."),
-    Setting::int("maxTransferCountOnMessageInMemory", "32", 1, 65_536, "Messages that one pull gets."),
-    Setting::int("maxTransferBytesOnMessageInDisk", "65536", 1, 15 << 20, "The same from far behind."),
-    Setting::int("maxTransferCountOnMessageInDisk", "8", 1, 65_536, "The same from far behind."),
+    Setting::int("maxTransferBytesOnMessageInMemory", "262144", 1, 15 << 20, "Bytes that one pull gets.")
+        .hot(),
+    Setting::int("maxTransferCountOnMessageInMemory", "32", 1, 65_536, "Messages that one pull gets.").hot(),
+    Setting::int("maxTransferBytesOnMessageInDisk", "65536", 1, 15 << 20, "The same from far behind.").hot(),
+    Setting::int("maxTransferCountOnMessageInDisk", "8", 1, 65_536, "The same from far behind.").hot(),
     Setting::int(
         "accessMessageInMemoryMaxRatio",
         "40",
         0,
         100,
         "Percent of memory; what lies further back is far behind.",
-    ),
+    )
+    .hot(),
     Setting::int("defaultQueryMaxNum", "32", 1, 1024, "Most results of a query by unique key.").hot(),
-    Setting::int("maxMsgsNumBatch", "64", 1, 1024, "Most results of a query by key."),
+    Setting::int("maxMsgsNumBatch", "64", 1, 1024, "Most results of a query by key.").hot(),
     Setting::boolean("messageIndexEnable", true, "Whether messages are found by their keys."),
     Setting::int("maxHashSlotNum", "5000000", 1, INT_MAX, "Hash slots of an index file."),
     Setting::int("maxIndexNum", "20000000", 2, INT_MAX, "Entries of an index file."),
@@ -242,9 +289,14 @@ const OWN: &[Setting] = &[
     Setting::text(
         "storePathCommitLog",
         "",
-        "The folder of the CommitLog, only one; empty takes `commitlog` in the root.",
+        "The folder of the CommitLog, one; empty takes `commitlog` in the root.",
     )
     .important(),
+    Setting::text(
+        "readOnlyCommitLogStorePaths",
+        "",
+        "Not possible in this version: more folders of the CommitLog are refused.",
+    ),
     Setting::int("mappedFileSizeCommitLog", "1073741824", 4096, INT_MAX, "Bytes of a CommitLog segment."),
     Setting::int("mappedFileSizeConsumeQueue", "6000000", 20, INT_MAX, "Bytes of a ConsumeQueue file."),
     Setting::one_of(
@@ -269,29 +321,36 @@ const OWN: &[Setting] = &[
         "Ferrocket's own: whether a log damaged where it had been on the disk is cut there, as Java does, \
          losing all behind it; otherwise the Broker does not start.",
     ),
-    Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.").important(),
+    Setting::int("fileReservedTime", "72", 1, INT_MAX, "Hours that messages are kept.")
+        .important()
+        .hot(),
     Setting::text("deleteWhen", "04", "Hours of the day in which expired segments are deleted, `;` between.")
-        .important(),
+        .important()
+        .hot(),
     Setting::int(
         "diskMaxUsedSpaceRatio",
         "75",
         10,
         95,
         "Percent of the disk from which deleting begins at any hour.",
-    ),
+    )
+    .hot(),
     Setting::int(
         "diskSpaceCleanForciblyRatio",
         "85",
         10,
         100,
         "Percent from which segments go before they expire.",
-    ),
-    Setting::int("diskSpaceWarningLevelRatio", "90", 10, 100, "Percent above which nothing more is stored."),
+    )
+    .hot(),
+    Setting::int("diskSpaceWarningLevelRatio", "90", 10, 100, "Percent above which nothing more is stored.")
+        .hot(),
     Setting::boolean(
         "cleanFileForciblyEnable",
         true,
         "Whether a full disk costs messages that have not expired.",
-    ),
+    )
+    .hot(),
     Setting::int("cleanResourceInterval", "10000", 100, DAY_MS, "Between looks for expired segments, ms."),
     Setting::boolean("checkCRCOnRecover", true, "Whether recovery compares each body with its checksum."),
     Setting::boolean(
@@ -308,81 +367,3 @@ const OWN: &[Setting] = &[
         "Light queues; messages for further ones are refused.",
     ),
 ];
-
-/// Keys of Java's features that this version does not have, blanks between: accepted and reported.
-pub(super) const NOT_HERE: &str = "
-    accountStatsEnable accountStatsPrintZeroValues allAckInSyncStateSet
-    allowRecallWhenBrokerNotWriteable appendAckAsync appendCkAsync asyncLearner asyncSendEnable
-    autoMessageVersionOnTopicLen bitMapLengthConsumeQueueExt
-    bottomMostCompressionTypeForConsumeQueueStore broadcastOffsetExpireMaxSecond
-    broadcastOffsetExpireSecond brokerElectionPriority brokerFastFailureEnable
-    brokerHeartbeatInterval brokerNotActiveTimeoutMillis cgColdReadThreshold channelExpiredTimeout
-    checkSyncStateSetPeriod cleanOfflineBrokerInterval cleanRocksDBDirtyCQIntervalMin
-    cleanSwapedMapInterval clearRetryTopicWhenDeleteTopic coldCtrStrategyEnable
-    coldDataFlowControlEnable coldDataScanEnable commitLogForceSwapMapInterval commitLogSwapMapInterval
-    commitLogSwapMapReserveFileNum compactionCqMappedFileSize compactionMappedFileSize
-    compactionScheduleInternal compactionThreadNum compatibleWithOldNameSrv configBlackList
-    configManagerVersion consumerFallbehindThreshold consumerOffsetUpdateVersionStep controllerAddr
-    controllerHeartBeatTimeoutMills correctLogicMinOffsetForceInterval
-    correctLogicMinOffsetSleepInterval dLegerGroup dLegerPeers dLegerSelfId dataReadAheadEnable
-    defaultMessageRequestMode defaultPopShareQueueNum delayOffsetUpdateVersionStep
-    deleteCommitLogFilesInterval deleteConsumeQueueFilesInterval deleteFileBatchMax
-    disableConsumeIfConsumerReadSlowly disappearTimeAfterStart diskFallRecorded dispatchCqCacheNum
-    dispatchFromSenderThread duplicationEnable enableAsyncReput enableAutoInSyncReplicas enableBatchPush
-    enableBroadcastOffsetStore enableBuildConsumeQueueConcurrently enableCalcFilterBitMap
-    enableCleanExpiredOffset enableCompaction enableConsumeQueueExt enableControllerMode
-    enableCreateSysGroup enableDetailStat enableFastChannelEventProcess enableLmqStats
-    enableMixedMessageType enableNetWorkFlowControl
-    enableNotifyAfterPopOrderLockRelease enableNotifyBeforePopCalculateLag enablePopBatchAck
-    enablePopBufferMerge enablePopLog enablePopMessageThreshold enableRegisterProducer
-    enableRemoteEscape enableRetryTopicV2 enableRocksDBLog enableScheduleAsyncDeliver
-    enableScheduleMessageStats enableShutdownGracefully enableSingleTopicRegister
-    enableSkipLongAwaitingAck enableSlaveActingMaster enableSplitRegistration enabledAppendPropCRC
-    estimateAccumulation expectConsumerNumUseFilter fetchControllerAddrByDnsLookup
-    fetchNameSrvAddrByDnsLookup fetchNamesrvAddrByAddressServer fetchNamesrvAddrInterval
-    flushCommitLogThoroughInterval flushCommitLogTimed
-    forceVerifyPropCRC forwardTimeout globalColdReadThreshold haFlowControlEnable haHousekeepingInterval
-    haMasterAddress haMaxGapNotInSync haMaxTimeSlaveNotCatchup haSendHeartbeatInterval
-    haSlaveFallbehindMax haTransferBatchSize inSyncReplicas initPopOffsetByCheckMsgInMem
-    isBrokerContainer isEnableBatchPush isInBrokerContainer litePullMessageEnable
-    loadBalancePollNameServerInterval lockInStrictMode logicQueueForceSwapMapInterval
-    logicQueueSwapMapInterval logicQueueSwapMapReserveFileNum logicalDiskSpaceCleanForciblyThreshold
-    mappedFileSizeConsumeQueueExt mappedFileSizeTimerLog mappedFileSwapEnable
-    mapperFileSizeBatchConsumeQueue maxAsyncPutMessageRequests maxBatchDeleteFilesNum maxChecksumRange
-    maxConsumeQueueScan maxErrorRateOfBloomFilter maxFilterMessageSize maxHaTransferByteInSecond
-    maxOffsetMapSize maxPopPollingSize maxRecoveryCommitlogFiles
-    maxSlaveResendLength maxStatsIdleTimeInMinutes maxTopicLength memTableFlushIntervalMs
-    messageIndexSafe metricGrpcExporterIntervalInMills metricGrpcExporterTimeOutInMills
-    metricLoggingExporterIntervalInMills metricsExporterType metricsGrpcExporterHeader
-    metricsGrpcExporterTarget metricsInDelta metricsLabel metricsOtelCardinalityLimit
-    metricsPromExporterHost metricsPromExporterPort minInSyncReplicas offsetCheckInSlave
-    popCkMaxBufferSize popCkOffsetMaxQueueSize popCkStayBufferTime popCkStayBufferTimeOut
-    popConsumerFSServiceInit popConsumerKVServiceEnable popConsumerKVServiceInit popConsumerKVServiceLog
-    popFromRetryProbability popInflightMessageThreshold popLongPollingForceNotifyInterval
-    popPollingMapSize popPollingSize popResponseReturnActualRetryTopic popReviveMaxAttemptTimes
-    popReviveMaxReturnSizePerRead preferredLeaderId printChannelGroups printChannelGroupsMinNum
-    pullBatchMaxMessageCount putConsumeQueueDataByFileChannel putMessageTimeout
-    readOnlyCommitLogStorePaths readUnCommitted realTimeNotifyConsumerChange
-    realTimePersistRocksDBConfig recallMessageEnable recheckReputOffsetFromCq recoverConcurrently
-    rejectPullConsumerEnable replicasPerDiskPartition retrieveMessageFromPopRetryTopicV1 reviveAckWaitMs
-    reviveInterval reviveMaxSlow reviveQueueNum reviveScanTime rmqAddressServerDomain
-    rmqAddressServerSubGroup rocksdbCQDoubleWriteEnable rocksdbCompressionType rocksdbFlushWalFrequency
-    rocksdbWalFileRollingThreshold sampleCountThreshold sampleSteps scheduleAsyncDeliverMaxPendingLimit
-    scheduleAsyncDeliverMaxResendNum2Blocked searchBcqByCacheEnable sendHeartbeatTimeoutMillis
-    serverLoadBalancerEnable shutdownWaitTimeSeconds skipPreOnline skipWhenCKRePutReachMaxTimes
-    slaveTimeout spinLockCollisionRetreatOptimalDegree splitRegistrationSize
-    statRocksDBCQIntervalSec storePathBrokerIdentity storePathDLedgerCommitLog storePathEpochFile
-    storeType subscriptionExpiredTimeout syncBrokerMemberGroupPeriod syncBrokerMetadataPeriod
-    syncControllerMetadataPeriod syncFromLastFile syncMasterFlushOffsetWhenStartup timerCheckMetricsWhen
-    timerColdDataCheckIntervalMs timerCongestNumEachSlot timerEnableCheckMetrics timerEnableDisruptor
-    timerEnableRetryUntilSuccess timerFlushIntervalMs timerGetMessageThreadNum timerInterceptDelayLevel
-    timerMaxDelaySec timerMetricSmallThreshold timerPrecisionMs timerProgressLogIntervalMs
-    timerPutMessageThreadNum timerRollWindowSlot timerSkipUnknownError timerStopDequeue timerStopEnqueue
-    timerWarmEnable timerWheelEnable topicQueueLockNum totalReplicas transactionMetricFlushInterval
-    transactionOpBatchInterval transactionOpMsgMaxSize travelCqFileNumWhenGetMessage
-    updateNameServerAddrPeriod useABSLock usePIDColdCtrStrategy useServerSideResetOffset useStaticSubscription
-    validateSystemTopicWhenUpdateTopic waitTimeMillsInAckQueue waitTimeMillsInAdminBrokerQueue
-    waitTimeMillsInHeartbeatQueue waitTimeMillsInLitePullQueue waitTimeMillsInPullQueue
-    waitTimeMillsInSendQueue waitTimeMillsInTransactionQueue wakeCommitWhenPutMessage
-    wakeFlushWhenPutMessage
-";

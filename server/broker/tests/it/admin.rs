@@ -195,6 +195,20 @@ async fn settings_at_runtime() {
     assert_eq!(update("autoCreateTopicEnable=false\n").await.code, 0);
     let (version, text) = shown().await;
     assert!(version.starts_with("{\"counter\":1,") && text.contains("autoCreateTopicEnable=false\n"));
+    let reply = update("fileReservedTime=1\nmaxMessageSize=3\nmaxTransferCountOnMessageInMemory=1\n").await;
+    assert_eq!((reply.code, reply.remark), (0, None));
+    let text = shown().await.1;
+    assert!(text.contains("\nfileReservedTime=1\n") && text.contains("\nmaxMessageSize=3\n"), "{text}");
+    peer.topic("T", 1, 6).await;
+    for _ in 0..2 {
+        peer.store("T", 0, "", "fit").await;
+    }
+    assert_eq!(peer.messages("T", 0, 0).await.len(), 1);
+    let reply = peer.send(&crate::support::message("T", 0, ""), "long").await;
+    assert_eq!(reply.response_code(), ResponseCode::MESSAGE_ILLEGAL);
+    let reply = update("brokerFastFailureEnable=false\nsendMessageThreadPoolNums=4\ntraceOn=false\n").await;
+    let words = "without effect here: brokerFastFailureEnable, sendMessageThreadPoolNums";
+    assert_eq!((reply.code, reply.remark.as_deref()), (0, Some(words)));
     let reply = update("storePathRootDir=/tmp/x\n").await;
     assert_eq!(reply.response_code(), ResponseCode::NO_PERMISSION);
     assert!(reply.remark.unwrap().contains("storePathRootDir"));

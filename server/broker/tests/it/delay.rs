@@ -1,10 +1,12 @@
 //! Delayed messages.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferrocket_protocol::properties;
+use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
+use ferrocket_protocol::{RequestCode, properties};
+use tokio::task::JoinSet;
 
-use crate::support::{Rig, field};
+use crate::support::{PATIENCE, Rig, field};
 
 /// A delayed message reaches its queue when its level's time has passed, in order, and not before; a long
 /// level does not hold up a short one.
@@ -27,6 +29,47 @@ async fn a_delayed_message_comes_when_it_is_due() {
     }
     assert_eq!(&peer.messages("T", 1, 1).await[0].body[..], b"second");
     assert_eq!(&peer.messages("T", 1, 2).await[0].body[..], b"third");
+    // What came and went is counted by level, just behind the delivery.
+    let (waits, goes) = ("SCHEDULE_TOPIC_XXXX@0", "SCHEDULE_TOPIC_XXXX@0@SCHEDULE_CONSUMER");
+    for (name, key) in [("PUT_NUMS", waits), ("PUT_SIZE", waits), ("GET_NUMS", goes), ("GET_SIZE", goes)] {
+        let header = ViewBrokerStatsDataHeader {
+            stats_name: format!("QUEUE_{name}").into(),
+            stats_key: key.to_owned().into(),
+        };
+        let known = async { while peer.ask(RequestCode::ViewBrokerStatsData, &header).await.code != 0 {} };
+        tokio::time::timeout(PATIENCE, known).await.unwrap_or_else(|_| panic!("{name} {key}"));
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+/// Messages of three levels reach consumers that wait for them within 100 ms of their time, and none of them early. The
+/// most punctual of ten counts, since other tests have the cores, too.
+#[tokio::test]
+async fn delays_are_kept_to() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s 2s 3s")]).await;
+    let peer = rig.peer().await;
+    peer.topic("T", 10, 6).await;
+    let mut waiting = JoinSet::new();
+    for queue_id in 0..10 {
+        let consumer = rig.peer().await;
+        waiting.spawn(async move {
+            consumer.first_message("T", queue_id).await;
+            (queue_id, now_ms())
+        });
+    }
+    let mut due_ms = Vec::new();
+    for queue_id in 0..10 {
+        let level = i64::from(queue_id % 3 + 1);
+        due_ms.push(now_ms() + level * 1_000);
+        peer.store("T", queue_id, &format!("DELAY\u{1}{level}"), "x").await;
+    }
+    let arrived = waiting.join_all().await.into_iter();
+    let mut late_ms: Vec<i64> = arrived.map(|(queue_id, at_ms)| at_ms - due_ms[queue_id as usize]).collect();
+    late_ms.sort_unstable();
+    assert!((0..=100).contains(&late_ms[0]), "{late_ms:?}");
 }
 
 /// A restart neither loses a delayed message nor delivers one again that was delivered.

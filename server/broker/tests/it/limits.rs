@@ -1,6 +1,8 @@
 //! Limits of requests: one more than allowed is an answer, and the connection lives on.
 
 use ferrocket_protocol::batch::{self, BatchMessage};
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::client::GetConsumerRunningInfoHeader;
 use ferrocket_protocol::requests::pull::PullMessageHeader;
 use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode};
@@ -103,4 +105,43 @@ async fn topics() {
     let reply = peer.ask(RequestCode::UpdateAndCreateTopic, &new_topic("T", 65_537, 1)).await;
     assert_eq!(reply.response_code(), ResponseCode::SYSTEM_ERROR);
     assert!(reply.remark.unwrap().contains("65537, allowed are 0 to 65536"));
+}
+
+/// A Broker has 1,024 places for what it answers later: one more is refused, until a place is free again.
+#[tokio::test]
+async fn requests_that_are_answered_later() {
+    let rig = Rig::start(&[]).await;
+    let (asker, mut silent) = (rig.peer().await, rig.peer().await);
+    silent.heartbeat("c@1", "g", 1, &[("T", "*")]).await;
+    let running_info = || {
+        let header = GetConsumerRunningInfoHeader {
+            consumer_group: "g".into(),
+            client_id: "c@1".into(),
+            jstack_enable: None,
+        };
+        RemotingCommand::request(RequestCode::GetConsumerRunningInfo, &header)
+    };
+    let mut waiting = JoinSet::new();
+    for _ in 0..1_024 {
+        let connection = asker.connection.clone();
+        waiting.spawn(async move { connection.call(running_info(), PATIENCE).await.unwrap() });
+    }
+    for _ in 0..1_024 {
+        silent.push().await;
+    }
+    let refused = asker.call(running_info()).await;
+    assert_eq!(refused.response_code(), ResponseCode::SYSTEM_BUSY);
+    let other = Rig::start(&[]).await;
+    let peer = other.peer().await;
+    assert_eq!(
+        peer.ask(RequestCode::GetBrokerRuntimeInfo, &Empty).await.code,
+        0,
+        "another Broker has its own"
+    );
+    assert!(waiting.try_join_next().is_none());
+    silent.connection.close();
+    for reply in waiting.join_all().await {
+        assert_eq!(reply.response_code(), ResponseCode::SYSTEM_ERROR);
+    }
+    assert_eq!(asker.ask(RequestCode::GetBrokerRuntimeInfo, &Empty).await.code, 0);
 }

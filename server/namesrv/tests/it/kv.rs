@@ -1,8 +1,11 @@
 //! The key-value table.
 
-use ferrocket_protocol::requests::RequestCode::*;
+use std::sync::mpsc;
 
-use crate::peer::{World, refusal, text};
+use ferrocket_protocol::requests::RequestCode::*;
+use tokio::task::JoinSet;
+
+use crate::peer::{World, call, refusal, request, text};
 
 /// Values are put, found, listed, deleted, and last over a restart in Java's file.
 #[tokio::test]
@@ -38,4 +41,33 @@ async fn unwritable_table() {
     let reply = world.call(PutKvConfig, &[("namespace", "NS"), ("key", "k"), ("value", "v")]).await;
     assert_eq!(reply.code, 1);
     assert!(refusal(&reply).1.starts_with("the key-value table cannot be written: "));
+}
+
+/// 1,024 changes wait to be written; one more is refused, questions are answered, and later there is room again.
+#[test]
+fn changes_that_wait_have_a_limit() {
+    // One thread may block, and is kept busy: nothing is written meanwhile.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = World::start().await;
+        let (free, busy) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || busy.recv());
+        let key = [("namespace", "NS"), ("key", "k")];
+        let put = move || request(PutKvConfig, &[key[0], key[1], ("value", "v")]);
+        let mut waiting = JoinSet::new();
+        for _ in 0..=1_024 {
+            let peer = world.peer.clone();
+            waiting.spawn(async move { call(&peer, put()).await });
+        }
+        let refused = waiting.join_next().await.unwrap().unwrap();
+        assert_eq!(refusal(&refused), (2, "too many changes wait to be written"));
+        assert_eq!(world.call(GetKvConfig, &key).await.code, 0);
+        assert!(waiting.try_join_next().is_none());
+        free.send(()).unwrap();
+        for reply in waiting.join_all().await {
+            text(&reply);
+        }
+        text(&call(&world.peer, put()).await);
+    });
 }

@@ -227,6 +227,42 @@ fn the_fuller_disk_counts() {
     }
 }
 
+/// An open store takes a shorter retention, other bounds of the disk, and other sizes of messages and answers; what
+/// is longer than it would take now can still be read.
+#[test]
+fn settings_change_while_open() {
+    let mut world = World::new();
+    world.config.mapped_file_size_commit_log = 8 << 20;
+    world.config.max_message_size = 5 << 20;
+    let store = world.open();
+    let long = send(&store, "L", 0, &"x".repeat(5 << 20));
+    send(&store, "L", 0, &"x".repeat(5 << 20));
+    world.disk.set_space(DiskSpace { used: 93, available: 7 });
+    assert_eq!(store.delete_expired_segments(), 1, "before its time");
+    assert_eq!(try_send(&store, message("A", 0, "no")), Err(AppendError::DiskFull));
+    let at = store.max_physical_offset() - (long.end_offset - long.physical_offset);
+    let mut config = world.config.clone();
+    config.disk_space_warning_level_ratio = 95;
+    config.disk_space_clean_forcibly_ratio = 94;
+    config.max_message_size = 3;
+    config.max_transfer_count_on_message_in_memory = 2;
+    config.mapped_file_size_commit_log = 4096;
+    store.reconfigure(config.clone());
+    assert_eq!(store.delete_expired_segments(), 0);
+    (0..3).for_each(|_| drop(send(&store, "A", 0, "yes")));
+    assert_eq!(try_send(&store, message("A", 0, "long")), Err(AppendError::Size { len: 4, max: 3 }));
+    assert_eq!(get(&store, "A", 0, 0).message_count, 2);
+    assert!(store.record_at(at).is_some());
+    config.max_message_size = 5 << 20;
+    store.reconfigure(config.clone());
+    send(&store, "L", 0, &"x".repeat(5 << 20));
+    world.clock.advance(2 * HOUR_MS);
+    assert_eq!(store.delete_expired_segments(), 0);
+    config.file_reserved_time = 1;
+    store.reconfigure(config);
+    assert_eq!(store.delete_expired_segments(), 1);
+}
+
 /// A clock that was set back keeps segments until their time by that clock, whatever the disk then needs; one that
 /// runs ahead lets go what has expired by it, and never the last segment. Offsets go on in any case.
 #[test]
