@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 pub use ferrocket_protocol::body::group::{
@@ -27,6 +28,7 @@ use ferrocket_protocol::requests::topic::{CreateTopicHeader, DeleteTopicHeader, 
 use ferrocket_protocol::requests::topic_list::DeleteTopicFromNamesrvHeader;
 use ferrocket_protocol::{Header, RequestCode, ResponseCode, Text, fastjson};
 use serde::de::DeserializeOwned;
+use tokio::net::lookup_host;
 
 use crate::client::{CREATE_TOPIC_KEY, Client, read_body, succeeded};
 use crate::consumer::calls::Calls;
@@ -220,21 +222,44 @@ impl Admin {
     }
 
     /// The message with this offset message id ([`MessageExt::offset_msg_id`], `SendResult::offset_msg_id`). The id
-    /// says which broker has it. Java: `viewMessage`.
+    /// says which of the topic's brokers has it. Java: `viewMessage`, which asks whatever address the id names.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for a text that is no such id; what the broker answers when it has no message there.
+    /// [`ErrorKind::Config`] for a text that is no such id, or names no broker of the topic: ids come from anywhere, and
+    /// a signed request must not go where one of them points. As [`topic_route`](Self::topic_route), and what the
+    /// broker answers when it has no message there.
     pub async fn view_message(&self, topic: &str, offset_msg_id: &str) -> Result<MessageExt> {
         check_topic(topic)?;
         let id = OffsetMessageId::parse(offset_msg_id).ok_or_else(|| {
             Error::new(ErrorKind::Config, format!("{offset_msg_id:?} is no offset message id"))
         })?;
-        let addr = id.host.to_string();
+        let Some((name, addr)) = self.broker_at(topic, id.host).await? else {
+            let text = format!("{offset_msg_id}: no broker of topic {topic} has the address {}", id.host);
+            return Err(Error::new(ErrorKind::Config, text));
+        };
         let header = ViewMessageHeader { topic: Some(topic.into()), offset: id.physical_offset };
         let request = self.client.request(RequestCode::ViewMessageById, &header);
         let mut body = self.client.call_ok(&addr, request).await?.body;
-        // Which broker lives there, the id does not say.
-        MessageExt::decode(&mut body, &Text::default())
+        MessageExt::decode(&mut body, &name)
+    }
+
+    /// The broker of a topic that is reached there, master or slave, as the route has it: name and address.
+    async fn broker_at(&self, topic: &str, host: SocketAddr) -> Result<Option<(Text, String)>> {
+        for BrokerData { broker_name, broker_addrs, .. } in self.topic_route(topic).await?.broker_datas {
+            for addr in broker_addrs.into_values() {
+                let there = match addr.parse::<SocketAddr>() {
+                    Ok(there) => there == host,
+                    // Records have the address that the broker found for its name.
+                    Err(_) => {
+                        lookup_host(&addr).await.is_ok_and(|mut found| found.any(|there| there == host))
+                    }
+                };
+                if there {
+                    return Ok(Some((broker_name.into(), addr)));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Up to `max` messages of a topic with this key ([`Message::key`](crate::Message::key)), stored between the two

@@ -1,5 +1,6 @@
 //! Administration of a cluster by an application, against our own servers.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use ferrocket::admin::{SubscriptionGroupConfig, TopicConfig};
@@ -75,6 +76,15 @@ async fn messages_are_found() {
     assert_eq!((&viewed.body[..], &*viewed.msg_id), (&b"paid"[..], &*paid.msg_id));
     let error = admin.view_message("Orders", "o-1").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
+    // An id of somebody else, who is not asked.
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let SocketAddr::V4(host) = stranger.local_addr().unwrap() else { unreachable!() };
+    let forged = format!("7F000001{:08X}{:016X}", host.port(), 0);
+    let error = admin.view_message("Orders", &forged).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains(&host.to_string()), "{error}");
+    assert_eq!(stranger.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     end(cluster, &client).await;
 }
 

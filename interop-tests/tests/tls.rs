@@ -1,4 +1,4 @@
-//! Mutual TLS between ours and Java's: both sides show a certificate, and check who issued the other's.
+//! Mutual TLS between ours and Java's, and with our packages: both sides show a certificate, and check who issued the other's.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -53,21 +53,38 @@ fn next(events: &Receiver<(u64, Event)>) -> Event {
     }
 }
 
-/// Java clients with `tls.enable` send to our servers and consume from them; our Broker registers so too.
+/// Java clients with `tls.enable`, and our packages, send to our servers and consume from them; our Broker registers
+/// so too. Who shows no certificate gets nowhere.
 #[test]
-fn java_clients_with_our_servers() {
+fn clients_with_our_servers() {
     let folder = tempfile::tempdir().unwrap();
     let workshop = workshop(folder.path());
     let cluster = Cluster::start(&workshop, Server::Ours, Server::Ours, folder.path()).unwrap();
     let namesrv = cluster.namesrv_address();
-    for client in [peer::Client::Java49, peer::Client::Java53] {
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let [authority, certificate, key] = ["ca.pem", "client.pem", "client.key"].map(file);
+    let [trust, identity] = [vec![("ca", &*authority)], vec![("certificate", &*certificate), ("key", &*key)]];
+    let packages = [peer::Client::OursPython, peer::Client::OursNode, peer::Client::OursC];
+    for client in [peer::Client::Java49, peer::Client::Java53].into_iter().chain(packages) {
+        // A JVM is told of TLS when it starts.
+        let is_package = packages.contains(&client);
+        if is_package {
+            workshop.setup_package(client).unwrap();
+        }
         let peer = Peer::start(&workshop, client, folder.path()).unwrap();
         let topic = format!("tls-{}", client.word());
         let count = COUNT.to_string();
         let (sender, events) = mpsc::channel();
-        let common = [("namesrv", &*namesrv), ("topic", &*topic), ("group", &*topic)];
-        let send = [&common[..], &[("prefix", "p"), ("count", &*count)]].concat();
-        peer.command("send", &send, &sender).unwrap();
+        let mut common = vec![("namesrv", &*namesrv), ("topic", &*topic), ("group", &*topic)];
+        let what = [("prefix", "p"), ("count", &*count)];
+        if is_package {
+            common.extend(&trust);
+            peer.command("send", &[&common[..], &what].concat(), &sender).unwrap();
+            let refused = events.recv_timeout(LIMIT).unwrap().1;
+            assert!(matches!(refused, Event::Failed(_)), "{refused:?} without a certificate");
+            common.extend(&identity);
+        }
+        peer.command("send", &[&common[..], &what].concat(), &sender).unwrap();
         let mut sent = BTreeSet::new();
         loop {
             match next(&events) {

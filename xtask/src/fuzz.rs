@@ -10,6 +10,7 @@ const TARGETS: &[(&str, u32)] = &[
     ("acl", 30_000),
     ("batch", 400_000),
     ("binary_header", 300_000),
+    ("compression", 80_000),
     ("fastjson", 60_000),
     ("frame", 300_000),
     ("header", 300_000),
@@ -18,6 +19,7 @@ const TARGETS: &[(&str, u32)] = &[
     ("register", 100_000),
     ("settings", 10_000),
     ("sql92", 300_000),
+    ("topics", 100_000),
 ];
 /// Bytes of the longest input.
 const INPUT_LEN_MAX: u32 = 2_048;

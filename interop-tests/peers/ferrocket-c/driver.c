@@ -144,6 +144,14 @@ static fr_client_t *connect_client(struct command *c) {
     TRY(fr_config_set(config, "secretKey", get(c, "--secret-key", ""), where));
     TRY(fr_config_set(config, "namespace", get(c, "--namespace", ""), where));
     TRY(fr_config_set(config, "enableTrace", get(c, "--trace", "false"), where));
+    if (*get(c, "--ca", "") != 0) {
+        TRY(fr_config_set(config, "useTLS", "true", where));
+        TRY(fr_config_set(config, "tls.client.authServer", "true", where));
+        TRY(fr_config_set(config, "tls.client.anyHostName", "true", where));
+        TRY(fr_config_set(config, "tls.client.trustCertPath", get(c, "--ca", ""), where));
+        TRY(fr_config_set(config, "tls.client.certPath", get(c, "--certificate", ""), where));
+        TRY(fr_config_set(config, "tls.client.keyPath", get(c, "--key", ""), where));
+    }
     TRY(fr_client_new(config, &client, where));
 failed:
     fr_config_free(config);

@@ -45,8 +45,13 @@ class Command {
 
   client() {
     const { '--namesrv': namesrvAddr, '--access-key': accessKey, '--secret-key': secretKey, '--namespace': namespace } = this.options;
+    const { '--ca': authority, '--certificate': certificate, '--key': key } = this.options;
+    const tls = authority && {
+      useTLS: true, 'tls.client.authServer': true, 'tls.client.anyHostName': true,
+      'tls.client.trustCertPath': authority, 'tls.client.certPath': certificate, 'tls.client.keyPath': key,
+    };
     return Client.connect({
-      namesrvAddr, accessKey, secretKey, namespace, instanceName: `i${this.id}`, enableTrace: '--trace' in this.options,
+      ...tls, namesrvAddr, accessKey, secretKey, namespace, instanceName: `i${this.id}`, enableTrace: '--trace' in this.options,
     });
   }
 

@@ -40,3 +40,12 @@ pub fn sql92_wants(expression: &str, properties: &str) -> Result<bool, String> {
         .map(|expression| expression.wants(properties))
         .map_err(|error| error.to_string())
 }
+
+/// What a Broker makes of the texts of `topics.json` and `topics.json.changes` at its start: the text that it would
+/// write.
+///
+/// # Errors
+/// Why the first text is no table of topics, as the Broker says it. Changes that cannot be read are passed over.
+pub fn topics_of_files(table: &str, changes: &str) -> Result<String, String> {
+    topics::table_of_files(table, changes).map_err(|error| error.to_string())
+}

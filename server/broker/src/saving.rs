@@ -214,9 +214,18 @@ fn redo(files: &ConfigFiles, table: &dyn Kept, changes: &dyn Changes) -> io::Res
     let name = changes_file(table.file());
     let version = changes.version();
     let text = files.read_appended(&name)?;
+    let changes_len = if redo_text(&name, &text, changes) { text.len() } else { CHANGES_LEN_MAX };
+    *table.unsaved().writer() =
+        Written { whole: Some(version), last: changes.version().counter, changes_len };
+    Ok(())
+}
+
+/// Does again what a text of changes says, if it comes after this version of the table. Whether further changes may
+/// be written behind it.
+pub(crate) fn redo_text(name: &str, text: &str, changes: &dyn Changes) -> bool {
+    let version = changes.version();
     let mut lines = text.lines().filter(|line| !line.is_empty());
     let after = lines.next().and_then(|line| fastjson::from_slice::<DataVersion>(line.as_bytes()).ok());
-    let mut changes_len = text.len();
     if after == Some(version) {
         for line in lines {
             // Half a line is what a failed write leaves: nobody relies on what it says.
@@ -226,12 +235,7 @@ fn redo(files: &ConfigFiles, table: &dyn Kept, changes: &dyn Changes) -> io::Res
         }
         tracing::info!(name, from = version.counter, to = changes.version().counter, "changes done again");
     }
-    if !text.is_empty() && (after != Some(version) || !text.ends_with('\n')) {
-        changes_len = CHANGES_LEN_MAX;
-    }
-    *table.unsaved().writer() =
-        Written { whole: Some(version), last: changes.version().counter, changes_len };
-    Ok(())
+    text.is_empty() || (after == Some(version) && text.ends_with('\n'))
 }
 
 /// Writes what memory knows more than a table's files. Blocks. When it returns, everything that was in memory

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::refusal::Refusal;
-use crate::saving::{Changes, Kept, Unsaved};
+use crate::saving::{self, Changes, Kept, Unsaved};
 
 /// Template of topics that are created by their first message.
 pub(crate) const TBW102: &str = "TBW102";
@@ -450,6 +450,26 @@ impl Kept for Topics {
     fn changes(&self) -> Option<&dyn Changes> {
         Some(self)
     }
+}
+
+/// The table that a Broker without topics of its own makes of these files, as it would write it.
+pub(crate) fn table_of_files(table: &str, changes: &str) -> Result<String, JsonError> {
+    let topics = Topics::new(
+        &TopicSettings {
+            cluster: String::new(),
+            broker: String::new(),
+            default_queue_nums: 0,
+            auto_create: false,
+            cluster_topic: false,
+            broker_topic: false,
+            trace_topic: None,
+            light: false,
+        },
+        0,
+    );
+    topics.load(table, 0)?;
+    saving::redo_text("topics.json.changes", changes, &topics);
+    Ok(topics.text())
 }
 
 impl Changes for Topics {

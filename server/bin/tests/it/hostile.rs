@@ -1,14 +1,16 @@
 //! Bytes that no client would send, on every port: the connection is closed or answered, memory stays within
 //! bounds, and the process serves on.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ferrocket_protocol::{RemotingCommand, RequestCode, requests::Empty};
 use ferrocket_remoting::{RefuseAll, RemotingConfig, dial};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
+use rustix::process::{Resource, Rlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Home, PATIENCE, Signal, Standalone, bodies, consume, send};
 
@@ -205,6 +207,34 @@ async fn half_frames_cost_what_was_sent() {
         assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
     }
     assert_serving(&servers, "whole").await;
+    stop(servers);
+}
+
+/// Ten thousand peers announce the longest frame and send one byte of it: a connection costs 5 KiB.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_connections() {
+    const CONNECTIONS: usize = 10_000;
+    const EACH_MAX_KIB: u64 = 5;
+    // Each of them is a file here and one in the process, which inherits the limit.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let home = Home::new();
+    let servers = servers(&home);
+    assert_serving(&servers, "before").await;
+    let before = servers.process.memory_kib("VmRSS");
+    let [announced, rest] = [&((16_u32 << 20) - 4).to_be_bytes()[..], b" "];
+    let mut open = Vec::new();
+    for number in 0..CONNECTIONS {
+        let socket = TcpSocket::new_v4().unwrap();
+        // Few enough from each address.
+        socket.bind(SocketAddr::from(([127, 0, 0, 2 + (number / 3 % 8) as u8], 0))).unwrap();
+        let port = ports(&servers)[number % 3].parse().unwrap();
+        let mut stream = socket.connect(port).await.unwrap();
+        stream.write_all(&[announced, rest].concat()).await.unwrap();
+        open.push(stream);
+    }
+    assert_bounded(&servers, "many", before + CONNECTIONS as u64 * EACH_MAX_KIB).await;
+    drop(open);
     stop(servers);
 }
 

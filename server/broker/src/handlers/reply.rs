@@ -106,7 +106,11 @@ async fn push(broker: &Shared, header: SendMessageHeader, record: &MessageRecord
 
 /// Stores the reply; answers its id and queue offset. A failure is logged only, as in Java.
 fn store(broker: &Shared, record: MessageRecord) -> Option<(Text, i64)> {
-    let topic = record.topic.clone();
+    let (topic, len) = (record.topic.clone(), record.body.len());
+    if len > broker.settings.now().max_message_size {
+        tracing::warn!(%topic, len, "a reply is longer than maxMessageSize and was not stored");
+        return None;
+    }
     let stored = broker.append(record);
     let appended =
         stored.inspect_err(|error| tracing::warn!(%topic, %error, "a reply was not stored")).ok()?;

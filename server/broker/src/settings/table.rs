@@ -6,6 +6,8 @@ use ferrocket_remoting::{CLIENT_TLS_SETTINGS, SERVER_TLS_SETTINGS};
 const DELAY_LEVELS: &str = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h";
 const INT_MAX: i64 = i32::MAX as i64;
 const DAY_MS: i64 = 86_400_000;
+/// The longest body that `maxMessageSize` may allow.
+pub(super) const BODY_LEN_MAX: i64 = 15 << 20;
 
 /// One row per key that means something here.
 pub(super) const TABLE: &[Setting] = &joined::<
@@ -252,7 +254,7 @@ const OWN: &[Setting] = &[
     )
     .hot(),
     // Messages and delays.
-    Setting::int("maxMessageSize", "4194304", 1, 15 << 20, "Bytes of the longest body.").hot(),
+    Setting::int("maxMessageSize", "4194304", 1, BODY_LEN_MAX, "Bytes of the longest body.").hot(),
     Setting::text(
         "messageDelayLevel",
         DELAY_LEVELS,

@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ferrocket_protocol::requests::Empty;
+use ferrocket_protocol::requests::send::SendMessageHeader;
 use ferrocket_protocol::requests::stats::ViewBrokerStatsDataHeader;
-use ferrocket_protocol::{RequestCode, properties};
+use ferrocket_protocol::requests::transaction::EndTransactionHeader;
+use ferrocket_protocol::{RemotingCommand, RequestCode, ResponseCode, properties};
 use tokio::task::JoinSet;
 
 use crate::support::{PATIENCE, Rig, field};
@@ -85,6 +88,28 @@ async fn delay_survives_a_restart() {
     assert_eq!(&peer.messages("T", 0, 1).await[0].body[..], b"after");
     peer.store("T", 0, "", "last").await;
     assert_eq!(&peer.messages("T", 0, 2).await[0].body[..], b"last");
+}
+
+/// A delayed message that was accepted arrives, and a half message can be committed, also if `maxMessageSize` has become
+/// less meanwhile.
+#[tokio::test]
+async fn what_was_accepted_arrives() {
+    let rig = Rig::start(&[("messageDelayLevel", "1s")]).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "DELAY\u{1}1", "longer").await;
+    let half = crate::support::message("T", 1, "TRAN_MSG\u{1}true\u{2}PGROUP\u{1}pg");
+    let half = peer.send(&SendMessageHeader { sys_flag: 4, ..half }, "longer").await;
+    assert_eq!(half.response_code(), ResponseCode::SUCCESS);
+    let text = "maxMessageSize=3\n";
+    let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text);
+    assert_eq!(peer.call(update).await.response_code(), ResponseCode::SUCCESS);
+    let refused = peer.send(&crate::support::message("T", 0, ""), "longer").await;
+    assert_eq!(refused.response_code(), ResponseCode::MESSAGE_ILLEGAL);
+    let end = EndTransactionHeader { commit_or_rollback: 8, ..crate::support::end_of(&half) };
+    assert_eq!(peer.ask(RequestCode::EndTransaction, &end).await.response_code(), ResponseCode::SUCCESS);
+    for queue_id in [0, 1] {
+        assert_eq!(&peer.first_message("T", queue_id).await.body[..], b"longer");
+    }
 }
 
 /// A level beyond the last one is the last one.
