@@ -28,5 +28,16 @@ async fn main() -> ferrocket::Result<()> {
     let sent = producer.send_with(last, |queues, _message| queues.first().cloned()).await?;
     // ANCHOR_END: send_with
     println!("{sent}");
+
+    // ANCHOR: enqueue
+    let mut receipts = Vec::new();
+    for step in ["packed", "sent", "received"] {
+        let message = Message::new("OrderTopic", format!("order-4 {step}")).tags(step).key("order-4");
+        receipts.push(producer.ordered("order-4").enqueue(message).await?);
+    }
+    // ANCHOR_END: enqueue
+    for receipt in receipts {
+        println!("order-4: offset {}", receipt.await?.queue_offset);
+    }
     client.shutdown().await
 }

@@ -463,13 +463,31 @@ impl Client {
     ) -> Result<RemotingCommand> {
         self.check_running()?;
         let reply = self.shared.dialer.call(addr, request, timeout).await?;
+        Ok(self.replied(addr, reply))
+    }
+
+    /// The same over a connection that was looked up before: the request is in line there with the first poll, or
+    /// fails.
+    pub(crate) async fn call_over(
+        &self,
+        connection: &Connection,
+        addr: &str,
+        request: RemotingCommand,
+        timeout: Duration,
+    ) -> Result<RemotingCommand> {
+        self.check_running()?;
+        let reply = connection.call(request, timeout).await?;
+        Ok(self.replied(addr, reply))
+    }
+
+    fn replied(&self, addr: &str, reply: RemotingCommand) -> RemotingCommand {
         if reply.response_code() == ResponseCode::GO_AWAY {
             // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
             // connection, if it is still or again there.
             tracing::info!(addr, "the server asked to connect anew");
             self.shared.dialer.retire(addr);
         }
-        Ok(reply)
+        reply
     }
 
     /// After a call that was not answered in time: if not a word has come since, the connection may lead nowhere,

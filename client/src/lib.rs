@@ -69,8 +69,8 @@ pub use lite_pull_consumer::{LitePullConsumer, LitePullConsumerBuilder, LitePull
 pub use message::{Message, MessageExt};
 pub use producer::{
     CompressionType, LocalTransaction, LocalTransactionAnswer, LocalTransactionState, PendingSend, Producer,
-    ProducerBuilder, SendMessageContext, SendMessageHook, TransactionProducer, TransactionProducerBuilder,
-    TransactionSendResult,
+    ProducerBuilder, SendMessageContext, SendMessageHook, Sending, TransactionProducer,
+    TransactionProducerBuilder, TransactionSendResult,
 };
 pub use pull_consumer::{PullConsumer, PullConsumerBuilder, PullResult, PullStatus};
 pub use push_consumer::{

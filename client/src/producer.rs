@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
+use ferrocket_remoting::Connection;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -39,6 +40,7 @@ mod parcel;
 mod plan;
 mod recall;
 mod request;
+mod sending;
 mod transaction;
 
 use batcher::{BATCH_MAX_BYTES, Batcher, TOTAL_BATCH_MAX_BYTES};
@@ -48,6 +50,8 @@ pub use parcel::CompressionType;
 use parcel::{Packing, Parcel};
 use plan::{SendPlan, choose_queue, hash_index, other_brokers, tries_again};
 pub(crate) use request::Replies;
+pub use sending::Sending;
+use sending::{Destination, Terms};
 pub(crate) use transaction::Checks;
 pub use transaction::{
     LocalTransaction, LocalTransactionAnswer, LocalTransactionState, TransactionProducer,
@@ -305,7 +309,7 @@ impl Producer {
             return self.shared.send_batched(batcher, message).await;
         }
         let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
-        self.shared.deliver(parcel).await
+        self.shared.deliver(parcel, self.shared.terms()).await
     }
 
     /// Sends several messages of one topic as one request: stored next to each other in one queue, all or
@@ -315,7 +319,7 @@ impl Producer {
     /// As [`Producer::send`].
     pub async fn send_batch(&self, messages: Vec<Message>) -> Result<SendResult> {
         let parcel = Parcel::batch(messages, &self.shared.packing, &self.shared.client)?;
-        self.shared.deliver(parcel).await
+        self.shared.deliver(parcel, self.shared.terms()).await
     }
 
     /// Queues a message: when this returns, its bytes are in line for the broker, behind those of all earlier
@@ -330,37 +334,17 @@ impl Producer {
     /// What can be known before sending: bad messages, no route; [`ErrorKind::FlowControl`] when brokers have
     /// stored nothing within the send timeout that would make room.
     pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
-        let shared = &self.shared;
-        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let timeout = shared.settings.send_msg_timeout;
-        let patience = Patience { timeout, while_moving: true };
-        // Everything that could make the first attempt wait comes before it, so that the order of calls is the
-        // order of bytes.
-        let mut journey = shared.depart(parcel, patience).await?;
-        if let Err(error) = shared.board(&mut journey, patience).await {
-            return Err(journey.failed(error));
-        }
-        journey.restart(shared.plan(timeout));
-        let broker = journey.first.as_ref().map(|queue| &queue.broker_name);
-        if let Some(addr) = broker.and_then(|broker| shared.addr(broker)) {
-            let dialer = shared.client.dialer();
-            if dialer.existing(&addr).is_none() {
-                // Rare, so that it may have memory of its own. A failure shows again in the attempt itself.
-                let _ = Box::pin(tokio::time::timeout(timeout, dialer.connection(&addr))).await;
-            }
-            journey.addr = Some(addr);
-        }
-        let owner = Arc::clone(shared);
-        // By reference: what an async function takes by value it keeps twice, and moves.
-        let mut sending = Box::pin(async move {
-            let sent = owner.travel(&mut journey).await;
-            sent.map_err(|error| journey.failed(error))
-        });
-        let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
-        Ok(PendingSend(match first {
-            Poll::Ready(result) => Receipt::Here(Box::new(future::ready(result))),
-            Poll::Pending => Receipt::OnItsWay(tokio::spawn(sending)),
-        }))
+        let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
+        self.shared.enqueue(parcel, self.shared.terms()).await
+    }
+
+    /// Queues several messages of one topic as one request, as [`Producer::send_batch`] sends them.
+    ///
+    /// # Errors
+    /// As [`Producer::enqueue`].
+    pub async fn enqueue_batch(&self, messages: Vec<Message>) -> Result<PendingSend> {
+        let parcel = Parcel::batch(messages, &self.shared.packing, &self.shared.client)?;
+        self.shared.enqueue(parcel, self.shared.terms()).await
     }
 
     /// Sends a message and waits for nothing but room in the connection. It may get lost.
@@ -368,14 +352,8 @@ impl Producer {
     /// # Errors
     /// What can be known before the bytes leave: bad messages, no route, no connection.
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
-        let shared = &self.shared;
-        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel, shared.patience()).await?;
-        let sent = match shared.choose(&journey.plan, &journey.route) {
-            Some(queue) => shared.oneway(&journey, &queue).await,
-            None => Err(no_queue(journey.parcel.topic())),
-        };
-        sent.map_err(|error| journey.failed(error))
+        let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
+        self.shared.send_oneway(parcel, self.shared.terms()).await
     }
 
     /// Sends a message to this queue. Tried once.
@@ -384,11 +362,7 @@ impl Producer {
     /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics,
     /// [`ErrorKind::Config`] for a negative queue id.
     pub async fn send_to(&self, message: Message, queue: &MessageQueue) -> Result<SendResult> {
-        if message.topic() != &*queue.topic {
-            let error = Error::new(ErrorKind::InvalidMessage, "message's topic not equal mq's topic");
-            return Err(error.with_unsent(vec![message]));
-        }
-        self.send_with(message, |_, _| Some(queue.clone())).await
+        self.to(queue).send(message).await
     }
 
     /// Sends a message to the queue that all messages with this key go to, so that they keep their order:
@@ -397,7 +371,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send`].
     pub async fn send_ordered(&self, message: Message, key: &str) -> Result<SendResult> {
-        self.send_with(message, |queues, _| queues.get(hash_index(key, queues.len())?).cloned()).await
+        self.ordered(key).send(message).await
     }
 
     /// Sends a message to the queue that `select` picks among those that can be written, which are ordered
@@ -408,12 +382,9 @@ impl Producer {
     pub async fn send_with(
         &self,
         message: Message,
-        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
+        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue> + Send,
     ) -> Result<SendResult> {
-        let shared = &self.shared;
-        let parcel = Parcel::single(message, &shared.packing, &shared.client)?;
-        let journey = shared.depart(parcel, shared.patience()).await?.select(&shared.client, select)?;
-        shared.go(journey).await
+        self.with(select).send(message).await
     }
 
     /// The queues that messages of `topic` can be sent to. Java: `fetchPublishMessageQueues`.
@@ -477,8 +448,8 @@ struct Journey {
     route: Arc<TopicRoute>,
     /// The queue of the first attempt, if it was chosen before.
     first: Option<MessageQueue>,
-    /// The address of that queue's broker, if it was looked up before.
-    addr: Option<Text>,
+    /// The way to that queue's broker, if it was looked up before.
+    line: Option<Line>,
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     started: Instant,
@@ -487,15 +458,16 @@ struct Journey {
     _share: Share,
 }
 
+/// A broker's address, and the connection to it.
+struct Line {
+    addr: Text,
+    connection: Connection,
+}
+
 impl Journey {
     /// The error with the messages that it is about.
     fn failed(self, error: Error) -> Error {
         error.with_unsent(self.parcel.into_messages())
-    }
-
-    /// The time counts from now.
-    fn restart(&mut self, (plan, started): (SendPlan, Instant)) {
-        (self.plan, self.started) = (plan, started);
     }
 
     /// The journey to the queue that `select` picks, and to no other.
@@ -536,21 +508,87 @@ impl Shared {
         now.duration_since(self.client.epoch()).as_millis() as i64
     }
 
-    /// A send that waits no longer than it may take.
-    fn patience(&self) -> Patience {
-        Patience { timeout: self.settings.send_msg_timeout, while_moving: false }
+    /// What a send is told that is told nothing.
+    fn terms(&self) -> Terms<'_> {
+        Terms { destination: Destination::Any, timeout: self.settings.send_msg_timeout }
     }
 
-    /// A plan that begins now, and when that is.
-    fn plan(&self, timeout: Duration) -> (SendPlan, Instant) {
-        let now = Instant::now();
-        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-        (SendPlan::new(self.settings.retry_times_when_send_failed, self.ms(now), timeout_ms), now)
-    }
-
-    async fn deliver(&self, parcel: Parcel) -> Result<SendResult> {
-        let journey = self.depart(parcel, self.patience()).await?;
+    async fn deliver(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<SendResult> {
+        let patience = Patience { timeout, while_moving: false };
+        let journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
         self.go(journey).await
+    }
+
+    async fn send_oneway(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<()> {
+        let patience = Patience { timeout, while_moving: false };
+        let mut journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
+        let sent = match journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route)) {
+            Some(queue) => self.oneway(&journey, &queue).await,
+            None => Err(no_queue(journey.parcel.topic())),
+        };
+        sent.map_err(|error| journey.failed(error))
+    }
+
+    async fn enqueue(
+        self: &Arc<Self>,
+        parcel: Parcel,
+        Terms { destination, timeout }: Terms<'_>,
+    ) -> Result<PendingSend> {
+        let (patience, is_free) = (Patience { timeout, while_moving: true }, destination.is_any());
+        // Everything that could make the first attempt wait comes before it, so that the order of calls is the
+        // order of bytes.
+        let mut journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
+        if let Err(error) = self.board(&mut journey, patience).await {
+            return Err(journey.failed(error));
+        }
+        // The time counts from now.
+        journey.started = Instant::now();
+        journey.plan.restart(self.ms(journey.started), as_millis(timeout));
+        let first = journey.first.as_ref();
+        let addr = first.and_then(|queue| self.addr(&queue.broker_name));
+        let ready = addr.and_then(|addr| {
+            let connection = self.client.dialer().existing(&addr)?;
+            Some(Line { addr, connection })
+        });
+        journey.line = match ready {
+            Some(line) => Some(line),
+            // Rare, so that it may have memory of its own.
+            None => match Box::pin(self.line(&journey, timeout)).await {
+                Ok(line) => Some(line),
+                // It shows again in the attempt itself, and others follow.
+                Err(_) if is_free => None,
+                // An attempt that waits now would be overtaken.
+                Err(error) => return Err(journey.failed(error)),
+            },
+        };
+        let owner = Arc::clone(self);
+        // By reference: what an async function takes by value it keeps twice, and moves.
+        let mut sending = Box::pin(async move {
+            let sent = owner.travel(&mut journey).await;
+            sent.map_err(|error| journey.failed(error))
+        });
+        let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
+        Ok(PendingSend(match first {
+            Poll::Ready(result) => Receipt::Here(Box::new(future::ready(result))),
+            Poll::Pending => Receipt::OnItsWay(tokio::spawn(sending)),
+        }))
+    }
+
+    /// The way to the broker of the first attempt.
+    async fn line(&self, journey: &Journey, timeout: Duration) -> Result<Line> {
+        let Some(queue) = &journey.first else { return Err(no_queue(journey.parcel.topic())) };
+        let ready = async {
+            let addr = match self.addr(&queue.broker_name) {
+                Some(addr) => addr,
+                None => self.find_master(journey.route.topic(), queue, timeout).await?,
+            };
+            let connection = self.client.dialer().connection(&addr).await?;
+            Ok(Line { addr, connection })
+        };
+        tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
+            let text = format!("broker {} was not connected to within {timeout:?}", queue.broker_name);
+            Err(Error::new(ErrorKind::Timeout, text))
+        })
     }
 
     /// Whether sends are taken.
@@ -569,7 +607,9 @@ impl Shared {
 
     /// The same for what may be `open` to sends that were taken before.
     async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
-        let (plan, started) = self.plan(patience.timeout);
+        let started = Instant::now();
+        let retries = self.settings.retry_times_when_send_failed;
+        let plan = SendPlan::new(retries, self.ms(started), as_millis(patience.timeout));
         let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
         let ready = async {
             open?;
@@ -598,7 +638,7 @@ impl Shared {
                 plan,
                 route,
                 first: None,
-                addr: None,
+                line: None,
                 room: None,
                 started,
                 span,
@@ -677,8 +717,8 @@ impl Shared {
             };
             journey.plan.attempt(&queue.broker_name);
             // Further attempts are few, and go without.
-            let (room, addr) = (journey.room.take(), journey.addr.take());
-            let result = self.attempt(journey, addr, &queue, millis(left)).await;
+            let (room, line) = (journey.room.take(), journey.line.take());
+            let result = self.attempt(journey, line, &queue, millis(left)).await;
             if let Some(room) = room {
                 room.leave(answer_of(&result), millis(left));
             }
@@ -736,11 +776,12 @@ impl Shared {
     async fn attempt(
         &self,
         journey: &Journey,
-        known: Option<Text>,
+        line: Option<Line>,
         queue: &MessageQueue,
         timeout: Duration,
     ) -> Result<SendResult> {
         let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
+        let (known, connection) = line.map(|line| (line.addr, line.connection)).unzip();
         let (addr, timeout) = match known.or_else(|| self.addr(&queue.broker_name)) {
             Some(addr) => (addr, timeout),
             None => {
@@ -756,7 +797,12 @@ impl Shared {
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
         let span = spans::attempt(&journey.span, queue, &addr);
-        let reply = self.client.call(&addr, request, timeout).instrument(span.clone()).await;
+        let reply = match &connection {
+            Some(connection) => {
+                self.client.call_over(connection, &addr, request, timeout).instrument(span.clone()).await
+            }
+            None => self.client.call(&addr, request, timeout).instrument(span.clone()).await,
+        };
         let answered = reply.and_then(|reply| {
             SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())
         });
@@ -824,6 +870,10 @@ impl Shared {
         }
         self.addr(&queue.broker_name).ok_or_else(|| Error::no_broker(&queue.broker_name))
     }
+}
+
+fn as_millis(timeout: Duration) -> i64 {
+    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn millis(left: i64) -> Duration {

@@ -46,7 +46,16 @@ pub const EXAMPLES: &[Example] = &[
     ends("producer", &[("sendStatus=SEND_OK", 10)]),
     ends("async_producer", &[("1000 of 1000 messages are stored", 1)]),
     ends("oneway", &[("100 messages are on their way", 1)]),
-    ends("ordered", &[(" created: queue ", 3), (" paid: ", 3), (" shipped: ", 3), ("sendStatus=SEND_OK", 1)]),
+    ends(
+        "ordered",
+        &[
+            (" created: queue ", 3),
+            (" paid: ", 3),
+            (" shipped: ", 3),
+            ("sendStatus=SEND_OK", 1),
+            ("order-4: offset ", 3),
+        ],
+    ),
     ends("batch", &[("SEND_OK: 100 messages from offset ", 1)]),
     ends("auto_batch", &[("1000 of 1000 readings are stored", 1)]),
     ends("delayed", &[("to be delivered after ", 3), ("sendStatus=SEND_OK", 3)]),
@@ -70,11 +79,12 @@ pub const EXAMPLES: &[Example] = &[
     Example {
         name: "orderly_consumer",
         endless: true,
-        prints: &[("order-", 9), ("all orders are done", 1)],
+        prints: &[("order-", 12), ("all orders are done", 1)],
         in_order: &[
             &["order-1 created", "order-1 paid", "order-1 shipped"],
             &["order-2 created", "order-2 paid", "order-2 shipped"],
             &["order-3 created", "order-3 paid", "order-3 shipped"],
+            &["order-4 packed", "order-4 sent", "order-4 received"],
         ],
     },
     // All that the producers above sent to the topic: 10, 1,000, 100, 100, 3 later and 1 committed.

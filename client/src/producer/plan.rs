@@ -43,6 +43,11 @@ impl SendPlan {
         }
     }
 
+    /// The time counts from now.
+    pub(crate) fn restart(&mut self, now_ms: i64, timeout_ms: i64) {
+        self.deadline_ms = now_ms.saturating_add(timeout_ms);
+    }
+
     /// No second attempt: the queue was chosen by the caller.
     pub(crate) fn only_once(&mut self) {
         self.attempts_left = self.attempts_left.min(1);

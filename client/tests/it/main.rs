@@ -3,6 +3,7 @@
 //! Real servers are the business of `interop-tests`.
 
 mod callbacks;
+mod chosen;
 mod cluster;
 mod connections;
 mod deliveries;

@@ -182,7 +182,9 @@ fn progress(
             _ => broker.store.store_time_of(topic, queue_id, consumer_offset - 1).max(0),
         };
         let broker_offset = broker.store.max_offset(topic, queue_id).max(0);
-        let offset = OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset: None };
+        // How far it has pulled is not known. Without a number 5.x's tools take 0, and show less than nothing in flight.
+        let pull_offset = Some(consumer_offset);
+        let offset = OffsetWrapper { broker_offset, consumer_offset, last_timestamp, pull_offset };
         offset_table.insert(broker.queue(topic, queue_id), offset);
     }
     ConsumeStats { consume_tps: broker.stats.group_get_tps(group, topic), offset_table }

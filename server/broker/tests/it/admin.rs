@@ -155,7 +155,7 @@ async fn progress_of_groups() {
     let reply = peer.ask(RequestCode::GetConsumeStats, &header).await;
     let stats: ConsumeStats = fastjson::from_slice(&reply.body).unwrap();
     let queue = stats.offset_table[&MessageQueue::new("T", "broker-a", 0)];
-    assert_eq!((queue.broker_offset, queue.consumer_offset), (3, 1));
+    assert_eq!((queue.broker_offset, queue.consumer_offset, queue.pull_offset), (3, 1, Some(1)));
     assert!(queue.last_timestamp > 0);
     assert_eq!((stats.offset_table.len(), stats.total_diff()), (2, 2));
     peer.heartbeat("c@1", "g", 1, &[("other", "*")]).await;
