@@ -24,6 +24,9 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// The longest that our consumer may take for what it is waited for.
 const CONSUME_LIMIT: Duration = Duration::from_secs(60);
 
+/// As whom consumeMessage pulls. A Broker hears of it only if that takes a second.
+const TOOL_GROUP: &str = "TOOLS_CONSUMER";
+
 /// How many messages are sent to see the trace of one.
 const TRACE_TRIES: usize = 5;
 
@@ -251,20 +254,25 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
         "topicStatus -t no-such-topic",
         &format!("cloneGroupOffset -s {consumers} -d copy -t {topic} -o true"),
         "consumerProgress -g copy",
-        // Every queue gets something to consume.
-        &format!("sendMessage -t {topic} -p four -b {BROKER_NAME} -i 2"),
-        &format!("sendMessage -t {topic} -p five -b {BROKER_NAME} -i 3"),
     ])?;
-    let ours = format!("ours-{topic}");
-    let bodies = ["one", "two", "three", "four", "five"];
-    let consumer = OurConsumer::start(workshop, cluster, folder, &topic, &ours)?;
+    // A topic of its own: how much Java's consumer still takes of the other one is a matter of time.
+    let own = topic.replace("Orders", "Ours");
+    let ours = format!("readers-{own}");
+    session.run(&format!("updateTopic -c DefaultCluster -t {own} -r 4 -w 4"))?;
+    let bodies = ["north", "east", "south", "west"];
+    for (queue, body) in bodies.iter().enumerate() {
+        session.run(&format!("sendMessage -t {own} -p {body} -b {BROKER_NAME} -i {queue}"))?;
+    }
+    let consumer = OurConsumer::start(workshop, cluster, folder, &own, &ours)?;
     consumer.consumes(&bodies)?;
     let by_id = format!("queryMsgById -i {offset_id}{with_topic}");
-    play_ours(&mut session, &topic, [&ours, &consumers], &by_id, &connection)?;
-    // The message that it was given by hand, and all of them since the reset.
-    consumer.consumes(&bodies)?;
+    let java = alike(&connection, &consumers, &topic);
+    play_ours(&mut session, &own, &ours, &by_id, &java)?;
+    // The message that it was given by hand, and all of its own since the reset.
+    consumer.consumes(&[&bodies[..], &["three"]].concat())?;
     consumer.stop()?;
     session.all(&[
+        &format!("deleteTopic -c DefaultCluster -t {own}"),
         &format!("deleteTopic -c DefaultCluster -t {topic}"),
         &format!("topicRoute -t {topic}"),
         "topicList",
@@ -272,36 +280,38 @@ fn play(workshop: &Workshop, version: &str, cluster: &Cluster, folder: &Path) ->
     Ok(session.printed)
 }
 
-/// The commands that a consumer answers, for one of our client. `by_id` finds a message of its topic, `java` is what
-/// consumerConnection prints for the other group, a Java client's.
+/// What a command prints about a consumer, without what is its own.
+fn alike(lines: &[String], group: &str, topic: &str) -> Vec<String> {
+    let plain = |line: &String| normal(&line.replace(group, "GROUP").replace(topic, "TOPIC"));
+    let mut lines: Vec<_> = lines.iter().map(plain).collect();
+    lines.sort();
+    lines
+}
+
+/// The commands that a consumer answers, for one of our client that has consumed a message of each queue. `by_id` finds
+/// some message, `java` is what consumerConnection prints for a Java client.
 fn play_ours(
     session: &mut Session<'_>,
     topic: &str,
-    [ours, other]: [&str; 2],
+    ours: &str,
     by_id: &str,
     java: &[String],
 ) -> Result<(), String> {
     let connection = session.run(&format!("consumerConnection -g {ours}"))?;
-    let alike = |lines: &[String], group: &str| {
-        let mut lines: Vec<_> = lines.iter().map(|line| normal(&line.replace(group, "GROUP"))).collect();
-        lines.sort();
-        lines
-    };
-    if alike(&connection, ours) != alike(java, other) {
-        return Err(format!("consumerConnection, our client: {connection:#?}\nJava's: {java:#?}"));
+    let like = alike(&connection, ours, topic);
+    if like != java {
+        return Err(format!("consumerConnection, our client: {like:#?}\nJava's: {java:#?}"));
     }
     let client = connection.iter().find_map(|line| line.split_whitespace().find(|word| word.contains('@')));
     let client = client.ok_or_else(|| format!("no client: {connection:?}"))?.to_owned();
     let status =
         session.named("consumerStatus, our client", &format!("consumerStatus -g {ours} -i {client}"))?;
-    let holds = |queue: &str, offset: &str| {
-        let row = [topic, BROKER_NAME, queue, offset];
+    let holds = |queue: &&str| {
+        let row = [topic, BROKER_NAME, queue, "1"];
         status.iter().any(|line| line.split_whitespace().take(row.len()).eq(row))
     };
-    let consumed = [("0", 2), ("1", 1), ("2", 1), ("3", 1)];
-    if !(consumed.iter().all(|(queue, offset)| holds(queue, &offset.to_string()))
-        && status.iter().any(|line| line.contains("PROP_CONSUMEORDERLY")))
-    {
+    let queues = ["0", "1", "2", "3"];
+    if !queues.iter().all(holds) || !status.iter().any(|line| line.contains("PROP_CONSUMEORDERLY")) {
         return Err(format!("consumerStatus, our client: {status:#?}"));
     }
     let directly = session
@@ -310,8 +320,8 @@ fn play_ours(
         return Err(format!("queryMsgById -g, our client: {directly:#?}"));
     }
     // What is not stored yet is not reset, by a Java Broker not even elsewhere.
-    for (queue, offset) in consumed {
-        wait_stored(&mut session.broker, [ours, topic, queue], offset)?;
+    for queue in queues {
+        wait_stored(&mut session.broker, [ours, topic, queue])?;
     }
     let reset = session.run(&format!("resetOffsetByTime -g {ours} -t {topic} -s 0"))?;
     match reset.iter().filter(|line| line.contains(BROKER_NAME)).count() {
@@ -320,8 +330,8 @@ fn play_ours(
     }
 }
 
-/// Waits until the Broker has stored how far a group has consumed a queue.
-fn wait_stored(broker: &mut Wire, [group, topic, queue]: [&str; 3], offset: i64) -> Result<(), String> {
+/// Waits until the Broker has stored that a group has consumed the first message of a queue.
+fn wait_stored(broker: &mut Wire, [group, topic, queue]: [&str; 3]) -> Result<(), String> {
     let header = QueryConsumerOffsetHeader {
         consumer_group: group.into(),
         topic: topic.into(),
@@ -333,13 +343,13 @@ fn wait_stored(broker: &mut Wire, [group, topic, queue]: [&str; 3], offset: i64)
         let question = RemotingCommand::request(RequestCode::QueryConsumerOffset, &header);
         let answer = broker.ask(question).map_err(|e| e.to_string())?;
         if let Outcome::Answered(answer) = answer
-            && QueryConsumerOffsetReply::decode(&answer.ext_fields).is_ok_and(|reply| reply.offset == offset)
+            && QueryConsumerOffsetReply::decode(&answer.ext_fields).is_ok_and(|reply| reply.offset == 1)
         {
             return Ok(());
         }
         std::thread::sleep(POLL);
     }
-    Err(format!("{offset} of queue {queue} of {topic} is not stored for {group}"))
+    Err(format!("it is not stored how far {group} has consumed queue {queue} of {topic}"))
 }
 
 /// A message with a trace, and its trace. By itself and last: a trace has the time that its send took, and so has not
@@ -424,16 +434,14 @@ fn comparable(command: &str, ours: &[String], java: &[String]) -> [Vec<String>; 
     match name {
         // A Java broker makes it when it first looks for open transactions.
         "topicList" => {
-            both.iter_mut().for_each(|lines| lines.retain(|line| !line.ends_with("RMQ_SYS_TRANS_HALF_TOPIC")))
+            let is_stable =
+                |line: &String| !line.ends_with("RMQ_SYS_TRANS_HALF_TOPIC") && !line.contains(TOOL_GROUP);
+            both.iter_mut().for_each(|lines| lines.retain(is_stable))
         }
         // A consumer takes its retry queue at a time of its own, and commits it when it has looked into it.
-        "consumerProgress" | "consumerStatus" => {
-            both.iter_mut().for_each(|lines| lines.retain(|line| !line.starts_with("%RETRY%")))
-        }
-        // When it is found depends on when the Broker makes its topic.
-        "consumerStatus" | "consumerStatus," => {
-            both.iter_mut().for_each(|lines| lines.retain(|line| !line.starts_with("%RETRY%")))
-        }
+        "consumerProgress" | "consumerStatus" | "consumerStatus," => both.iter_mut().for_each(|lines| {
+            lines.retain(|line| !line.starts_with("%RETRY%") && !line.contains(TOOL_GROUP))
+        }),
         // What was counted before the first sample, 10 s after the first message, Java does not show.
         "statsAll" => both.iter_mut().flatten().for_each(|line| {
             if let Some(at) = line.find(" <rate> ") {
