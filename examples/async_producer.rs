@@ -10,7 +10,7 @@ use ferrocket::{Client, Message};
 async fn main() -> ferrocket::Result<()> {
     let name_servers = std::env::var("NAMESRV_ADDR").unwrap_or_else(|_| "127.0.0.1:9876".into());
     let client = Client::builder(&name_servers).build()?;
-    let producer = client.producer("example-async-producer").retries(2).start().await?;
+    let producer = client.producer("example-async-producer").enqueue_retries(2).start().await?;
 
     // ANCHOR: enqueue
     let mut receipts = Vec::new();

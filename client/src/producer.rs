@@ -78,6 +78,7 @@ struct Settings {
     compress_type: CompressionType,
     compress_level: u32,
     retry_times_when_send_failed: u32,
+    retry_times_when_send_async_failed: u32,
     retry_another_broker_when_not_store_ok: bool,
     max_message_size: usize,
     send_latency_fault_enable: bool,
@@ -98,6 +99,7 @@ impl ProducerBuilder {
             compress_type: CompressionType::Zlib,
             compress_level: 5,
             retry_times_when_send_failed: 2,
+            retry_times_when_send_async_failed: 2,
             retry_another_broker_when_not_store_ok: false,
             max_message_size: 4 << 20,
             send_latency_fault_enable: false,
@@ -110,10 +112,16 @@ impl ProducerBuilder {
         Self { client, group: group.to_owned(), settings }
     }
 
-    /// `retryTimesWhenSendFailed`: how often a failed send is tried again, on another broker where there is
-    /// one. Default 2.
+    /// `retryTimesWhenSendFailed`: how often a failed send that is awaited is tried again, on another broker where
+    /// there is one. Default 2.
     pub fn retries(mut self, times: u32) -> Self {
         self.settings.retry_times_when_send_failed = times;
+        self
+    }
+
+    /// `retryTimesWhenSendAsyncFailed`: the same for what is queued ([`Producer::enqueue`]). Default 2.
+    pub fn enqueue_retries(mut self, times: u32) -> Self {
+        self.settings.retry_times_when_send_async_failed = times;
         self
     }
 
@@ -608,7 +616,12 @@ impl Shared {
     /// The same for what may be `open` to sends that were taken before.
     async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
         let started = Instant::now();
-        let retries = self.settings.retry_times_when_send_failed;
+        let settings = &self.settings;
+        // Only what is queued waits for as long as others get on.
+        let retries = match patience.while_moving {
+            true => settings.retry_times_when_send_async_failed,
+            false => settings.retry_times_when_send_failed,
+        };
         let plan = SendPlan::new(retries, self.ms(started), as_millis(patience.timeout));
         let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
         let ready = async {

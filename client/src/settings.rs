@@ -411,8 +411,15 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         "retryTimesWhenSendFailed",
         "2",
         (0, INT_MAX),
-        "How often a failed send is tried again, on another broker where there is one.",
+        "How often a failed send that is awaited is tried again, on another broker where there is one.",
         |b, times| b.retries(count(times)),
+    ),
+    Row::int(
+        "retryTimesWhenSendAsyncFailed",
+        "2",
+        (0, INT_MAX),
+        "How often a failed send that is queued is tried again, on another broker where there is one.",
+        |b, times| b.enqueue_retries(count(times)),
     ),
     Row::boolean(
         "retryAnotherBrokerWhenNotStoreOK",

@@ -75,8 +75,10 @@
  *
  * Keys of a producer:
  *   sendMsgTimeout (default 3000): How long a send takes at most, all attempts together, ms.
- *   retryTimesWhenSendFailed (default 2): How often a failed send is tried again, on another broker where there is
- *       one.
+ *   retryTimesWhenSendFailed (default 2): How often a failed send that is awaited is tried again, on another broker
+ *       where there is one.
+ *   retryTimesWhenSendAsyncFailed (default 2): How often a failed send that is queued is tried again, on another
+ *       broker where there is one.
  *   retryAnotherBrokerWhenNotStoreOK (default false): Whether a message that was stored with another status than
  *       SEND_OK is sent to another broker as well.
  *   compressMsgBodyOverHowmuch (default 4096): Bodies of this many bytes and more are compressed.
@@ -93,8 +95,10 @@
  *
  * Keys of a transaction producer:
  *   sendMsgTimeout (default 3000): How long a send takes at most, all attempts together, ms.
- *   retryTimesWhenSendFailed (default 2): How often a failed send is tried again, on another broker where there is
- *       one.
+ *   retryTimesWhenSendFailed (default 2): How often a failed send that is awaited is tried again, on another broker
+ *       where there is one.
+ *   retryTimesWhenSendAsyncFailed (default 2): How often a failed send that is queued is tried again, on another
+ *       broker where there is one.
  *   retryAnotherBrokerWhenNotStoreOK (default false): Whether a message that was stored with another status than
  *       SEND_OK is sent to another broker as well.
  *   compressMsgBodyOverHowmuch (default 4096): Bodies of this many bytes and more are compressed.

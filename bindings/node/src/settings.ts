@@ -142,10 +142,15 @@ export interface ProducerSettings {
    */
   sendMsgTimeout?: number | undefined;
   /**
-   * How often a failed send is tried again, on another broker where there is one. From 0 to
-   * 2147483647. Default: 2.
+   * How often a failed send that is awaited is tried again, on another broker where there is one.
+   * From 0 to 2147483647. Default: 2.
    */
   retryTimesWhenSendFailed?: number | undefined;
+  /**
+   * How often a failed send that is queued is tried again, on another broker where there is one.
+   * From 0 to 2147483647. Default: 2.
+   */
+  retryTimesWhenSendAsyncFailed?: number | undefined;
   /**
    * Whether a message that was stored with another status than SEND_OK is sent to another broker as
    * well. Default: `false`.

@@ -266,6 +266,26 @@ async fn queued_messages_are_tried_again() {
     }
 }
 
+/// Retries are counted apart for sends that are awaited and for those that are queued, by method and by Java's key.
+#[tokio::test]
+async fn queued_messages_have_retries_of_their_own() {
+    let refusing = Server::refusing(ResponseCode::SYSTEM_ERROR).await;
+    let names = name_server_for(&[("a", refusing.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    let mut seen = 0;
+    for (group, awaited, queued) in [("g", 0, 1), ("h", 1, 0)] {
+        let set = client.producer(group).retries(awaited);
+        let set = set.set("retryTimesWhenSendAsyncFailed", &queued.to_string()).unwrap();
+        let producer = set.start().await.unwrap();
+        assert!(producer.send(Message::new("T", "m")).await.is_err());
+        seen += 1 + awaited as usize;
+        assert_eq!(refusing.seen(SENDS).len(), seen);
+        assert!(producer.enqueue(Message::new("T", "m")).await.unwrap().await.is_err());
+        seen += 1 + queued;
+        assert_eq!(refusing.seen(SENDS).len(), seen);
+    }
+}
+
 /// At the client's limit the next send waits, is refused in time, and comes back.
 #[tokio::test]
 async fn the_limit_of_messages_under_way_holds() {

@@ -116,8 +116,12 @@ class ProducerSettings(TypedDict, total=False):
     3000."""
 
     retry_times_when_send_failed: int
-    """How often a failed send is tried again, on another broker where there is one. From 0 to
-    2147483647. Default: 2."""
+    """How often a failed send that is awaited is tried again, on another broker where there is one.
+    From 0 to 2147483647. Default: 2."""
+
+    retry_times_when_send_async_failed: int
+    """How often a failed send that is queued is tried again, on another broker where there is one.
+    From 0 to 2147483647. Default: 2."""
 
     retry_another_broker_when_not_store_ok: bool
     """Whether a message that was stored with another status than SEND_OK is sent to another broker
@@ -377,6 +381,7 @@ KEYS: dict[str, str] = {
     "pull_time_delay_mills_when_exception": "pullTimeDelayMillsWhenException",
     "rebalance_wait_interval": "rocketmq.client.rebalance.waitInterval",
     "retry_another_broker_when_not_store_ok": "retryAnotherBrokerWhenNotStoreOK",
+    "retry_times_when_send_async_failed": "retryTimesWhenSendAsyncFailed",
     "retry_times_when_send_failed": "retryTimesWhenSendFailed",
     "secret_key": "secretKey",
     "send_latency_fault_enable": "sendLatencyFaultEnable",
