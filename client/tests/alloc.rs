@@ -21,7 +21,7 @@ const SEND_MAX: u64 = 1;
 /// What one of many queued sends may cost.
 const ENQUEUE_MAX: u64 = 3;
 /// What the connection may allocate for its reads, each of which brings many receipts.
-const READS_MAX: u64 = 250;
+const READS_MAX: u64 = 500;
 
 /// A NameServer and a Broker in one: knows every topic, stores every message.
 struct Server(SocketAddr);

@@ -213,18 +213,19 @@ async fn half_frames_cost_what_was_sent() {
 /// Ten thousand peers announce the longest frame and send one byte of it: a connection costs 5 KiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_connections() {
-    const CONNECTIONS: usize = 10_000;
     const EACH_MAX_KIB: u64 = 5;
     // Each of them is a file here and one in the process, which inherits the limit.
     let files = rustix::process::getrlimit(Resource::Nofile);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    // Fewer only where the system lets no process have so many; tests beside this one need some, too.
+    let connections = files.maximum.map_or(10_000, |most| most.saturating_sub(2_000).clamp(1_000, 10_000));
     let home = Home::new();
     let servers = servers(&home);
     assert_serving(&servers, "before").await;
     let before = servers.process.memory_kib("VmRSS");
     let [announced, rest] = [&((16_u32 << 20) - 4).to_be_bytes()[..], b" "];
     let mut open = Vec::new();
-    for number in 0..CONNECTIONS {
+    for number in 0..connections as usize {
         let socket = TcpSocket::new_v4().unwrap();
         // Few enough from each address.
         socket.bind(SocketAddr::from(([127, 0, 0, 2 + (number / 3 % 8) as u8], 0))).unwrap();
@@ -233,7 +234,7 @@ async fn ten_thousand_connections() {
         stream.write_all(&[announced, rest].concat()).await.unwrap();
         open.push(stream);
     }
-    assert_bounded(&servers, "many", before + CONNECTIONS as u64 * EACH_MAX_KIB).await;
+    assert_bounded(&servers, "many", before + connections * EACH_MAX_KIB).await;
     drop(open);
     stop(servers);
 }
