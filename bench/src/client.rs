@@ -12,7 +12,7 @@ use ferrocket_interop_tests::cluster::Cluster;
 use ferrocket_interop_tests::matrix::Server;
 use ferrocket_interop_tests::setup::Workshop;
 use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::compare::median;
 use crate::measure::cpu_time;
@@ -43,6 +43,9 @@ pub(crate) struct Run {
     /// Messages under way; 1 sends synchronously
     window: usize,
     body_size: usize,
+    /// On a runtime of one thread, the caller's, instead of one of several beside it
+    #[arg(long)]
+    one_thread: bool,
 }
 
 struct Workload {
@@ -51,12 +54,29 @@ struct Workload {
     /// Enough for Java's compilers.
     warm_up: u64,
     window: usize,
+    one_thread: bool,
 }
 
 const BODY_LEN: usize = 1024;
-const WORKLOADS: [Workload; 2] = [
-    Workload { name: "synchronous, 1 KiB", messages: 60_000, warm_up: 60_000, window: 1 },
-    Workload { name: "pipelined, 1 KiB, window 256", messages: 400_000, warm_up: 400_000, window: 256 },
+const AWAITED: Workload = Workload {
+    name: "awaited, by the thread that runs main",
+    messages: 60_000,
+    warm_up: 60_000,
+    window: 1,
+    one_thread: false,
+};
+const QUEUED: Workload = Workload {
+    name: "one of 256 under way",
+    messages: 400_000,
+    warm_up: 400_000,
+    window: 256,
+    one_thread: false,
+};
+const WORKLOADS: [Workload; 4] = [
+    AWAITED,
+    Workload { name: "awaited, on a runtime of one thread", one_thread: true, ..AWAITED },
+    QUEUED,
+    Workload { name: "one of 256 under way, on a runtime of one thread", one_thread: true, ..QUEUED },
 ];
 
 /// Runs all pairs and prints a table of medians.
@@ -115,6 +135,7 @@ fn our_command(namesrv: &str, workload: &Workload, options: &Options) -> Result<
     let mut command = Command::new(here);
     command.args(["client-run", namesrv, &messages.to_string(), &warm_up.to_string()]);
     command.args([workload.window.to_string(), BODY_LEN.to_string()]);
+    command.args(workload.one_thread.then_some("--one-thread"));
     Ok(command)
 }
 
@@ -153,7 +174,9 @@ fn cpu_us(mut command: Command, workload: &Workload, options: &Options) -> Resul
 
 /// One run of our client: what [`cpu_us`] starts.
 pub(crate) fn run_one(run: &Run) -> Result<(), String> {
-    let runtime = Runtime::new().map_err(|error| format!("a runtime: {error}"))?;
+    let mut runtime =
+        if run.one_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime = runtime.enable_all().build().map_err(|error| format!("a runtime: {error}"))?;
     runtime.block_on(measure(run)).map_err(|error| error.to_string())
 }
 

@@ -226,7 +226,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a text that is no such id, or names no broker of the topic: ids come from anywhere, and
-    /// a signed request must not go where one of them points. As [`topic_route`](Self::topic_route), and what the
+    /// a signed request must not go where one of them points. [`ErrorKind::Connect`] when a broker of the topic has a name
+    /// that is not known here. As [`topic_route`](Self::topic_route), and what the
     /// broker answers when it has no message there.
     pub async fn view_message(&self, topic: &str, offset_msg_id: &str) -> Result<MessageExt> {
         check_topic(topic)?;
@@ -245,21 +246,30 @@ impl Admin {
 
     /// The broker of a topic that is reached there, master or slave, as the route has it: name and address.
     async fn broker_at(&self, topic: &str, host: SocketAddr) -> Result<Option<(Text, String)>> {
+        let mut unknown = None;
         for BrokerData { broker_name, broker_addrs, .. } in self.topic_route(topic).await?.broker_datas {
             for addr in broker_addrs.into_values() {
                 let there = match addr.parse::<SocketAddr>() {
                     Ok(there) => there == host,
                     // Records have the address that the broker found for its name.
-                    Err(_) => {
-                        lookup_host(&addr).await.is_ok_and(|mut found| found.any(|there| there == host))
-                    }
+                    Err(_) => match lookup_host(&addr).await {
+                        Ok(mut found) => found.any(|there| there == host),
+                        Err(error) => {
+                            unknown = Some((addr.clone(), error));
+                            false
+                        }
+                    },
                 };
                 if there {
                     return Ok(Some((broker_name.into(), addr)));
                 }
             }
         }
-        Ok(None)
+        // It might be the one, and only a proxy knows it.
+        unknown.map_or(Ok(None), |(addr, error)| {
+            let text = format!("broker {addr} of topic {topic} has no address here");
+            Err(Error::new(ErrorKind::Connect, text).with_source(error))
+        })
     }
 
     /// Up to `max` messages of a topic with this key ([`Message::key`](crate::Message::key)), stored between the two

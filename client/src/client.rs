@@ -294,7 +294,8 @@ impl Client {
     /// (30 s), and may send and reply until then; offsets are stored, locks given back and consumers unregistered;
     /// from here on sends are refused, and those under way are finished, for at most 10 s, automatic batches with
     /// all that waits for them; producers are unregistered; connections close. Further calls wait for the first, and
-    /// whoever gives up waiting does not stop it.
+    /// whoever gives up waiting does not stop it. A handler must not await it, since it would be waited for; it may spawn
+    /// it.
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.

@@ -337,8 +337,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for addresses that are none, the proxy's as well, half an account, zero limits, times or
-    /// intervals, those in [`RemotingConfig`] as well, files that hold no certificate or key, and for an empty list of NameServers without the environment variable
-    /// `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
+    /// intervals, those in [`RemotingConfig`] as well, files that hold no certificate or key, and for an empty list of
+    /// NameServers without the environment variable `NAMESRV_ADDR` and without [`namesrv_domain`](Self::namesrv_domain).
     pub fn build(self) -> Result<Client> {
         self.tls_settings.check()?;
         #[cfg(feature = "tls")]

@@ -169,12 +169,12 @@ pub(crate) struct Consumer {
 }
 
 /// Ends a consumer whose start is given up: brokers may know it, and it would be a member that consumes nothing.
-struct Starting(Option<Arc<Consumer>>);
+struct Starting(Option<Arc<Consumer>>, Handle);
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        if let (Some(consumer), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move { consumer.shutdown().await });
+        if let Some(consumer) = self.0.take() {
+            self.1.spawn(async move { consumer.shutdown().await });
         }
     }
 }
@@ -243,7 +243,7 @@ impl Consumer {
             consumer.calls.check_condition(&condition).await?;
         }
         client.register_consumer(Arc::new(Registered(Arc::clone(&consumer))))?;
-        let mut starting = Starting(Some(Arc::clone(&consumer)));
+        let mut starting = Starting(Some(Arc::clone(&consumer)), Handle::current());
         client.heartbeat().await;
         starting.0 = None;
         let mut tasks = vec![tokio::spawn(rebalance::keep(Arc::clone(&consumer), inbox))];

@@ -326,13 +326,12 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send`].
     pub async fn send_batch(&self, messages: Vec<Message>) -> Result<SendResult> {
-        let parcel = Parcel::batch(messages, &self.shared.packing, &self.shared.client)?;
-        self.shared.deliver(parcel, self.shared.terms()).await
+        self.sending(Destination::Any).send_batch(messages).await
     }
 
     /// Queues a message: when this returns, its bytes are in line for the broker, behind those of all earlier
-    /// calls for the same broker. The receipt is awaited later, or never. Failed attempts are repeated as in
-    /// [`Producer::send`], then out of line.
+    /// calls for the same broker. The receipt is awaited later, or never. Failed attempts are repeated
+    /// [`enqueue_retries`](ProducerBuilder::enqueue_retries) times, then out of line.
     ///
     /// Waits while as much is under way to the broker as it answers quickly, or to all of them as the client may
     /// have (`in_flight_max`, `in_flight_bytes_max`): a program that sends faster than its brokers store is held
@@ -342,8 +341,7 @@ impl Producer {
     /// What can be known before sending: bad messages, no route; [`ErrorKind::FlowControl`] when brokers have
     /// stored nothing within the send timeout that would make room.
     pub async fn enqueue(&self, message: Message) -> Result<PendingSend> {
-        let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
-        self.shared.enqueue(parcel, self.shared.terms()).await
+        self.sending(Destination::Any).enqueue(message).await
     }
 
     /// Queues several messages of one topic as one request, as [`Producer::send_batch`] sends them.
@@ -351,8 +349,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::enqueue`].
     pub async fn enqueue_batch(&self, messages: Vec<Message>) -> Result<PendingSend> {
-        let parcel = Parcel::batch(messages, &self.shared.packing, &self.shared.client)?;
-        self.shared.enqueue(parcel, self.shared.terms()).await
+        self.sending(Destination::Any).enqueue_batch(messages).await
     }
 
     /// Sends a message and waits for nothing but room in the connection. It may get lost.
@@ -360,8 +357,7 @@ impl Producer {
     /// # Errors
     /// What can be known before the bytes leave: bad messages, no route, no connection.
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
-        let parcel = Parcel::single(message, &self.shared.packing, &self.shared.client)?;
-        self.shared.send_oneway(parcel, self.shared.terms()).await
+        self.sending(Destination::Any).send_oneway(message).await
     }
 
     /// Sends a message to this queue. Tried once.
@@ -489,8 +485,10 @@ impl Journey {
             true => select(self.route.publish_queues(), message),
             false => select(&client.bare_queues(self.route.publish_queues()), message),
         }) {
-            Some(queue) if queue.queue_id >= 0 => {
+            Some(mut queue) if queue.queue_id >= 0 => {
                 self.plan.only_once();
+                // As those that the producer chooses: hooks see it.
+                queue.topic = self.route.topic().clone();
                 self.first = Some(queue);
                 Ok(self)
             }
@@ -733,7 +731,8 @@ impl Shared {
             let (room, line) = (journey.room.take(), journey.line.take());
             let result = self.attempt(journey, line, &queue, millis(left)).await;
             if let Some(room) = room {
-                room.leave(answer_of(&result), millis(left));
+                // Whoever is in a hurry does not make the broker slow.
+                room.leave(answer_of(&result), millis(left).max(self.settings.send_msg_timeout));
             }
             self.record(&queue.broker_name, now, result.is_err());
             match result {
@@ -745,7 +744,9 @@ impl Shared {
                     brokers.push(queue.broker_name);
                 }
                 Err(error) => {
-                    tracing::debug!(parent: &journey.span, topic = %journey.parcel.topic(), %queue, %error, "send failed");
+                    let topic = journey.parcel.topic();
+                    // With the span switched off, it is inside the program's.
+                    journey.span.in_scope(|| tracing::debug!(%topic, %queue, %error, "send failed"));
                     brokers.push(queue.broker_name);
                     let again = tries_again(&error);
                     last = Some(error);

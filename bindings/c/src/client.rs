@@ -142,6 +142,7 @@ pub extern "C" fn fr_client_fetch_queues(
 /// Ends everything of this client, in this order: consumers stop pulling; their deliveries are answered, for at most
 /// `awaitTerminationMillisWhenShutdown` (30 s); offsets are stored and consumers unregistered; sends under way are
 /// finished, for at most 10 s (FR_ERROR_TIMEOUT if that was too short); producers are unregistered; connections close.
+/// What fr_producer_send_async took and still has in line is refused: close producers first.
 /// What uses the client answers FR_ERROR_CLOSED from then on; its handles stay the program's, to be freed. Not to be
 /// called by a callback. Thread-safe.
 #[unsafe(no_mangle)]

@@ -123,6 +123,7 @@ impl Sender {
     }
 
     pub(crate) async fn close(&self) {
+        self.line.flush().await;
         self.producer.shutdown().await;
         if let Some(transactions) = &self.transactions {
             transactions.checks.close();

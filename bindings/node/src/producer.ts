@@ -105,7 +105,7 @@ export class Producer implements AsyncDisposable {
   /** Answers a request that a consumer got. */
   async reply(request: MessageExt, body: Body): Promise<SendResult> {
     if (!(request instanceof MessageExt)) throw new InvalidMessageError('a request is a message that was received');
-    return this.handle.ask<SendResult>('reply', request.properties, { bodies: [bytes(body)] });
+    return this.#ends([], this.handle.ask<SendResult>('reply', request.properties, { bodies: [bytes(body)] }));
   }
 
   /** Takes back a delayed message by the handle that its receipt has; answers the message's id. Brokers from 5.3 on. */
@@ -118,7 +118,10 @@ export class Producer implements AsyncDisposable {
     return this.handle.ask('fetchQueues', topic);
   }
 
-  /** Further sends are refused, those under way end, for at most 10 s. Closing the client does it, too. */
+  /**
+   * Further sends are refused, those under way end, for at most 10 s; requests and transactions are not waited for.
+   * Closing the client does it, too.
+   */
   close(): Promise<void> {
     return this.handle.close(async () => {
       if (this.#sending === 0) return;

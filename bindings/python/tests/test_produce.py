@@ -35,7 +35,9 @@ def test_what_is_enqueued_is_sent_before_the_end(
         async with client() as cluster:
             async with cluster.producer(group) as producer:
                 sends = [producer.enqueue(Message(topic, f"{i}")) for i in range(2000)]
-            assert all(sent.is_ok for sent in await asyncio.gather(*sends))
+            another = await cluster.producer(f"{group}-2").start()
+            sends += [another.enqueue(Message(topic, f"{i}")) for i in range(2000)]
+        assert all(sent.is_ok for sent in await asyncio.gather(*sends))
 
     run(work())
 

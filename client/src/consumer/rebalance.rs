@@ -391,7 +391,9 @@ impl Consumer {
             let name = strategy.name();
             config(format!("strategy {name} refuses: {error}")).with_source(error)
         })?;
-        Ok((share.into_iter().collect(), known))
+        // A strategy of listed queues may have their bare names.
+        let client = &self.calls.client;
+        Ok((share.iter().map(|queue| client.wired_queue(queue).into_owned()).collect(), known))
     }
 
     /// Tells the application what is ours of a topic's queues now.

@@ -131,7 +131,8 @@ impl Shared {
     /// Forbids groups to consume that are too far behind, if the settings want that: what they read is no longer in
     /// memory, and slows everyone down.
     fn disable_slow_groups(&self) {
-        let Some(bytes_max) = self.settings.now().behind_max else { return };
+        // Taken also without: nobody is judged later by what was seen before.
+        let bytes_max = self.settings.now().behind_max.unwrap_or(i64::MAX);
         for (group, bytes) in self.stats.take_behind(bytes_max) {
             if self.groups.disable(&group, self.clock.now_ms()) {
                 tracing::warn!(

@@ -122,6 +122,7 @@ class Client(_Scope):
         self._core = _core.Client(namesrv_addr, pairs(settings))
         self._bridge: Bridge | None = None
         self._sources: WeakSet[_Source[Any, Any]] = WeakSet()
+        self._producers: WeakSet[Producer] = WeakSet()
         self._state = "running"
         _logs.start()
 
@@ -153,6 +154,8 @@ class Client(_Scope):
         try:
             # What lies in their buffers would be waited for.
             await asyncio.gather(*(source.close() for source in self._sources))
+            # What is in their lines would be refused.
+            await asyncio.gather(*(producer.close() for producer in self._producers))
             await bridge.run(self._core.shutdown())
         finally:
             if not self._core.is_closed:
@@ -259,6 +262,10 @@ class _Part(_Scope, Part["Client", Core]):
 
 class Producer(_Part[_core.Producer]):
     """Sends messages in the name of a producer group."""
+
+    async def _start(self) -> None:
+        await super()._start()
+        self._client._producers.add(self)
 
     async def send(self, message: Message, /) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""

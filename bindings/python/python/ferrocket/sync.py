@@ -109,6 +109,7 @@ class Client(_Scope):
         """The NameServers are `host:port;host:port`; with none, `$NAMESRV_ADDR` says them."""
         self._core = _core.Client(namesrv_addr, pairs(settings))
         self._sources: WeakSet[_Source[Any, Any]] = WeakSet()
+        self._producers: WeakSet[Producer] = WeakSet()
         _logs.start()
 
     def _start(self) -> None:
@@ -121,6 +122,9 @@ class Client(_Scope):
             # What lies in their buffers would be waited for.
             for source in list(self._sources):
                 source.close()
+            # What is in their lines would be refused.
+            for producer in list(self._producers):
+                producer.close()
             self._core.shutdown().wait()
 
     @property
@@ -208,6 +212,10 @@ class _Part(_Scope, Part["Client", Core]):
 
 class Producer(_Part[_core.Producer]):
     """Sends messages in the name of a producer group. All threads may use it."""
+
+    def _start(self) -> None:
+        super()._start()
+        self._client._producers.add(self)
 
     def send(self, message: Message, /) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""
@@ -327,6 +335,8 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
             yield taken
 
     def _next(self) -> Taken | None:
+        # A forked child is refused before it waits for a thread that it does not have.
+        self._running.group  # noqa: B018
         with self._turn:
             while self._state != "closed":
                 try:
@@ -387,6 +397,13 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
 
     With `auto_commit` (the default) a poll, or asking for the next message, says that everything before it is done.
     """
+
+    def _next(self) -> MessageExt | None:
+        self._running.group  # noqa: B018
+        with self._turn:
+            # What the core has handed out counts as consumed: it is yielded, also while another thread closes.
+            taken = [] if self._state == "closed" else self._running.next().wait()
+            return taken[0] if taken else None
 
     def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
