@@ -249,7 +249,7 @@ impl Store {
         let mut placed = Placed { answers: Vec::with_capacity(group.parts.len()), ..Placed::default() };
         let mut rest = &mut group.bytes[..];
         let mut records = group.records.iter();
-        let index_enable = self.config().message_index_enable;
+        let index_enable = self.opened.message_index_enable;
         for part in &group.parts {
             let len = part.bytes.len() as i64;
             let room = self.log.segment_len() - end % self.log.segment_len();

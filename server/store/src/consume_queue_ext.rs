@@ -93,7 +93,7 @@ impl Store {
 
     /// Removes what is left of queues that are gone; a failure costs disk space, nothing else.
     pub(crate) fn clean_ext(&self) {
-        let cleaned = clean(&*self.disk, &self.config().store_path_root_dir, &self.queues);
+        let cleaned = clean(&*self.disk, &self.opened.store_path_root_dir, &self.queues);
         if let Err(error) = cleaned {
             tracing::warn!(%error, "removing units of consumequeue_ext");
         }

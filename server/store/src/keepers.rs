@@ -37,9 +37,10 @@ impl Store {
     }
 
     fn run_flusher(store: &Weak<Self>) {
-        let Some((signal, interval, sync)) = store.upgrade().map(|store| {
-            (store.flusher.clone(), store.config().flush_interval_commit_log, store.sync_flush())
-        }) else {
+        let Some((signal, interval, sync)) = store
+            .upgrade()
+            .map(|store| (store.flusher.clone(), store.opened.flush_interval_commit_log, store.sync_flush()))
+        else {
             return;
         };
         while signal.wait() {
@@ -56,7 +57,7 @@ impl Store {
 
     fn run_keeper(store: &Weak<Self>) {
         let Some((signal, interval, thorough_interval)) = store.upgrade().map(|store| {
-            let config = store.config();
+            let config = &store.opened;
             let thorough = config.flush_consume_queue_thorough_interval;
             (store.keeper.clone(), config.flush_interval_consume_queue, thorough)
         }) else {
@@ -87,7 +88,7 @@ impl Store {
 
     fn run_expirer(store: &Weak<Self>) {
         let Some((signal, interval)) =
-            store.upgrade().map(|store| (store.expirer.clone(), store.config().clean_resource_interval))
+            store.upgrade().map(|store| (store.expirer.clone(), store.opened.clean_resource_interval))
         else {
             return;
         };
@@ -99,7 +100,7 @@ impl Store {
 
     /// Tells the threads that something was appended.
     pub(crate) fn wake_keepers(&self, crowded: bool) {
-        if self.config().background {
+        if self.opened.background {
             self.flusher.raise(false);
             self.keeper.raise(crowded);
         }
@@ -146,7 +147,7 @@ impl Store {
     /// # Errors
     /// That it failed, now or earlier: nothing more is stored until the store is reopened.
     pub fn keep_house(&self, thorough: bool) -> Result<(), StoreError> {
-        if !self.try_keep_house(thorough)? && self.config().background {
+        if !self.try_keep_house(thorough)? && self.opened.background {
             self.keeper.raise(false);
         }
         Ok(())

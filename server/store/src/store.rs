@@ -64,7 +64,9 @@ pub(crate) struct Arrival {
 /// An open store. Locks are taken in the order: flushing, tail of the log, segments, queue table, a queue,
 /// parked arrivals, index. None is held while [`Arrivals`] are told.
 pub struct Store {
-    /// What it was opened with, and what was changed since: an immutable snapshot, swapped whole.
+    /// What it was opened with, for what cannot change since.
+    pub(crate) opened: StoreConfig,
+    /// The same with what was changed since: an immutable snapshot, swapped whole.
     config: RwLock<Arc<StoreConfig>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -176,6 +178,7 @@ impl Store {
             expirer: Arc::default(),
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(lock)),
+            opened: config.clone(),
             config: RwLock::new(Arc::new(config)),
             clock,
             disk,
@@ -187,7 +190,7 @@ impl Store {
         });
         store.look_at_disk();
         store.clean_ext();
-        if store.config().background {
+        if store.opened.background {
             *store.threads.lock().expect("threads") = store.start_keepers();
         }
         Ok(store)
@@ -218,7 +221,7 @@ impl Store {
     }
 
     fn remove_abort(&self) -> Result<(), StoreError> {
-        let root = &self.config().store_path_root_dir;
+        let root = &self.opened.store_path_root_dir;
         let removed = self.disk.remove_file(&root.join("abort")).and_then(|()| self.disk.sync_dir(root));
         removed.map_err(|error| self.failed("removing the abort file", &error))
     }
@@ -246,7 +249,7 @@ impl Store {
 
     /// Whether messages count as stored only once they are on the disk.
     pub fn sync_flush(&self) -> bool {
-        self.config().flush_disk_type == FlushDiskType::SyncFlush
+        self.opened.flush_disk_type == FlushDiskType::SyncFlush
     }
 
     /// Completes when everything before `end_offset` is on the disk, in either mode; fails when that is not
@@ -311,7 +314,7 @@ impl Store {
 
     /// The store's root folder.
     pub fn root(&self) -> PathBuf {
-        self.config().store_path_root_dir.clone()
+        self.opened.store_path_root_dir.clone()
     }
 
     /// The settings as they are now.
