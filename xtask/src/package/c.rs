@@ -31,6 +31,8 @@ const VALGRIND: &[&str] = &[
     "--error-exitcode=99",
     // A forked child has what its parent's threads had.
     "--child-silent-after-fork=yes",
+    // Threads that send as fast as they can would keep the broker's from going on.
+    "--fair-sched=yes",
 ];
 
 fn sources() -> PathBuf {
