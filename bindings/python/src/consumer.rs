@@ -1,5 +1,6 @@
 //! Consumers: batches are taken out of them, and each delivery is answered by itself.
 
+use std::future::Future;
 use std::time::Duration;
 
 use ferrocket_bindings::ferrocket::{self, ConsumeOrderlyResult, Deliveries, ErrorKind};
@@ -310,23 +311,44 @@ pub(crate) struct LitePullConsumer(Held<Polled>);
 #[derive(Clone)]
 struct Polled {
     consumer: ferrocket::LitePullConsumer,
+    /// Told when nobody waits for messages any more.
+    over: watch::Sender<bool>,
 }
 
 impl LitePullConsumer {
     pub(crate) fn new(consumer: ferrocket::LitePullConsumer) -> Self {
-        Self(Held::new(Polled { consumer }))
+        Self(Held::new(Polled { consumer, over: watch::Sender::new(false) }))
+    }
+}
+
+/// What waits for messages, or nothing when waiting is over. Giving up on it takes no message.
+async fn unless_over<T: Default>(
+    over: &watch::Sender<bool>,
+    wait: impl Future<Output = ferrocket::Result<T>>,
+) -> ferrocket::Result<T> {
+    let ended = async { over.subscribe().wait_for(|over| *over).await.is_ok() };
+    tokio::select! {
+        biased;
+        _ = ended => Ok(T::default()),
+        taken = wait => taken,
     }
 }
 
 consumer! { LitePullConsumer is Polled
     operations {
         // The next message; none after the end.
-        next() = |it| Ok(messages(it.consumer.stream().next().await.into_iter().collect()));
+        next() = |it| {
+            let mut stream = it.consumer.stream();
+            let next = async { Ok(messages(stream.next().await.into_iter().collect())) };
+            unless_over(&it.over, next).await
+        };
         // With a limit an end in between is an error; without one it yields nothing.
         poll(timeout: Option<Seconds>) = |it| {
-            match (it.consumer.poll(timeout.as_ref().map_or(FOREVER, |limit| limit.0)).await, timeout) {
+            let limit = timeout.as_ref().map_or(FOREVER, |limit| limit.0);
+            let polled = async { it.consumer.poll(limit).await.map(messages) };
+            match (unless_over(&it.over, polled).await, timeout) {
                 (Err(error), None) if error.kind() == ErrorKind::Closed => Ok(Vec::new()),
-                (polled, _) => polled.map(messages),
+                (polled, _) => polled,
             }
         };
         assign(queues: Vec<MessageQueue>) = |it| it.consumer.assign(owned(queues)).await;
@@ -350,6 +372,12 @@ consumer! { LitePullConsumer is Polled
 
     fn queues(&self, py: Python<'_>) -> PyResult<Vec<MessageQueue>> {
         Ok(queues(self.get(py)?.consumer.assignment()))
+    }
+
+    /// Waits for messages end, and bring none.
+    fn end_waits(&self, py: Python<'_>) -> PyResult<()> {
+        self.get(py)?.over.send_replace(true);
+        Ok(())
     }
 
     fn pause(&self, py: Python<'_>, queues: Vec<MessageQueue>) -> PyResult<()> {

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -285,6 +286,29 @@ def test_what_a_cancelled_poll_brought_is_not_committed(
                     await consumer.commit()
             async with cluster.lite_pull_consumer(group, {topic: "*"}, **settings) as consumer:
                 assert [message.text for message in await consumer.poll(5.0)] == ["m0", "m1", "m2"]
+
+    run(work())
+
+
+def test_what_arrives_at_the_end_is_not_committed(
+    run: Run[None], client: MakeClient, topic: str, group: str, ferrocket_broker: Broker
+) -> None:
+    async def work() -> None:
+        async with client() as cluster:
+            consumer = await cluster.lite_pull_consumer(group, {topic: "*"}, **FROM_FIRST).start()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(aiter(consumer)), 0.01)
+            # While the loop is busy the message comes, unseen by it.
+            with (
+                ferrocket_sync.Client(ferrocket_broker.namesrv_addr) as other,
+                other.producer(f"{group}-p") as producer,
+            ):
+                producer.send(Message(topic, "late"))
+            assert cluster._bridge is not None
+            select.select([cluster._bridge.port.fileno()], [], [])
+            await consumer.close()
+            async with cluster.lite_pull_consumer(group, {topic: "*"}, **FROM_FIRST) as consumer:
+                assert [message.text for message in await consumer.poll(5.0)] == ["late"]
 
     run(work())
 

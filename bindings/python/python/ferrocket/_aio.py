@@ -374,6 +374,9 @@ class TransactionProducer(_Part[_core.TransactionProducer]):
 class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
     """A consumer whose core hands out batches. What a cancelled wait has brought stays for the next one."""
 
+    _keeps = False
+    """Whether what comes while it closes is kept: dropped, it would not come again."""
+
     def __init__(self, client: Client, opened: Callable[[], _core.Op[Consumer]]) -> None:
         super().__init__(client, opened)
         self._taking: asyncio.Future[list[Taken]] | None = None
@@ -397,7 +400,8 @@ class _Source(_Part[Consumer], Source["Client", Consumer, Taken]):
         if self._taking is not taking:
             return
         self._taking = None
-        if not taking.cancelled() and taking.exception() is None and self._state != "closed":
+        kept = self._keeps or self._state != "closed"
+        if kept and not taking.cancelled() and taking.exception() is None:
             self._buffer.extend(taking.result())
 
     async def _wait(self, ask: Callable[[], _core.Op[list[Taken]]]) -> bool:
@@ -495,6 +499,8 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
     With `auto_commit` (the default) a poll, or asking for the next message, says that everything before it is done.
     """
 
+    _keeps = True
+
     async def poll(self, timeout: float = 5.0) -> list[MessageExt]:
         """The next messages, as many as there are up to `pull_batch_size`; none when the time in seconds is up."""
         clock = asyncio.get_running_loop().time
@@ -559,6 +565,10 @@ class LitePullConsumer(Polled["Client"], _Source[_core.LitePullConsumer, Message
                 await self.seek(queue, offset)
 
     async def _close(self) -> None:
+        self._running.end_waits()
+        if (taking := self._taking) is not None:
+            await asyncio.wait([taking])
+            self._took(taking)
         try:
             await self._give_back()
         except FerrocketError:
