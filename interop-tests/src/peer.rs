@@ -131,6 +131,10 @@ impl Client {
                 Some("not in the C interface, on which the Python package is built")
             }
             (Self::Cpp, ConsumeDirectly) => Some("the library does not answer request 309"),
+            (Self::Cpp, RunningInfo) => Some(
+                "the library never sets the time at which it last locked a queue: at times what lies in memory \
+                 there is no number that Java's tools can read",
+            ),
             (Self::Node, Oneway | Batch | BatchLimits) => {
                 Some("the library has neither oneway nor batch sends")
             }
