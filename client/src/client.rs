@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
-use ferrocket_remoting::{Connection, Dialer};
+use ferrocket_remoting::{Connection, Dialer, PendingCall};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell, Semaphore, watch};
@@ -467,21 +467,21 @@ impl Client {
         Ok(self.replied(addr, reply))
     }
 
-    /// The same over a connection that was looked up before: the request is in line there with the first poll, or
-    /// fails.
-    pub(crate) async fn call_over(
+    /// The same over a connection that was looked up before: when this returns, the request is in line there. Its
+    /// answer is to be shown to [`Client::replied`].
+    pub(crate) async fn begin_over(
         &self,
         connection: &Connection,
-        addr: &str,
         request: RemotingCommand,
+        now: Instant,
         timeout: Duration,
-    ) -> Result<RemotingCommand> {
+    ) -> Result<PendingCall> {
         self.check_running()?;
-        let reply = connection.call(request, timeout).await?;
-        Ok(self.replied(addr, reply))
+        Ok(connection.begin(request, now, timeout).await?)
     }
 
-    fn replied(&self, addr: &str, reply: RemotingCommand) -> RemotingCommand {
+    /// Does what an answer asks of the client itself, whatever the request was.
+    pub(crate) fn replied(&self, addr: &str, reply: RemotingCommand) -> RemotingCommand {
         if reply.response_code() == ResponseCode::GO_AWAY {
             // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
             // connection, if it is still or again there.

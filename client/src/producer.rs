@@ -9,34 +9,29 @@
 //! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`.
 
 use std::fmt;
-use std::future::{self, Future, poll_fn};
-use std::pin::Pin;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use ferrocket_remoting::Connection;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
 
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Faults;
-use crate::in_flight::{Answer, Lane, Patience, Room, Share};
+use crate::in_flight::Patience;
 use crate::message::Message;
-use crate::message_ids::now_ms;
-use crate::route::TopicRoute;
 use crate::send_result::SendResult;
+use crate::trace;
 use crate::validate::{MS_MAX, check_group, check_topic, within};
-use crate::{spans, trace};
 
 mod batcher;
 mod hooks;
+mod journey;
 mod parcel;
+mod pending;
 mod plan;
 mod recall;
 mod request;
@@ -46,9 +41,11 @@ mod transaction;
 use batcher::{BATCH_MAX_BYTES, Batcher, TOTAL_BATCH_MAX_BYTES};
 use hooks::Hooks;
 pub use hooks::{SendMessageContext, SendMessageHook};
+use journey::{Journey, Line, as_millis};
 pub use parcel::CompressionType;
 use parcel::{Packing, Parcel};
-use plan::{SendPlan, choose_queue, hash_index, other_brokers, tries_again};
+pub use pending::PendingSend;
+use plan::hash_index;
 pub(crate) use request::Replies;
 pub use sending::Sending;
 use sending::{Destination, Terms};
@@ -419,91 +416,6 @@ impl fmt::Debug for Producer {
     }
 }
 
-/// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
-#[derive(Debug)]
-#[must_use = "without awaiting it nobody learns whether the message was stored"]
-pub struct PendingSend(Receipt);
-
-#[derive(Debug)]
-enum Receipt {
-    /// Rare: the first attempt failed at once, and was the last.
-    Here(Box<future::Ready<Result<SendResult>>>),
-    OnItsWay(JoinHandle<Result<SendResult>>),
-}
-
-impl Future for PendingSend {
-    type Output = Result<SendResult>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.0 {
-            Receipt::Here(receipt) => Pin::new(receipt).poll(cx),
-            // The task goes without a word only when the runtime is torn down.
-            Receipt::OnItsWay(task) => Pin::new(task)
-                .poll(cx)
-                .map(|ended| ended.unwrap_or_else(|_| Err(Error::closed("the runtime")))),
-        }
-    }
-}
-
-/// A parcel that has its share of the budget and its route, and is about to be tried.
-struct Journey {
-    parcel: Parcel,
-    plan: SendPlan,
-    route: Arc<TopicRoute>,
-    /// The queue of the first attempt, if it was chosen before.
-    first: Option<MessageQueue>,
-    /// The way to that queue's broker, if it was looked up before.
-    line: Option<Line>,
-    /// Its place in the window of that queue's broker, until the first attempt has ended.
-    room: Option<Room>,
-    started: Instant,
-    /// What a subscriber sees of it; ends with it.
-    span: Span,
-    _share: Share,
-}
-
-/// A broker's address, and the connection to it.
-struct Line {
-    addr: Text,
-    connection: Connection,
-}
-
-impl Journey {
-    /// The error with the messages that it is about.
-    fn failed(self, error: Error) -> Error {
-        error.with_unsent(self.parcel.into_messages())
-    }
-
-    /// The journey to the queue that `select` picks, and to no other.
-    fn select(
-        mut self,
-        client: &Client,
-        select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue>,
-    ) -> Result<Self> {
-        let message = self.parcel.message();
-        match message.and_then(|message| match client.config().namespace.is_empty() {
-            true => select(self.route.publish_queues(), message),
-            false => select(&client.bare_queues(self.route.publish_queues()), message),
-        }) {
-            Some(mut queue) if queue.queue_id >= 0 => {
-                self.plan.only_once();
-                // As those that the producer chooses: hooks see it.
-                queue.topic = self.route.topic().clone();
-                self.first = Some(queue);
-                Ok(self)
-            }
-            chosen => {
-                // For such a number the broker would choose a queue itself.
-                let text = chosen.map_or_else(
-                    || "select message queue return null.".to_owned(),
-                    |queue| format!("the id of {queue} must be at least 0"),
-                );
-                Err(Error::new(ErrorKind::Config, text).with_unsent(self.parcel.into_messages()))
-            }
-        }
-    }
-}
-
 impl Shared {
     /// Milliseconds of a clock that tests can move: differences of it are all that counts.
     fn now_ms(&self) -> i64 {
@@ -521,16 +433,22 @@ impl Shared {
 
     async fn deliver(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<SendResult> {
         let patience = Patience { timeout, while_moving: false };
-        let journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
-        self.go(journey).await
+        let mut journey = self.depart(parcel, patience).await?;
+        match journey.bind(destination, &self.client) {
+            Ok(()) => self.go(journey).await,
+            Err(error) => Err(journey.failed(error)),
+        }
     }
 
     async fn send_oneway(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<()> {
         let patience = Patience { timeout, while_moving: false };
-        let mut journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
+        let mut journey = self.depart(parcel, patience).await?;
+        if let Err(error) = journey.bind(destination, &self.client) {
+            return Err(journey.failed(error));
+        }
         let sent = match journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route)) {
             Some(queue) => self.oneway(&journey, &queue).await,
-            None => Err(no_queue(journey.parcel.topic())),
+            None => Err(journey.no_queue()),
         };
         sent.map_err(|error| journey.failed(error))
     }
@@ -543,20 +461,26 @@ impl Shared {
         let (patience, is_free) = (Patience { timeout, while_moving: true }, destination.is_any());
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
-        let mut journey = self.depart(parcel, patience).await?.bound_for(destination, &self.client)?;
-        if let Err(error) = self.board(&mut journey, patience).await {
+        let mut journey = self.depart(parcel, patience).await?;
+        let bound = journey.bind(destination, &self.client);
+        let boarded = match bound {
+            Ok(()) => self.board(&mut journey, patience).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = boarded {
             return Err(journey.failed(error));
         }
         // The time counts from now.
-        journey.started = Instant::now();
-        journey.plan.restart(self.ms(journey.started), as_millis(timeout));
+        let now = Instant::now();
+        journey.started = now;
+        journey.plan.restart(self.ms(now), as_millis(timeout));
         let first = journey.first.as_ref();
         let addr = first.and_then(|queue| self.addr(&queue.broker_name));
         let ready = addr.and_then(|addr| {
             let connection = self.client.dialer().existing(&addr)?;
             Some(Line { addr, connection })
         });
-        journey.line = match ready {
+        let line = match ready {
             Some(line) => Some(line),
             // Rare, so that it may have memory of its own.
             None => match Box::pin(self.line(&journey, timeout)).await {
@@ -567,22 +491,18 @@ impl Shared {
                 Err(error) => return Err(journey.failed(error)),
             },
         };
-        let owner = Arc::clone(self);
-        // By reference: what an async function takes by value it keeps twice, and moves.
-        let mut sending = Box::pin(async move {
-            let sent = owner.travel(&mut journey).await;
-            sent.map_err(|error| journey.failed(error))
-        });
-        let first = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx))).await;
-        Ok(PendingSend(match first {
-            Poll::Ready(result) => Receipt::Here(Box::new(future::ready(result))),
-            Poll::Pending => Receipt::OnItsWay(tokio::spawn(sending)),
-        }))
+        let mut begun = None;
+        if let Some(line) = line
+            && let Some(leg) = self.set_off(&mut journey, now)
+        {
+            begun = Some(self.begin(&journey, leg, line).await);
+        }
+        Ok(PendingSend::new(Arc::clone(self), journey, begun))
     }
 
     /// The way to the broker of the first attempt.
     async fn line(&self, journey: &Journey, timeout: Duration) -> Result<Line> {
-        let Some(queue) = &journey.first else { return Err(no_queue(journey.parcel.topic())) };
+        let Some(queue) = &journey.first else { return Err(journey.no_queue()) };
         let ready = async {
             let addr = match self.addr(&queue.broker_name) {
                 Some(addr) => addr,
@@ -610,303 +530,4 @@ impl Shared {
     fn depart(&self, parcel: Parcel, patience: Patience) -> impl Future<Output = Result<Journey>> {
         self.set_out(parcel, patience, self.check_open())
     }
-
-    /// The same for what may be `open` to sends that were taken before.
-    async fn set_out(&self, parcel: Parcel, patience: Patience, open: Result<()>) -> Result<Journey> {
-        let started = Instant::now();
-        let settings = &self.settings;
-        // Only what is queued waits for as long as others get on.
-        let retries = match patience.while_moving {
-            true => settings.retry_times_when_send_async_failed,
-            false => settings.retry_times_when_send_failed,
-        };
-        let plan = SendPlan::new(retries, self.ms(started), as_millis(patience.timeout));
-        let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
-        let ready = async {
-            open?;
-            let share = self.client.in_flight().take(parcel.weight(), patience).await?;
-            if let Some(route) = self.client.known_publish_route(parcel.topic()) {
-                return Ok((share, route));
-            }
-            let route = self.client.publish_route(parcel.topic(), &self.packing.template);
-            let left = match patience.while_moving {
-                true => patience.timeout,
-                false => millis(plan.remaining_ms(self.now_ms()).unwrap_or(0)),
-            };
-            // Rare: with memory of its own it is no part of every send.
-            match Box::pin(tokio::time::timeout(left, route)).await {
-                Ok(route) => Ok((share, route?)),
-                Err(_) => {
-                    let (topic, timeout) = (parcel.topic(), patience.timeout);
-                    let text = format!("no NameServer answered about {topic} within {timeout:?}");
-                    Err(Error::new(ErrorKind::Timeout, text))
-                }
-            }
-        };
-        match ready.await {
-            Ok((share, route)) => Ok(Journey {
-                parcel,
-                plan,
-                route,
-                first: None,
-                line: None,
-                room: None,
-                started,
-                span,
-                _share: share,
-            }),
-            Err(error) => Err(error.with_unsent(parcel.into_messages())),
-        }
-    }
-
-    /// Chooses the queue of the first attempt, unless that is done, and takes room in its broker's window. While
-    /// that is full a free choice falls on another broker that has room; and if none has, on whichever has first of
-    /// the chosen one and the one that last stored something: nobody waits for a broker that hangs while another
-    /// works.
-    async fn board(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
-        let given = journey.first.take();
-        let is_free = given.is_none() && self.faults.is_none();
-        let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, &journey.route)) else {
-            return Err(no_queue(journey.parcel.topic()));
-        };
-        let in_flight = self.client.in_flight();
-        let lane = in_flight.lane(&queue.broker_name);
-        let mut room = lane.try_enter();
-        let mut other: Option<(&MessageQueue, Arc<Lane>)> = None;
-        if room.is_none() && is_free {
-            let full = queue.broker_name.clone();
-            for elsewhere in other_brokers(&journey.route, &full, self.client.next_turn()) {
-                let next = in_flight.lane(&elsewhere.broker_name);
-                room = next.try_enter();
-                if room.is_some() {
-                    queue = elsewhere.clone();
-                    break;
-                }
-                if other.as_ref().is_none_or(|(_, known)| next.stored_ms() > known.stored_ms()) {
-                    other = Some((elsewhere, next));
-                }
-            }
-        }
-        let room = match (room, other) {
-            (Some(room), _) => room,
-            (None, None) => lane.enter(patience).await?,
-            (None, Some((elsewhere, other))) => {
-                let (room, is_elsewhere) = lane.enter_either(&other, patience).await?;
-                if is_elsewhere {
-                    queue = elsewhere.clone();
-                }
-                room
-            }
-        };
-        (journey.first, journey.room) = (Some(queue), Some(room));
-        Ok(())
-    }
-
-    /// Waits for room within the time of the whole send, and tries.
-    async fn go(&self, mut journey: Journey) -> Result<SendResult> {
-        let timeout = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0));
-        let boarded = self.board(&mut journey, Patience { timeout, while_moving: false }).await;
-        let sent = match boarded {
-            Ok(()) => self.travel(&mut journey).await,
-            Err(error) => Err(error),
-        };
-        sent.map_err(|error| journey.failed(error))
-    }
-
-    /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
-    async fn travel(&self, journey: &mut Journey) -> Result<SendResult> {
-        let mut sent: Option<SendResult> = None;
-        let mut last: Option<Error> = None;
-        let mut brokers: Vec<Text> = Vec::new();
-        while journey.plan.has_attempt() {
-            let chosen = journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route));
-            let Some(queue) = chosen else { break };
-            let now = self.now_ms();
-            let Some(left) = journey.plan.remaining_ms(now) else {
-                last.get_or_insert_with(|| Error::new(ErrorKind::Timeout, "the time for this send is up"));
-                break;
-            };
-            journey.plan.attempt(&queue.broker_name);
-            // Further attempts are few, and go without.
-            let (room, line) = (journey.room.take(), journey.line.take());
-            let result = self.attempt(journey, line, &queue, millis(left)).await;
-            if let Some(room) = room {
-                // Whoever is in a hurry does not make the broker slow.
-                room.leave(answer_of(&result), millis(left).max(self.settings.send_msg_timeout));
-            }
-            self.record(&queue.broker_name, now, result.is_err());
-            match result {
-                Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
-                    return Ok(result);
-                }
-                Ok(result) => {
-                    sent = Some(result);
-                    brokers.push(queue.broker_name);
-                }
-                Err(error) => {
-                    let topic = journey.parcel.topic();
-                    // With the span switched off, it is inside the program's.
-                    journey.span.in_scope(|| tracing::debug!(%topic, %queue, %error, "send failed"));
-                    brokers.push(queue.broker_name);
-                    let again = tries_again(&error);
-                    last = Some(error);
-                    if !again {
-                        break;
-                    }
-                }
-            }
-        }
-        // Stored somewhere, if less safely than hoped.
-        if let Some(sent) = sent {
-            return Ok(sent);
-        }
-        let error = last.unwrap_or_else(|| no_queue(journey.parcel.topic()));
-        let cost = journey.started.elapsed().as_millis();
-        Err(match brokers.len() {
-            0 | 1 => error,
-            times => error.with_context(format_args!(
-                "Send [{times}] times, still failed, cost [{cost}]ms, Topic: {}, BrokersSent: [{}]",
-                journey.parcel.topic(),
-                brokers.join(", ")
-            )),
-        })
-    }
-
-    fn choose(&self, plan: &SendPlan, route: &TopicRoute) -> Option<MessageQueue> {
-        let mut faults =
-            self.faults.as_ref().map(|faults| faults.lock().unwrap_or_else(PoisonError::into_inner));
-        // Only faults grow old.
-        let now_ms = if faults.is_some() { self.now_ms() } else { 0 };
-        choose_queue(route, plan.last_broker(), faults.as_deref_mut(), now_ms, || self.client.next_turn())
-    }
-
-    fn record(&self, broker: &Text, began_ms: i64, failed: bool) {
-        if let Some(faults) = &self.faults {
-            let now = self.now_ms();
-            faults.lock().unwrap_or_else(PoisonError::into_inner).record(broker, now - began_ms, failed, now);
-        }
-    }
-
-    async fn attempt(
-        &self,
-        journey: &Journey,
-        line: Option<Line>,
-        queue: &MessageQueue,
-        timeout: Duration,
-    ) -> Result<SendResult> {
-        let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
-        let (known, connection) = line.map(|line| (line.addr, line.connection)).unzip();
-        let (addr, timeout) = match known.or_else(|| self.addr(&queue.broker_name)) {
-            Some(addr) => (addr, timeout),
-            None => {
-                let asked = Instant::now();
-                let addr = Box::pin(self.find_master(wire_topic, queue, timeout)).await?;
-                (addr, timeout.saturating_sub(asked.elapsed()))
-            }
-        };
-        let topic = self.client.unwrapped(wire_topic);
-        let began_ms = now_ms();
-        let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
-        let body_len = request.body.len();
-        let context = self.hook_context(parcel, queue, &addr);
-        self.settings.hooks.before(&context);
-        let span = spans::attempt(&journey.span, queue, &addr);
-        let reply = match &connection {
-            Some(connection) => {
-                self.client.call_over(connection, &addr, request, timeout).instrument(span.clone()).await
-            }
-            None => self.client.call(&addr, request, timeout).instrument(span.clone()).await,
-        };
-        let answered = reply.and_then(|reply| {
-            SendResult::from_reply(&reply, &addr, &topic, &queue.broker_name, parcel.msg_id())
-        });
-        self.settings.hooks.after(&context, answered.as_ref().map(Some));
-        let result = answered?;
-        spans::stored(&span, &result);
-        let sent = trace::Sent {
-            group: &self.packing.group,
-            topic: &topic,
-            message: parcel.message().filter(|_| !parcel.is_batch()),
-            body_len,
-            addr: &addr,
-            began_ms,
-            result: &result,
-        };
-        trace::sent(&self.client, &sent);
-        Ok(result)
-    }
-
-    async fn oneway(&self, journey: &Journey, queue: &MessageQueue) -> Result<()> {
-        let parcel = &journey.parcel;
-        let left = || millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(1));
-        let addr = match self.addr(&queue.broker_name) {
-            Some(addr) => addr,
-            None => self.find_master(parcel.topic(), queue, left()).await?,
-        };
-        let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
-        let context = self.hook_context(parcel, queue, &addr);
-        self.settings.hooks.before(&context);
-        let span = spans::attempt(&journey.span, queue, &addr);
-        let sent = self.client.oneway_within(&addr, request, left()).instrument(span).await;
-        self.settings.hooks.after(&context, sent.as_ref().map(|()| None));
-        sent
-    }
-
-    fn hook_context<'a>(
-        &'a self,
-        parcel: &'a Parcel,
-        queue: &'a MessageQueue,
-        addr: &'a str,
-    ) -> SendMessageContext<'a> {
-        SendMessageContext {
-            producer_group: &self.packing.group,
-            messages: parcel.messages(),
-            message_queue: queue,
-            broker_addr: addr,
-        }
-    }
-
-    /// The address to send to: the master's, or its second port. Java: `MixAll.brokerVIPChannel`.
-    fn addr(&self, broker_name: &str) -> Option<Text> {
-        let addr = self.client.master_addr(broker_name)?;
-        if !self.client.config().vip_channel_enabled {
-            return Some(addr);
-        }
-        let (host, port) = addr.rsplit_once(':')?;
-        Some(format!("{host}:{}", port.parse::<u16>().ok()?.checked_sub(2)?).into())
-    }
-
-    /// The address to send to, when none is known: asks NameServers once more.
-    async fn find_master(&self, topic: &Text, queue: &MessageQueue, timeout: Duration) -> Result<Text> {
-        let fetch = self.client.fetch_route(topic, Some(&self.packing.template));
-        if let Ok(fetched) = tokio::time::timeout(timeout, fetch).await {
-            fetched?;
-        }
-        self.addr(&queue.broker_name).ok_or_else(|| Error::no_broker(&queue.broker_name))
-    }
-}
-
-fn as_millis(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn millis(left: i64) -> Duration {
-    Duration::from_millis(u64::try_from(left).unwrap_or(0))
-}
-
-/// What a broker's window learns from an attempt.
-fn answer_of(result: &Result<SendResult>) -> Answer {
-    match result {
-        Ok(_) => Answer::Stored,
-        Err(error) => match error.kind() {
-            // Not our own limit, but the broker's answer.
-            ErrorKind::FlowControl if error.code().is_some() => Answer::Busy,
-            ErrorKind::Timeout => Answer::Missing,
-            _ => Answer::Other,
-        },
-    }
-}
-
-fn no_queue(topic: &Text) -> Error {
-    Error::new(ErrorKind::NoRoute, format!("No route info of this topic: {topic}"))
 }

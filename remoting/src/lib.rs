@@ -22,7 +22,7 @@ mod stream;
 mod tls;
 
 pub use config::RemotingConfig;
-pub use connection::{Connection, Handler, RefuseAll};
+pub use connection::{Connection, Handler, PendingCall, RefuseAll};
 pub use dialer::{Dialer, dial};
 pub use error::CallError;
 pub use listener::Listener;

@@ -53,6 +53,10 @@ impl Hooks {
         self.0.push(Arc::new(hook));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn before(&self, context: &SendMessageContext<'_>) {
         self.0.iter().for_each(|hook| hook.send_message_before(context));
     }

@@ -136,8 +136,10 @@ impl Producer {
         let sent = async {
             let parcel = Parcel::single(request, &shared.packing, &shared.client)?;
             let mut journey = shared.depart(parcel, Patience { timeout, while_moving: false }).await?;
-            if let Some(select) = select {
-                journey = journey.select(&shared.client, select)?;
+            if let Some(select) = select
+                && let Err(error) = journey.select(&shared.client, select)
+            {
+                return Err(journey.failed(error));
             }
             // Brokers bring replies to clients that they know by a heartbeat.
             let left = deadline.saturating_duration_since(Instant::now());

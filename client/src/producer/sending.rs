@@ -73,9 +73,9 @@ impl Destination<'_> {
 }
 
 impl Journey {
-    pub(super) fn bound_for(self, destination: Destination<'_>, client: &Client) -> Result<Self> {
+    pub(super) fn bind(&mut self, destination: Destination<'_>, client: &Client) -> Result<()> {
         match destination {
-            Destination::Any => Ok(self),
+            Destination::Any => Ok(()),
             Destination::To(queue) => self.select(client, |_, _| Some(queue.clone())),
             Destination::Ordered(key) => {
                 self.select(client, |queues, _| queues.get(hash_index(key, queues.len())?).cloned())
