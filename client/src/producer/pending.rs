@@ -154,7 +154,7 @@ impl Errand {
         let Stage::UnderWay(first, _) = mem::replace(&mut state.stage, Stage::Answered) else { return };
         drop(state);
         let reply = reply.map_err(Error::from);
-        // What hooks of the program do must not hold up the connection.
+        // What hooks of the program do must not end the connection.
         let stage = match first.owner.settings.hooks.is_empty() {
             true => first.over(reply),
             false => spawn(first.over_aside(reply)),

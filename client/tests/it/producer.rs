@@ -286,6 +286,36 @@ async fn queued_messages_have_retries_of_their_own() {
     }
 }
 
+/// A receipt that nobody has awaited yet takes no room from the sends that follow, and keeps what it learned.
+#[tokio::test]
+async fn receipts_can_wait() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let producer = builder(&names).in_flight_max(1).build().unwrap().producer("g").start().await.unwrap();
+    let mut receipts = Vec::new();
+    for _ in 0..3 {
+        receipts.push(producer.enqueue(Message::new("T", "m")).await.unwrap());
+    }
+    for receipt in receipts {
+        assert!(receipt.await.unwrap().is_ok());
+    }
+}
+
+/// A receipt outlives the runtime that its send was under way on: it tells that the end came first.
+#[test]
+fn receipts_tell_that_the_runtime_ended() {
+    let [servers, clients] = [(); 2].map(|()| tokio::runtime::Runtime::new().unwrap());
+    let silent = servers.block_on(Server::start(|_| Take::Silence));
+    let names = servers.block_on(name_server_for(&[("a", silent.addr, 1)]));
+    let receipt = clients.block_on(async {
+        let client = builder(&names).build().unwrap();
+        let producer = client.producer("g").start().await.unwrap();
+        producer.enqueue(Message::new("T", "m")).await.unwrap()
+    });
+    drop(clients);
+    assert_eq!(servers.block_on(receipt).unwrap_err().kind(), ErrorKind::Closed);
+}
+
 /// At the client's limit the next send waits, is refused in time, and comes back.
 #[tokio::test]
 async fn the_limit_of_messages_under_way_holds() {

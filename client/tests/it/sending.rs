@@ -61,15 +61,44 @@ async fn hooks_hear_of_every_attempt() {
     producer.send_oneway(Message::new("T", "lost")).await.unwrap();
     let two = vec![Message::new("T", "1"), Message::new("T", "2")];
     assert!(producer.send_batch(two).await.unwrap().is_ok());
+    let queued = producer.enqueue(Message::new("T", "queued")).await.unwrap();
+    assert!(queued.await.unwrap().is_ok());
     let refused = ["g [b\"refused\"] to 0", "Broker"];
     let expect = [
         &["g [b\"good\"] to 0", "SEND_OK"][..],
         &refused,
         &refused,
         &["g [b\"lost\"] to 0", "oneway", "g [b\"1\", b\"2\"] to 0", "SEND_OK"],
+        &["g [b\"queued\"] to 0", "SEND_OK"],
     ]
     .concat();
     assert_eq!(*notes.0.lock().unwrap(), expect);
+}
+
+/// A hook that panics takes the queued message along that it was told of, not the connection that others share.
+#[tokio::test]
+async fn hooks_end_no_connection() {
+    struct Panics;
+    impl SendMessageHook for Panics {
+        fn send_message_after(
+            &self,
+            context: &SendMessageContext<'_>,
+            _: Result<Option<&SendResult>, &Error>,
+        ) {
+            assert_ne!(context.messages[0].body(), "bad", "as told");
+        }
+    }
+    let broker = Server::broker().await;
+    let (producer, _names) = producer(&broker, |set| set.send_message_hook(Panics)).await;
+    let mut receipts = Vec::new();
+    for body in ["bad", "good", "good"] {
+        receipts.push(producer.enqueue(Message::new("T", body)).await.unwrap());
+    }
+    let good = receipts.split_off(1);
+    assert_eq!(receipts.remove(0).await.unwrap_err().kind(), ErrorKind::Closed);
+    for receipt in good {
+        assert!(receipt.await.unwrap().is_ok());
+    }
 }
 
 /// A message that finds its topic idle goes alone and at once; what comes meanwhile is one batch, whose messages
