@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::timeout;
 
-use crate::{LIMIT, builder, consume, next, subscriber, until_routed};
+use crate::{LIMIT, builder, consume, next, producer, subscriber, until_routed};
 
 /// What one pull brings at most.
 const PULL: usize = 32;
@@ -37,7 +37,7 @@ fn text(message: &MessageExt) -> String {
 /// A suspended consumer gets no more than the pull brings that was under way; when it is resumed, all the rest.
 pub(crate) async fn suspension(cluster: &Cluster) {
     let client = builder(cluster).build().unwrap();
-    let producer = client.producer("suspended").start().await.unwrap();
+    let producer = producer(&client, "suspended").await;
     let topic = "client-suspension";
     let queue = producer.send(Message::new(topic, "first")).await.unwrap().message_queue;
     let (consumer, mut arrivals) = consume(&client, topic).await;
@@ -75,7 +75,7 @@ async fn until_given_up(consumer: &PushConsumer, topic: &str) {
 /// again: then it goes on where it was.
 pub(crate) async fn subscriptions(cluster: &Cluster) {
     let client = builder(cluster).build().unwrap();
-    let producer = client.producer("subscriptions").start().await.unwrap();
+    let producer = producer(&client, "subscriptions").await;
     let [first, second] = ["client-subscribed", "client-subscribed-later"];
     for topic in [first, second] {
         assert!(producer.send(Message::new(topic, topic)).await.unwrap().is_ok());
@@ -98,7 +98,7 @@ pub(crate) async fn subscriptions(cluster: &Cluster) {
 /// A new group begins with the message of the time that it is told.
 pub(crate) async fn from_a_time(cluster: &Cluster) {
     let client = builder(cluster).build().unwrap();
-    let producer = client.producer("times-to-begin").start().await.unwrap();
+    let producer = producer(&client, "times-to-begin").await;
     let (admin, topic) = (client.admin(), "client-from-a-time");
     let stored = async |offset_msg_id: &str| {
         let message = admin.view_message(topic, offset_msg_id).await.unwrap();
@@ -161,7 +161,7 @@ async fn until_divided(divisions: &mut UnboundedReceiver<Division>, due: usize) 
 pub(crate) async fn queue_listeners(cluster: &Cluster) {
     let topic = "client-queue-listeners";
     let clients = [(); 2].map(|()| builder(cluster).build().unwrap());
-    let producer = clients[0].producer("queue-listeners").start().await.unwrap();
+    let producer = producer(&clients[0], "queue-listeners").await;
     assert!(producer.send(Message::new(topic, "there")).await.unwrap().is_ok());
     let [(first, mut kept), (second, mut taken)] =
         clients.each_ref().map(|client| listening(subscriber(client, "client-queues", topic).0, topic));
@@ -182,7 +182,7 @@ pub(crate) async fn queue_listeners(cluster: &Cluster) {
 pub(crate) async fn topic_growth(cluster: &Cluster) {
     let topic = "client-growth";
     let client = builder(cluster).poll_name_server_interval(SOON).build().unwrap();
-    let producer = client.producer("growth").start().await.unwrap();
+    let producer = producer(&client, "growth").await;
     let small = producer.send(Message::new(topic, "there")).await.unwrap().message_queue;
     until_routed(&client, topic).await;
     let consumer = client
@@ -229,7 +229,7 @@ pub(crate) async fn slow_handlers(cluster: &Cluster) {
     let (topic, limit) = ("client-slow-handlers", Duration::from_secs(1));
     let client = builder(cluster).poll_name_server_interval(SOON).build().unwrap();
     let mut events = client.events();
-    let producer = client.producer("slow-handlers").start().await.unwrap();
+    let producer = producer(&client, "slow-handlers").await;
     let sent = producer.send(Message::new(topic, "slow")).await.unwrap();
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));

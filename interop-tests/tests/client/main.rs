@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{
     Client, ClientBuilder, CompressionType, ConsumeFromWhere, Event as ClientEvent, Message, MessageExt,
-    PushConsumer, PushConsumerBuilder,
+    Producer, PushConsumer, PushConsumerBuilder,
 };
 use ferrocket_interop_tests::cluster::Cluster;
 use ferrocket_interop_tests::matrix::Server;
@@ -24,6 +24,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a call may take: the servers' processes may get a turn late.
+const CALL: Duration = Duration::from_secs(20);
 const ACCOUNT: (&str, &str) = ("somebody", "12345678");
 /// How long bodies are that are compressed.
 const LENGTH: usize = 20_000;
@@ -94,7 +96,15 @@ async fn on_any(cluster: &Cluster) {
 }
 
 fn builder(cluster: &Cluster) -> ClientBuilder {
-    Client::builder(&cluster.namesrv_address()).acl(ACCOUNT.0, ACCOUNT.1)
+    builder_at(&cluster.namesrv_address()).acl(ACCOUNT.0, ACCOUNT.1)
+}
+
+fn builder_at(namesrv: &str) -> ClientBuilder {
+    Client::builder(namesrv).mq_client_api_timeout(CALL)
+}
+
+async fn producer(client: &Client, group: &str) -> Producer {
+    client.producer(group).send_msg_timeout(CALL).start().await.unwrap()
 }
 
 /// A consumer of a topic, from its first message on, that is not started yet, and what it gets.
@@ -143,16 +153,16 @@ async fn until_routed(client: &Client, topic: &str) {
 /// ACL 2.0 reads the signatures of ACL 1.0: who has the secret is let in, who has another or none is not.
 async fn accounts(cluster: &Cluster) {
     let addr = cluster.namesrv_address();
-    let strangers = [Client::builder(&addr).acl(ACCOUNT.0, "87654321"), Client::builder(&addr)];
+    let strangers = [builder_at(&addr).acl(ACCOUNT.0, "87654321"), builder_at(&addr)];
     for stranger in strangers {
         let client = stranger.build().unwrap();
-        let producer = client.producer("stranger").start().await.unwrap();
+        let producer = producer(&client, "stranger").await;
         let error = producer.send(Message::new("TBW102", "no")).await.unwrap_err();
         assert_eq!(error.code(), Some(16), "no permission: {error}");
         client.shutdown().await.unwrap();
     }
     let client = builder(cluster).build().unwrap();
-    let producer = client.producer("known").start().await.unwrap();
+    let producer = producer(&client, "known").await;
     assert!(producer.send(Message::new("client-accounts", "yes")).await.unwrap().is_ok());
     assert!(
         producer
@@ -174,7 +184,7 @@ async fn accounts(cluster: &Cluster) {
 /// A message arrives when it should, and one that was recalled does not.
 async fn delivery_times(cluster: &Cluster) {
     let client = builder(cluster).build().unwrap();
-    let producer = client.producer("times").start().await.unwrap();
+    let producer = producer(&client, "times").await;
     let topic = "client-times";
     assert!(producer.send(Message::new(topic, "now")).await.unwrap().is_ok());
     let (_consumer, mut arrivals) = consume(&client, topic).await;
@@ -193,7 +203,7 @@ async fn delivery_times(cluster: &Cluster) {
 /// What the client traces it finds itself by the message's id; that Java's tools find it the matrix shows.
 async fn traces(cluster: &Cluster) {
     let client = builder(cluster).enable_trace(true).build().unwrap();
-    let producer = client.producer("traced").start().await.unwrap();
+    let producer = producer(&client, "traced").await;
     let sent = producer.send(Message::new("client-trace", "followed")).await.unwrap();
     let (_consumer, mut arrivals) = consume(&client, "client-trace").await;
     assert_eq!(next(&mut arrivals).await.msg_id, sent.msg_id);
@@ -227,7 +237,7 @@ async fn traces(cluster: &Cluster) {
 async fn go_away(cluster: &Cluster) {
     let client = builder(cluster).version(VERSION).build().unwrap();
     let mut events = client.events();
-    let producer = client.producer("goes-away").start().await.unwrap();
+    let producer = producer(&client, "goes-away").await;
     assert!(producer.send(Message::new("client-go-away", "in time")).await.unwrap().is_ok());
     cluster.signal_broker("-TERM").unwrap();
     let refused = async {
@@ -265,8 +275,13 @@ async fn compression(cluster: &Cluster, reader: &Peer, writer: &Peer) {
         [("namesrv", &*namesrv), ("access-key", ACCOUNT.0), ("secret-key", ACCOUNT.1), ("length", &*length)];
 
     for (name, kind, flag) in kinds {
-        let producer =
-            client.producer(&format!("compresses-{name}")).compress_type(kind).start().await.unwrap();
+        let producer = client
+            .producer(&format!("compresses-{name}"))
+            .compress_type(kind)
+            .send_msg_timeout(CALL)
+            .start()
+            .await
+            .unwrap();
         let body = format!("{name}-0{}", ".".repeat(LENGTH - name.len() - 2));
         let sent = producer.send(Message::new("client-to-java", body)).await.unwrap();
         until_routed(&client, "client-to-java").await;

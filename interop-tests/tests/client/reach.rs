@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use ferrocket::{Client, ErrorKind, Event, Message, SocksProxy};
+use ferrocket::{ErrorKind, Event, Message, SocksProxy};
 use ferrocket_interop_tests::cluster::Cluster;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::{ACCOUNT, LIMIT, builder, consume, next};
+use crate::{ACCOUNT, LIMIT, builder, builder_at, consume, next, producer};
 
 /// With the VIP channel messages go to the Broker's second port, two below the first, and arrive like others.
 pub(crate) async fn vip_channel(cluster: &Cluster) {
     let client = builder(cluster).vip_channel_enabled(true).build().unwrap();
     let mut events = client.events();
-    let producer = client.producer("vip").start().await.unwrap();
+    let producer = producer(&client, "vip").await;
     assert!(producer.send(Message::new("client-vip", "important")).await.unwrap().is_ok());
     let broker: SocketAddr = cluster.broker_address().parse().unwrap();
     let vip = SocketAddr::new(broker.ip(), broker.port() - 2);
@@ -77,7 +77,7 @@ async fn socks_target(near: &mut TcpStream) -> std::io::Result<SocketAddr> {
 pub(crate) async fn proxy(cluster: &Cluster) {
     let (addr, targets) = start_proxy().await;
     let client = builder(cluster).socks_proxy(SocksProxy::new(addr.to_string())).build().unwrap();
-    let producer = client.producer("proxied").start().await.unwrap();
+    let producer = producer(&client, "proxied").await;
     assert!(producer.send(Message::new("client-proxy", "through")).await.unwrap().is_ok());
     let (_consumer, mut arrivals) = consume(&client, "client-proxy").await;
     assert_eq!(next(&mut arrivals).await.body, "through");
@@ -114,9 +114,9 @@ async fn web_server(text: String) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
 /// A client that is told of no NameServer finds it with the web server, asking once.
 pub(crate) async fn discovery(cluster: &Cluster) {
     let (web, asked) = web_server(cluster.namesrv_address()).await;
-    let client = Client::builder("").acl(ACCOUNT.0, ACCOUNT.1).namesrv_domain(web.to_string());
+    let client = builder_at("").acl(ACCOUNT.0, ACCOUNT.1).namesrv_domain(web.to_string());
     let client = client.build().unwrap();
-    let producer = client.producer("discovers").start().await.unwrap();
+    let producer = producer(&client, "discovers").await;
     assert!(producer.send(Message::new("client-discovery", "found")).await.unwrap().is_ok());
     let (_consumer, mut arrivals) = consume(&client, "client-discovery").await;
     assert_eq!(next(&mut arrivals).await.body, "found");
