@@ -48,6 +48,13 @@ async fn other_settings_do_not() {
     assert_eq!(refusal(&reply), (1, "string2Properties error"));
     let reply = update(&world, "orderMesageEnable=true\n").await;
     assert_eq!(refusal(&reply), (0, "unknown settings passed over: orderMesageEnable"));
+    // Known ones of Java's that do nothing here are no unknown ones.
+    let reply = update(&world, "serverWorkerThreads=8\nclusterTest=true\nsupportActingMaster=true\n").await;
+    let remark = "without effect here: serverWorkerThreads, clusterTest, supportActingMaster";
+    assert_eq!(refusal(&reply), (0, remark));
+    let reply = update(&world, "orderMesageEnable=true\nserverWorkerThreads=8\n").await;
+    let remark = "without effect here: serverWorkerThreads; unknown settings passed over: orderMesageEnable";
+    assert_eq!(refusal(&reply), (0, remark));
     text(&update(&world, "").await);
     assert_eq!(world.body(GetNamesrvConfig, &[]).await, before);
 }
