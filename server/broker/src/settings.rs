@@ -27,9 +27,6 @@ use crate::topics::TopicSettings;
 mod table;
 mod without_effect;
 
-/// The setting whose value is shown to nobody.
-const SECRET: &str = "secretKey";
-
 /// Settings of a Broker that is about to start: Java's keys and defaults.
 #[derive(Clone, Debug)]
 pub struct BrokerSettings {
@@ -108,22 +105,12 @@ impl BrokerSettings {
 
     /// `key=value` lines of all settings, `mqbroker -p`.
     pub fn print_all(&self) -> String {
-        self.shown().print_all()
+        self.settings.shown().print_all()
     }
 
     /// `key=value` lines of the important settings, `mqbroker -m`.
     pub fn print_important(&self) -> String {
         self.settings.print_important()
-    }
-
-    /// The settings without the secret.
-    fn shown(&self) -> Settings {
-        let mut shown = self.settings.clone();
-        if !shown.get_str(SECRET).is_empty() {
-            // The row takes any text.
-            let _ = shown.set(SECRET, "******");
-        }
-        shown
     }
 
     /// The accounts that requests need, if the settings ask for some. Blocks.
@@ -378,7 +365,7 @@ impl Values {
                     .to_owned(),
             );
         }
-        let credentials = match (settings.get_str("accessKey"), settings.get_str(SECRET)) {
+        let credentials = match (settings.get_str("accessKey"), settings.get_str("secretKey")) {
             ("", "") => None,
             ("", _) | (_, "") => return refuse("accessKey and secretKey: one without the other".to_owned()),
             (access_key, secret_key) => Some(Credentials::new(access_key, secret_key)),
@@ -547,7 +534,7 @@ impl LiveSettings {
     /// All settings as a properties file, and their version.
     pub(crate) fn text(&self) -> (String, DataVersion) {
         let current = self.lock();
-        (current.0.shown().properties_text(), current.1)
+        (current.0.settings.shown().properties_text(), current.1)
     }
 }
 

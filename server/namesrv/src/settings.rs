@@ -110,7 +110,7 @@ impl NamesrvSettings {
 
     /// `key=value` lines of all settings: what `-p` prints.
     pub fn print_all(&self) -> String {
-        self.0.print_all()
+        self.0.shown().print_all()
     }
 
     /// `key=value` lines of the important settings: what `-m` prints.
@@ -118,9 +118,14 @@ impl NamesrvSettings {
         self.0.print_important()
     }
 
-    /// The settings as a properties file.
+    /// The settings as a properties file, secrets and all.
     pub(crate) fn text(&self) -> String {
         self.0.properties_text()
+    }
+
+    /// The same for others to read.
+    pub(crate) fn shown_text(&self) -> String {
+        self.0.shown().properties_text()
     }
 
     /// Sets one value while the server runs.

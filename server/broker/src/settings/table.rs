@@ -185,7 +185,7 @@ const OWN: &[Setting] = &[
         "",
         "Ferrocket's own: the account that signs registrations; empty signs none.",
     ),
-    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools."),
+    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools.").secret(),
     Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
     Setting::int(
         "startAcceptSendRequestTimeStamp",

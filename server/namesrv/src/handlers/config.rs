@@ -70,6 +70,6 @@ fn save(shared: &Shared) -> std::io::Result<()> {
 
 /// All settings as a properties file.
 pub(crate) fn get_namesrv_config(shared: &Shared, request: &RemotingCommand) -> RemotingCommand {
-    let text = shared.settings().text();
+    let text = shared.settings().shown_text();
     request.reply(ResponseCode::SUCCESS).with_body(text)
 }
