@@ -19,7 +19,7 @@ use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::settings::{
     JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties, replace_values,
 };
-use ferrocket_remoting::{ClientTls, ServerTls, TlsError};
+use ferrocket_remoting::{AddressServer, ClientTls, ServerTls, TlsError};
 use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 
 use crate::topics::TopicSettings;
@@ -232,6 +232,10 @@ pub(crate) struct Values {
     pub(crate) region_id: Text,
     /// `namesrvAddr`.
     pub(crate) namesrv_addr: String,
+    /// `fetchNamesrvAddrByAddressServer`.
+    pub(crate) by_address_server: bool,
+    /// Who is asked for NameServers; nobody while `namesrvAddr` names some.
+    pub(crate) address_server: Option<AddressServer>,
     /// `accessKey` and `secretKey`.
     pub(crate) credentials: Option<Credentials>,
     /// `bindAddress` and `listenPort`.
@@ -359,11 +363,22 @@ impl Values {
                 return refuse(format!("namesrvAddr={namesrv_addr:?}: {addr:?} is not host:port"));
             }
         }
-        if settings.get_bool("fetchNamesrvAddrByAddressServer") && namesrv_addr.is_empty() {
-            return refuse(
-                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only"
-                    .to_owned(),
-            );
+        let by_address_server = settings.get_bool("fetchNamesrvAddrByAddressServer");
+        let mut address_server = None;
+        if by_address_server && namesrv_addr.is_empty() {
+            let key = "rmqAddressServerDomain";
+            let (domain, subgroup) = (settings.get_str(key), settings.get_str("rmqAddressServerSubGroup"));
+            if domain.is_empty() {
+                return refuse(format!(
+                    "{key} is missing: fetchNamesrvAddrByAddressServer=true needs it without namesrvAddr"
+                ));
+            }
+            address_server = AddressServer::new(domain, subgroup, None);
+            if address_server.is_none() {
+                return refuse(format!(
+                    "{key}={domain:?} and rmqAddressServerSubGroup={subgroup:?} make no URL"
+                ));
+            }
         }
         let credentials = match (settings.get_str("accessKey"), settings.get_str("secretKey")) {
             ("", "") => None,
@@ -384,6 +399,8 @@ impl Values {
             broker_ip2: text("brokerIP2"),
             region_id: text("regionId").into(),
             namesrv_addr: namesrv_addr.to_owned(),
+            by_address_server,
+            address_server,
             credentials,
             listen_addr: SocketAddr::new(bind, port),
             idle_timeout: Duration::from_secs(settings.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
@@ -636,7 +653,8 @@ mod tests {
             (
                 "fetchNamesrvAddrByAddressServer",
                 "true",
-                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only",
+                "rmqAddressServerDomain is missing: fetchNamesrvAddrByAddressServer=true needs it without \
+                 namesrvAddr",
             ),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
@@ -645,6 +663,15 @@ mod tests {
             settings.set(key, value).unwrap();
             assert_eq!(settings.values().unwrap_err().to_string(), words);
         }
+        let mut settings = BrokerSettings::default();
+        settings.load("fetchNamesrvAddrByAddressServer=true\nrmqAddressServerDomain=a/b\n").unwrap();
+        let error = settings.values().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "rmqAddressServerDomain=\"a/b\" and rmqAddressServerSubGroup=\"nsaddr\" make no URL"
+        );
+        settings.set("namesrvAddr", "a:1").unwrap();
+        assert_eq!(settings.values().unwrap().address_server, None);
         for (key, value) in [("messageDelayLevel", "1s 2x"), ("deleteWhen", "25"), ("deleteWhen", "04;four")]
         {
             let mut settings = BrokerSettings::default();

@@ -47,8 +47,15 @@ const OWN: &[Setting] = &[
     Setting::boolean(
         "fetchNamesrvAddrByAddressServer",
         false,
-        "Not possible in this version: true is refused without namesrvAddr, which comes first in Java, too.",
+        "Whether a web server is asked for the NameServers, at the start and every two minutes, while namesrvAddr \
+         names none.",
     ),
+    Setting::text(
+        "rmqAddressServerDomain",
+        "",
+        "That web server, `host` or `host:port` (8080 without port). Without a default; Java's is jmenv.tbsite.net.",
+    ),
+    Setting::text("rmqAddressServerSubGroup", "nsaddr", "What it is asked for: /rocketmq/ and this."),
     Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")
         .important(),
     Setting::text("brokerIP2", "", "The address that slaves are given; empty takes brokerIP1.").important(),
