@@ -306,6 +306,8 @@ pub(crate) struct Values {
     pub(crate) transaction_check_interval: Duration,
     /// `rejectTransactionMessage`.
     pub(crate) reject_transaction: bool,
+    /// `checkProperties`.
+    pub(crate) check_properties: bool,
     /// `enableMultiDispatch`.
     pub(crate) multi_dispatch: bool,
     /// `fileReservedTime`.
@@ -437,6 +439,7 @@ impl Values {
             transaction_checks_max: settings.get_i32("transactionCheckMax"),
             transaction_check_interval: settings.get_millis("transactionCheckInterval"),
             reject_transaction: flag("rejectTransactionMessage"),
+            check_properties: flag("checkProperties"),
             multi_dispatch: flag("enableMultiDispatch"),
             file_reserved_ms: settings.get_i64("fileReservedTime").saturating_mul(3_600_000),
             sync_flush_timeout: settings.get_millis("syncFlushTimeout"),

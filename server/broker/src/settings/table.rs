@@ -132,6 +132,12 @@ const OWN: &[Setting] = &[
     Setting::boolean("rejectTransactionMessage", false, "Whether transactional messages are refused.")
         .important()
         .hot(),
+    Setting::boolean(
+        "checkProperties",
+        false,
+        "Ferrocket's own: whether messages are refused whose properties are broken by control characters.",
+    )
+    .hot(),
     Setting::int(
         "transactionTimeOut",
         "6000",
