@@ -10,12 +10,11 @@ use std::time::Duration;
 use ferrocket_protocol::acl::Credentials;
 use ferrocket_protocol::command::VERSION_4_9_8;
 use ferrocket_protocol::{LanguageCode, SerializeType};
+use ferrocket_remoting::{AddressServer, RemotingConfig, SocksProxy};
 #[cfg(feature = "tls")]
 use ferrocket_remoting::{ClientTls, TlsOptions};
-use ferrocket_remoting::{RemotingConfig, SocksProxy};
 
 use crate::client::Client;
-use crate::discovery::Discovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::endpoint;
 use crate::trace::TRACE_TOPIC;
@@ -40,7 +39,7 @@ pub(crate) struct ClientConfig {
     pub(crate) namesrv_domain: Option<String>,
     pub(crate) namesrv_domain_subgroup: String,
     /// Made of the two above when no address is given.
-    pub(crate) discovery: Option<Discovery>,
+    pub(crate) discovery: Option<AddressServer>,
     pub(crate) enable_trace: bool,
     pub(crate) trace_topic: String,
     pub(crate) poll_name_server_interval: Duration,
@@ -370,7 +369,13 @@ impl ClientBuilder {
         check_namespace(&config.namespace)?;
         if let Some(domain) = config.namesrv_domain.as_deref().filter(|_| namesrv_addr.trim().is_empty()) {
             let unit_name = config.unit_name.as_deref();
-            config.discovery = Some(Discovery::new(domain, &config.namesrv_domain_subgroup, unit_name)?);
+            let subgroup = &config.namesrv_domain_subgroup;
+            let server = AddressServer::new(domain, subgroup, unit_name).ok_or_else(|| {
+                let text =
+                    format!("namesrv_domain {domain:?}, subgroup {subgroup:?} and unit_name make no URL");
+                Error::new(ErrorKind::Config, text)
+            })?;
+            config.discovery = Some(server);
         }
         for (name, value, max) in [
             ("poll_name_server_interval (ms)", config.poll_name_server_interval.as_millis(), MS_MAX),

@@ -33,7 +33,6 @@ mod callbacks;
 mod client;
 mod config;
 mod consumer;
-mod discovery;
 mod error;
 mod events;
 mod fault;

@@ -48,13 +48,15 @@ pub struct Setting {
     pub hot: bool,
     /// Whether `-m` prints it.
     pub important: bool,
+    /// Whether it is shown to nobody.
+    pub secret: bool,
     /// What it does, in one sentence.
     pub doc: &'static str,
 }
 
 impl Setting {
     const fn new(key: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
-        Self { key, kind, default, hot: false, important: false, doc }
+        Self { key, kind, default, hot: false, important: false, secret: false, doc }
     }
 
     /// A row for a text.
@@ -97,6 +99,12 @@ impl Setting {
     /// The same row, printed by `-m`.
     pub const fn important(mut self) -> Self {
         self.important = true;
+        self
+    }
+
+    /// The same row, whose value [`Settings::shown`] hides.
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -375,6 +383,18 @@ impl Settings {
         self.table.iter().zip(self.values.iter().map(String::as_str))
     }
 
+    /// The settings with `******` for every secret that is set.
+    #[must_use]
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        for (row, value) in shown.table.iter().zip(&mut shown.values) {
+            if row.secret && !value.is_empty() {
+                "******".clone_into(value);
+            }
+        }
+        shown
+    }
+
     /// `key=value` lines of all settings, as Java prints them for `-p`.
     pub fn print_all(&self) -> String {
         self.iter().map(|(row, value)| format!("{}={value}\n", row.key)).collect()
@@ -496,6 +516,18 @@ mod tests {
             assert_eq!(error.replace("line 2", "line 1"), message);
         }
         assert_eq!(settings, Settings::from_table(TABLE));
+    }
+
+    /// Who is shown the settings sees that a secret is set, and no more; an empty one is empty.
+    #[test]
+    fn secrets_are_hidden() {
+        const ROWS: &[Setting] =
+            &[Setting::text("user", "", "A name."), Setting::text("password", "", "A secret.").secret()];
+        let mut settings = Settings::from_table(ROWS);
+        assert_eq!(settings.shown(), settings);
+        settings.load("user=u\npassword=p\n").unwrap();
+        assert_eq!(settings.shown().print_all(), "user=u\npassword=******\n");
+        assert_eq!(settings.print_all(), "user=u\npassword=p\n");
     }
 
     /// Runtime updates change hot settings only, and all of them or none.

@@ -9,6 +9,7 @@
 //! Java counterpart: the package `remoting.netty`.
 
 mod accept_rate;
+mod address_server;
 mod calls;
 mod config;
 mod connection;
@@ -21,6 +22,7 @@ mod socks;
 mod stream;
 mod tls;
 
+pub use address_server::AddressServer;
 pub use config::RemotingConfig;
 pub use connection::{Connection, Handler, PendingCall, RefuseAll};
 pub use dialer::{Dialer, dial};

@@ -18,6 +18,8 @@ mod certificates;
 #[cfg(feature = "tls")]
 mod client;
 #[cfg(feature = "tls")]
+mod encrypted;
+#[cfg(feature = "tls")]
 mod self_signed;
 #[cfg(feature = "tls")]
 mod server;
@@ -52,7 +54,9 @@ pub const SERVER_TLS_SETTINGS: &[Setting] = &[
         "Overrides the TLS settings, mode and tls.enable excepted.",
     ),
     Setting::text("tls.server.certPath", "", "The certificate and its chain, PEM."),
-    Setting::text("tls.server.keyPath", "", "The certificate's private key, PEM, not encrypted."),
+    Setting::text("tls.server.keyPath", "", "The certificate's private key, PEM."),
+    Setting::text("tls.server.keyPassword", "", "The password of an encrypted key; never shown to tools.")
+        .secret(),
     Setting::one_of(
         "tls.server.need.client.auth",
         "none",
@@ -82,7 +86,9 @@ pub const CLIENT_TLS_SETTINGS: &[Setting] = &[
     ),
     Setting::text("tls.client.trustCertPath", "", "Certificates that issue the servers' ones, PEM."),
     Setting::text("tls.client.certPath", "", "The certificate to show to servers, and its chain, PEM."),
-    Setting::text("tls.client.keyPath", "", "The private key of tls.client.certPath, PEM, not encrypted."),
+    Setting::text("tls.client.keyPath", "", "The private key of tls.client.certPath, PEM."),
+    Setting::text("tls.client.keyPassword", "", "The password of an encrypted key; never shown to tools.")
+        .secret(),
 ];
 
 /// Why there is no TLS: the key and file at fault, and the reason, in one line.
@@ -125,12 +131,25 @@ pub struct ServerTlsOptions {
 }
 
 /// PEM files of a certificate chain and its private key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The certificate first, then those that issued it.
     pub cert_path: PathBuf,
-    /// PKCS#8, PKCS#1 or SEC1, not encrypted.
+    /// PKCS#8, PKCS#1 or SEC1. Encrypted it is PKCS#8 (`BEGIN ENCRYPTED PRIVATE KEY`).
     pub key_path: PathBuf,
+    /// What an encrypted key is opened with.
+    pub key_password: Option<String>,
+}
+
+// By hand: the password is not shown.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cert_path, key_path, key_password: _ } = self;
+        f.debug_struct("Identity")
+            .field("cert_path", cert_path)
+            .field("key_path", key_path)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a listening side asks of clients.
@@ -187,7 +206,17 @@ impl TlsOptions {
     /// Shows this certificate to servers that ask for one: PEM files of the chain and its private key.
     #[must_use]
     pub fn identity(mut self, cert_path: impl Into<PathBuf>, key_path: impl Into<PathBuf>) -> Self {
-        self.identity = Some(Identity { cert_path: cert_path.into(), key_path: key_path.into() });
+        let (cert_path, key_path) = (cert_path.into(), key_path.into());
+        self.identity = Some(Identity { cert_path, key_path, key_password: None });
+        self
+    }
+
+    /// What the key that [`TlsOptions::identity`] names is encrypted with. Java: `tls.client.keyPassword`.
+    #[must_use]
+    pub fn key_password(mut self, password: impl Into<String>) -> Self {
+        if let Some(identity) = &mut self.identity {
+            identity.key_password = Some(password.into());
+        }
         self
     }
 }
@@ -242,6 +271,7 @@ impl ServerTls {
         let identity = Identity {
             cert_path: cert.ok_or_else(|| missing("tls.server.certPath", because))?,
             key_path: key.ok_or_else(|| missing("tls.server.keyPath", because))?,
+            key_password: text(settings, "tls.server.keyPassword"),
         };
         Self::open(&ServerTlsOptions { enforcing, identity: Some(identity), client_auth }).map(Some)
     }
@@ -273,7 +303,12 @@ impl ClientTls {
             options = TlsOptions::trusting(trust).any_host_name();
         }
         match (path("tls.client.certPath"), path("tls.client.keyPath")) {
-            (Some(cert), Some(key)) => options = options.identity(cert, key),
+            (Some(cert), Some(key)) => {
+                options = options.identity(cert, key);
+                if let Some(password) = text(settings, "tls.client.keyPassword") {
+                    options = options.key_password(password);
+                }
+            }
             (None, None) => {}
             (Some(_), None) => return Err(missing("tls.client.keyPath", "tls.client.certPath is set")),
             (None, Some(_)) => return Err(missing("tls.client.certPath", "tls.client.keyPath is set")),
@@ -284,7 +319,11 @@ impl ClientTls {
 
 /// The file a setting names, if it does.
 fn path(settings: &Settings, key: &str) -> Option<PathBuf> {
-    Some(settings.get_str(key)).filter(|path| !path.is_empty()).map(PathBuf::from)
+    text(settings, key).map(PathBuf::from)
+}
+
+fn text(settings: &Settings, key: &str) -> Option<String> {
+    Some(settings.get_str(key)).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn missing(key: &str, because: &str) -> TlsError {
@@ -315,8 +354,6 @@ fn with_file(settings: &Settings) -> Result<Settings, TlsError> {
             }
             // A NameServer has no client settings, and the file may serve several processes.
             key if known && settings.table().iter().all(|row| row.key != key) => {}
-            // Whether the key is encrypted is seen when it is read.
-            "tls.server.keyPassword" | "tls.client.keyPassword" => {}
             key => settings.set(key, &value).map_err(|error| refuse(error.to_string()))?,
         }
     }

@@ -8,11 +8,11 @@ use crate::command::{Cmd, Failure};
 /// Source lines without tests, by folder: the plan of the house.
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_600),
-    ("remoting", 2_550),
+    ("remoting", 2_660),
     ("client", 11_320),
     ("server/acl", 1_000),
     ("server/store", 7_000),
-    ("server/namesrv", 950),
+    ("server/namesrv", 970),
     ("server/broker", 9_000),
     ("server/bin", 1_200),
     ("bindings/core", 740),

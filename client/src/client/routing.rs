@@ -56,7 +56,11 @@ impl Client {
         if !stale(&self.name_server_addrs()) {
             return Ok(());
         }
-        let addrs = name_servers::parse(&discovery.fetch(self.config().mq_client_api_timeout).await?)?;
+        let list = discovery
+            .fetch(self.config().mq_client_api_timeout)
+            .await
+            .map_err(|error| Error::new(ErrorKind::Connect, error.to_string()).with_source(error))?;
+        let addrs = name_servers::parse(&list)?;
         if let Some(gone) = self.shared.name_servers.replace(addrs) {
             tracing::info!(name_servers = ?self.name_server_addrs(), "NameServers changed");
             for addr in gone {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{CertificateError, Error, RootCertStore};
 
 use super::TlsError;
+use super::encrypted::{self, OpenError};
 
 /// A longer file is no certificate.
 const FILE_LEN_MAX: usize = 1 << 20;
@@ -49,21 +50,31 @@ pub(super) fn roots(key: &str, path: &Path, pem: &[u8]) -> Result<Arc<RootCertSt
 
 /// The setting that names a file, its path, and what it holds.
 type PemFile<'a> = (&'static str, &'a Path, &'a [u8]);
+/// The setting of a key's password, and the password.
+type KeyPassword<'a> = (&'static str, Option<&'a str>);
 
 /// Certificate chain and key, if they belong together.
 pub(super) fn certified_key(
     provider: &CryptoProvider,
     (setting, path, pem): PemFile<'_>,
     (key_setting, key_path, key_pem): PemFile<'_>,
+    (password_setting, password): KeyPassword<'_>,
 ) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(setting, path, pem)?;
     let refuse_key = |reason: String| TlsError::new(key_setting, key_path, reason);
-    if contains(key_pem, b"BEGIN ENCRYPTED PRIVATE KEY") || contains(key_pem, b"Proc-Type: 4,ENCRYPTED") {
-        let command = "openssl pkcs8 -topk8 -nocrypt -in ENCRYPTED -out PLAIN";
-        return Err(refuse_key(format!("encrypted keys are not supported; decrypt it with: {command}")));
-    }
-    let key = PrivateKeyDer::from_pem_slice(key_pem)
-        .map_err(|error| refuse_key(format!("no private key in PEM: {error:?}")))?;
+    let key = match encrypted::find(key_pem).map_err(|error| refuse_key(error.to_string()))? {
+        None => PrivateKeyDer::from_pem_slice(key_pem)
+            .map_err(|error| refuse_key(format!("no private key in PEM: {error:?}")))?,
+        Some(encrypted) => {
+            let password = password
+                .ok_or_else(|| refuse_key(format!("encrypted, and {password_setting} is not set")))?;
+            let plain = encrypted.open(password).map_err(|error| match error {
+                OpenError::Password => refuse_key(format!("{password_setting} is not its password")),
+                error => refuse_key(error.to_string()),
+            })?;
+            PrivatePkcs8KeyDer::from(plain).into()
+        }
+    };
     let key = provider.key_provider.load_private_key(key).map_err(|error| refuse_key(error.to_string()))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
@@ -78,8 +89,4 @@ pub(super) fn certified_key(
         }
         Err(error) => Err(TlsError::new(setting, path, error)),
     }
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
 }

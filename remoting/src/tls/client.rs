@@ -21,6 +21,7 @@ use crate::stream::{Signalless, Stream};
 
 const CERT: &str = "tls.client.certPath";
 const KEY: &str = "tls.client.keyPath";
+const KEY_PASSWORD: &str = "tls.client.keyPassword";
 const TRUST: &str = "tls.client.trustCertPath";
 
 /// Dials with TLS. Cheap to clone; its files are read once.
@@ -61,7 +62,8 @@ impl ClientTls {
                 let cert = certificates::read(CERT, &identity.cert_path)?;
                 let key = certificates::read(KEY, &identity.key_path)?;
                 let (cert, key) = ((CERT, &*identity.cert_path, &*cert), (KEY, &*identity.key_path, &*key));
-                let certified = certificates::certified_key(&provider, cert, key)?;
+                let password = (KEY_PASSWORD, identity.key_password.as_deref());
+                let certified = certificates::certified_key(&provider, cert, key, password)?;
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
         };

@@ -34,6 +34,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 const CERT: &str = "tls.server.certPath";
 const KEY: &str = "tls.server.keyPath";
+const KEY_PASSWORD: &str = "tls.server.keyPassword";
 const TRUST: &str = "tls.server.trustCertPath";
 
 /// Takes TLS on a listener's port. Cheap to clone; clones share certificates and limits.
@@ -83,7 +84,8 @@ impl Files {
             Some(identity) => {
                 let cert = (CERT, &*identity.cert_path, &*self.cert);
                 let key = (KEY, &*identity.key_path, &*self.key);
-                certificates::certified_key(provider, cert, key)?
+                let password = (KEY_PASSWORD, identity.key_password.as_deref());
+                certificates::certified_key(provider, cert, key, password)?
             }
         };
         let builder = ServerConfig::builder_with_provider(provider.clone())

@@ -1,6 +1,6 @@
 //! TLS on a listener's port: who gets in, by which certificate, and what hostile handshakes cost.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,11 +43,22 @@ impl Authority {
         self.path("ca.pem")
     }
 
+    /// A certificate for `host`, in PEM.
+    fn certify(&self, host: &str, key: &KeyPair) -> String {
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+
     /// Certificate and key for `host`, in PEM.
     fn issue(&self, host: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        (self.certify(host, &key), key.serialize_pem())
+    }
+
+    /// A certificate for this host and openssl's key, which is in PEM files of several forms.
+    fn certify_openssl_key(&self) -> String {
+        let pem = std::fs::read_to_string(openssl_key("plain")).unwrap();
+        self.certify("127.0.0.1", &KeyPair::from_pem(&pem).unwrap())
     }
 
     /// The same in files called `host`.
@@ -56,8 +67,13 @@ impl Authority {
         let (cert_path, key_path) = (self.path(&format!("{host}.pem")), self.path(&format!("{host}.key")));
         std::fs::write(&cert_path, cert).unwrap();
         std::fs::write(&key_path, key).unwrap();
-        Identity { cert_path, key_path }
+        Identity { cert_path, key_path, key_password: None }
     }
+}
+
+/// Where a key is that openssl made: one key in several forms, each with the command that made it.
+fn openssl_key(form: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("testdata/keys/{form}.pem"))
 }
 
 /// What the default settings ask for.
@@ -208,6 +224,86 @@ async fn certificates_follow_their_files() {
     connection.call(request(ECHO, "still here"), SOON).await.unwrap();
 }
 
+/// Keys that openssl encrypted are opened with their password, whatever cipher and hash, on both sides.
+#[tokio::test]
+async fn encrypted_keys_are_opened() {
+    let authority = Authority::new();
+    let cert_path = authority.path("openssl.pem");
+    std::fs::write(&cert_path, authority.certify_openssl_key()).unwrap();
+    let identity = |form: &str| Identity {
+        cert_path: cert_path.clone(),
+        key_path: openssl_key(form),
+        key_password: Some("pass word".to_owned()),
+    };
+    // A password does no harm to a key that needs none.
+    for form in ["openssl-3", "aes-128", "aes-192-sha1", "aes-256-sha384", "aes-256-sha512", "plain"] {
+        let server = serve(&with_identity(identity(form))).await;
+        assert!(served(&server, &TlsOptions::trusting(authority.ca())).await, "{form}");
+    }
+
+    let client_auth = ClientAuth::Certificate { required: true, trust_cert_path: Some(authority.ca()) };
+    let server = serve(&ServerTlsOptions { client_auth, ..with_identity(identity("openssl-3")) }).await;
+    let client = TlsOptions::trusting_anyone().identity(&cert_path, openssl_key("openssl-3"));
+    let error = ClientTls::open(&client).unwrap_err().to_string();
+    let named = error.contains("tls.client.keyPath=") && error.contains("openssl-3.pem: ");
+    assert!(named && error.ends_with("tls.client.keyPassword is not set"), "{error}");
+    assert!(served(&server, &client.key_password("pass word")).await);
+}
+
+/// A key that stays closed is named, and why it does.
+#[test]
+fn keys_that_stay_closed() {
+    let authority = Authority::new();
+    let cert_path = authority.path("openssl.pem");
+    std::fs::write(&cert_path, authority.certify_openssl_key()).unwrap();
+    let refusal = |key_path: &Path, password: &str| {
+        let (cert_path, key_path) = (cert_path.clone(), key_path.to_owned());
+        let key_password = Some(password.to_owned());
+        let options = with_identity(Identity { cert_path, key_path, key_password });
+        assert!(!format!("{options:?}").contains(password), "{options:?}");
+        let error = ServerTls::open(&options).unwrap_err().to_string();
+        let prefix = format!("tls.server.keyPath={}: ", options.identity.unwrap().key_path.display());
+        error.strip_prefix(&prefix).unwrap_or_else(|| panic!("{error}")).to_owned()
+    };
+    // So many that the padding of some seems right.
+    for wrong in 0..600 {
+        let words = refusal(&openssl_key("openssl-3"), &format!("wrong {wrong}"));
+        assert_eq!(words, "tls.server.keyPassword is not its password");
+    }
+    for form in ["pbes1", "scrypt", "des3", "openssl"] {
+        let words = refusal(&openssl_key(&format!("unsupported-{form}")), "pass word");
+        assert!(words.contains("not supported") && words.contains("openssl pkcs8 -topk8"), "{form}: {words}");
+    }
+    let broken = authority.path("broken.pem");
+    let begin = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n";
+    for text in
+        ["", "MAA=\n-----END ENCRYPTED PRIVATE KEY-----\n", "MA!=\n-----END ENCRYPTED PRIVATE KEY-----\n"]
+    {
+        std::fs::write(&broken, format!("{begin}{text}")).unwrap();
+        assert_eq!(refusal(&broken, "pass word"), "an encrypted private key that cannot be read");
+    }
+}
+
+/// Reloading opens an encrypted key with the password of the start; one with another password changes nothing.
+#[tokio::test]
+async fn encrypted_keys_follow_their_files() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let identity = Identity { key_password: Some("pass word".to_owned()), ..old.identity("127.0.0.1") };
+    let tls = ServerTls::open(&with_identity(identity.clone())).unwrap();
+    std::fs::write(&identity.cert_path, new.certify_openssl_key()).unwrap();
+    std::fs::copy(openssl_key("other-password"), &identity.key_path).unwrap();
+    let error = tls.reload().unwrap_err().to_string();
+    assert!(error.ends_with("tls.server.keyPassword is not its password"), "{error}");
+    let server = serve_by(tls.clone()).await;
+    assert!(served(&server, &TlsOptions::trusting(old.ca())).await);
+
+    std::fs::copy(openssl_key("openssl-3"), &identity.key_path).unwrap();
+    // The listener may have seen it first.
+    tls.reload().unwrap();
+    assert!(served(&server, &TlsOptions::trusting(new.ca())).await);
+    assert!(!served(&server, &TlsOptions::trusting(old.ca())).await);
+}
+
 /// A start that cannot work says in one line which setting and which file.
 #[test]
 fn refusals_name_setting_and_file() {
@@ -217,7 +313,7 @@ fn refusals_name_setting_and_file() {
         std::fs::write(authority.path(name), text).unwrap();
         authority.path(name)
     };
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let (other_key, empty) = (authority.identity("other").key_path, write("empty.pem", ""));
     let cases = [
@@ -225,12 +321,18 @@ fn refusals_name_setting_and_file() {
         (empty.clone(), good.key_path.clone(), "certPath", "empty.pem", "there is no certificate in it"),
         (write("garbled.pem", garbled), good.key_path.clone(), "certPath", "garbled.pem", "BadEncoding"),
         (good.cert_path.clone(), empty, "keyPath", "empty.pem", "no private key"),
-        (good.cert_path.clone(), write("locked.key", encrypted), "keyPath", "locked.key", "encrypted"),
+        (
+            good.cert_path.clone(),
+            write("locked.key", locked),
+            "keyPath",
+            "locked.key",
+            "keyPassword is not set",
+        ),
         (good.cert_path.clone(), other_key, "keyPath", "other.key", "not the key of"),
     ];
     for (cert_path, key_path, setting, file, reason) in cases {
-        let error =
-            ServerTls::open(&with_identity(Identity { cert_path, key_path })).unwrap_err().to_string();
+        let error = ServerTls::open(&with_identity(Identity { cert_path, key_path, key_password: None }));
+        let error = error.unwrap_err().to_string();
         let named = error.contains(&format!("tls.server.{setting}=")) && error.contains(file);
         assert!(named && error.contains(reason) && !error.contains('\n'), "{error}");
     }
@@ -350,6 +452,15 @@ fn java_settings() {
     let error = server(&[("tls.config.file", "/nowhere/tls.properties")]).unwrap_err();
     assert!(error.starts_with("tls.config.file=/nowhere/tls.properties: "), "{error}");
 
+    let text = format!(
+        "tls.test.mode.enable=false\ntls.server.certPath={cert}\ntls.server.keyPath={}\n\
+         tls.server.keyPassword=wrong\n",
+        openssl_key("openssl-3").display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let error = server(&with_file).unwrap_err();
+    assert!(error.ends_with("tls.server.keyPassword is not its password"), "{error}");
+
     let both: &'static [_] = Vec::leak([SERVER_TLS_SETTINGS, CLIENT_TLS_SETTINGS].concat());
     let client = |pairs: &[(&str, &str)]| ClientTls::from_settings(&settings(both, pairs));
     assert!(client(&[]).unwrap().is_none());
@@ -359,4 +470,14 @@ fn java_settings() {
         [("tls.enable", "true"), ("tls.test.mode.enable", "false"), ("tls.client.authServer", "true")];
     let error = client(&strict).unwrap_err().to_string();
     assert!(error.starts_with("tls.client.trustCertPath is missing"), "{error}");
+    let (cert, key) = (identity.cert_path.to_str().unwrap(), openssl_key("openssl-3"));
+    let mut pairs = vec![
+        ("tls.enable", "true"),
+        ("tls.test.mode.enable", "false"),
+        ("tls.client.certPath", cert),
+        ("tls.client.keyPath", key.to_str().unwrap()),
+    ];
+    assert!(client(&pairs).unwrap_err().to_string().ends_with("tls.client.keyPassword is not set"));
+    pairs.push(("tls.client.keyPassword", "wrong"));
+    assert!(client(&pairs).unwrap_err().to_string().ends_with("tls.client.keyPassword is not its password"));
 }

@@ -21,6 +21,7 @@ use ferrocket_store::{
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use crate::address_server::find_name_servers;
 use crate::advertised::{self, Machine};
 use crate::clients::Clients;
 use crate::consumer_filters::ConsumerFilters;
@@ -355,7 +356,10 @@ impl Broker {
         background.spawn(transactions::run(shared.clone(), stop.subscribe()));
         background.spawn(look_after_time(shared.clone(), stop.subscribe()));
         background.spawn(saving::keep_saved(shared.clone(), stop.subscribe()));
-        Registration::set_servers(&shared, &values.namesrv_addr);
+        Registration::set_servers(&shared, "");
+        if values.by_address_server {
+            find_name_servers(&shared).await;
+        }
         shared.registration.tried().await;
         Ok(Self { shared, local_addr, vip_addr, stop, listeners, background })
     }
@@ -387,7 +391,7 @@ impl Broker {
         self.shared.transactions_due.notify_one();
     }
 
-    /// `namesrvAddr`, empty when the Broker registers nowhere.
+    /// `namesrvAddr`, empty when it names none.
     pub fn namesrv_addr(&self) -> String {
         self.shared.settings.now().namesrv_addr.clone()
     }

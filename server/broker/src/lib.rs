@@ -5,6 +5,7 @@
 //! should happen. Left out of this crate: pop consumption, access
 //! control, replication. Java counterpart: the `broker` module.
 
+mod address_server;
 mod advertised;
 mod broker;
 mod clients;

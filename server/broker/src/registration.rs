@@ -2,8 +2,7 @@
 //!
 //! Each NameServer has a task of its own, so that one that is down delays nobody. It registers the whole
 //! table on every new connection and every `registerNameServerPeriod`, and single topics at once when they
-//! change. [`Enrolment`] decides which of these is due. Left out: the address server, filter servers, what
-//! slaves take from the answer. Java counterparts: `BrokerController.registerBrokerAll`, `BrokerOuterAPI`.
+//! change. [`Enrolment`] decides which of these is due. Left out: filter servers, what slaves take from the answer. Java counterparts: `BrokerController.registerBrokerAll`, `BrokerOuterAPI`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,7 +15,7 @@ use ferrocket_protocol::requests::route::{
 };
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson, message};
 use ferrocket_remoting::{CallError, Connection, Dialer, RefuseAll, RemotingConfig};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -122,12 +121,22 @@ pub(crate) struct Registration {
     dialer: Dialer,
     /// By address. Held to look up and to exchange entries.
     servers: Mutex<BTreeMap<String, Server>>,
+    /// The address server is to be asked now, not when its time has come.
+    pub(crate) ask_at_once: Arc<Notify>,
+    /// What asks it.
+    asking: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Registration {
     /// Nothing is registered before [`Registration::set_servers`].
     pub(crate) fn new(identity: Identity, config: RemotingConfig) -> Self {
-        Self { identity, dialer: Dialer::new(Arc::new(RefuseAll), config), servers: Mutex::default() }
+        Self {
+            identity,
+            dialer: Dialer::new(Arc::new(RefuseAll), config),
+            servers: Mutex::default(),
+            ask_at_once: Arc::default(),
+            asking: Mutex::default(),
+        }
     }
 
     /// What NameServers are told about this broker.
@@ -140,15 +149,23 @@ impl Registration {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers at the NameServers of this list (`;` between) from now on, and at no others. At those that
-    /// are no longer in it the entry expires. Needs a Tokio runtime.
-    pub(crate) fn set_servers(broker: &Arc<Shared>, list: &str) {
+    /// Keeps the task that asks the address server, until the shutdown.
+    pub(crate) fn keep(&self, asking: JoinHandle<()>) {
+        *self.asking.lock().unwrap_or_else(PoisonError::into_inner) = Some(asking);
+    }
+
+    /// Registers at the NameServers of `namesrvAddr` from now on, and at no others; when it names none, at those
+    /// that were `found` (`;` between). At those that are no longer in it the entry expires. Needs a Tokio runtime.
+    pub(crate) fn set_servers(broker: &Arc<Shared>, found: &str) {
+        let mut servers = broker.registration.servers();
+        // Read under the lock: of two that set servers, the last one has the last settings.
+        let settings = broker.settings.now();
+        let list = if settings.namesrv_addr.is_empty() { found } else { &settings.namesrv_addr };
         let mut wanted: Vec<&str> = list.split(';').map(str::trim).filter(|addr| !addr.is_empty()).collect();
         if wanted.len() > SERVERS_MAX {
             tracing::warn!(SERVERS_MAX, "too many NameServers: the rest is left out");
             wanted.truncate(SERVERS_MAX);
         }
-        let mut servers = broker.registration.servers();
         servers.retain(|addr, _| wanted.contains(&&**addr));
         for addr in wanted {
             if servers.contains_key(addr) {
@@ -187,6 +204,12 @@ impl Registration {
 
     /// Ends all tasks and takes the broker off every NameServer that can be reached.
     pub(crate) async fn shutdown(&self) {
+        let asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(asking) = asking {
+            // Waited for: it must not find a NameServer once more.
+            asking.abort();
+            let _ = asking.await;
+        }
         let servers = std::mem::take(&mut *self.servers());
         let mut goodbyes = JoinSet::new();
         for (addr, Server { stop, task, .. }) in servers {

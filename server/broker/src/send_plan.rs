@@ -6,6 +6,7 @@
 //! asks for; a negative queue id takes the queues in turn instead of by chance; the delay of a half message
 //! begins when it is committed, where Java loses the message.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub(crate) const DEAD_LETTER_QUEUES: i32 = 1;
 const RECORD_OVERHEAD_MAX: usize = 64 * 1024;
 /// Messages of one batch. Java has no limit.
 const BATCH_MESSAGES_MAX: usize = 32_768;
+/// Characters of a property that a remark shows.
+const SHOWN_MAX: usize = 64;
 /// Behind remarks that a page explains. Java: `FAQUrl.suggestTodo`.
 pub(crate) const SEE_FAQ: &str = "\nSee http://rocketmq.apache.org/docs/faq/ for further details.";
 
@@ -46,6 +49,8 @@ pub(crate) struct SendRules {
     pub(crate) delay_level_max: i32,
     /// `rejectTransactionMessage`.
     pub(crate) reject_transaction: bool,
+    /// `checkProperties`.
+    pub(crate) check_properties: bool,
 }
 
 /// What planning needs to know of the topic.
@@ -101,6 +106,9 @@ pub(crate) fn plan_message(
     dead_letter: Option<Text>,
 ) -> Result<Planned, Refusal> {
     let queue_id = choose_queue(header.queue_id, destination.write_queues, destination.turn)?;
+    if rules.check_properties {
+        check_properties(header.properties.as_deref().unwrap_or_default())?;
+    }
     let sent = SentProperties::read(header.properties.as_deref().unwrap_or_default(), &rules.cluster)?;
     let flags = system_flag(header, destination);
     let transaction = flags & sys_flag::TRANSACTION_ROLLBACK;
@@ -144,6 +152,9 @@ pub(crate) fn plan_batch(
     let queue_id = choose_queue(header.queue_id, destination.write_queues, destination.turn)?;
     let flags = system_flag(header, destination);
     let of_batch = header.properties.as_deref().unwrap_or_default();
+    if rules.check_properties {
+        check_properties(of_batch)?;
+    }
     let mut sent = SentProperties::read(of_batch, &rules.cluster)?;
     if body.len() > rules.body_len_max || flags & sys_flag::TRANSACTION_ROLLBACK != 0 || sent.delay_level > 0
     {
@@ -162,6 +173,9 @@ pub(crate) fn plan_batch(
     }
     let mut records = Vec::with_capacity(messages.len());
     for message in messages {
+        if rules.check_properties {
+            check_properties(&message.properties)?;
+        }
         let mut properties = String::with_capacity(message.properties.len() + sent.text.len() + 1);
         properties.push_str(&message.properties);
         if !properties.is_empty() && !properties.ends_with(PROPERTY_SEPARATOR) {
@@ -177,6 +191,28 @@ pub(crate) fn plan_batch(
         records.push(record);
     }
     Ok(Planned { records, queue_id, wait: sent.wait })
+}
+
+/// Refuses a text in which something else stands than a sender can have meant: all that is left to see of a separator
+/// inside a name or a value, unless it makes one more property of a new name. Java takes such texts.
+pub(crate) fn check_properties(text: &str) -> Result<(), Refusal> {
+    let mut seen = HashSet::new();
+    for entry in text.split(PROPERTY_SEPARATOR).filter(|entry| !entry.is_empty()) {
+        let good = entry.split_once(NAME_VALUE_SEPARATOR).is_some_and(|(name, value)| {
+            !value.contains(NAME_VALUE_SEPARATOR) && !entry.contains('\0') && seen.insert(name)
+        });
+        if !good {
+            let shown: String = entry.chars().take(SHOWN_MAX).collect();
+            return Err(Refusal::new(
+                ResponseCode::MESSAGE_ILLEGAL,
+                format!(
+                    "property {shown:?} is broken or there twice: names and values must not hold control characters \
+                     (0x00 to 0x02)"
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The record of a message as this header sends it. The store fills in what is 0 here.
@@ -389,6 +425,7 @@ mod tests {
             body_len_max: 4 * 1024 * 1024,
             delay_level_max: 18,
             reject_transaction: false,
+            check_properties: false,
         }
     }
 
@@ -423,6 +460,48 @@ mod tests {
         let planned = plan(&header("")).unwrap();
         assert!(planned.wait);
         assert_eq!(&*planned.records[0].properties, "CLUSTER\u{1}DefaultCluster");
+    }
+
+    /// By default, what separators in a value leave is passed over as Java does; with `checkProperties` it is refused.
+    #[test]
+    fn broken_properties() {
+        let broken = [
+            "k\u{1}before\u{2}after\u{2}TAGS\u{1}A",
+            "k\u{1}one\u{1}two",
+            "k\u{1}a\0b",
+            "k\0\u{1}v",
+            "TAGS\u{1}A\u{2}k\u{1}v\u{2}TAGS\u{1}B",
+        ];
+        let good = ["", "k\u{1}v", "k\u{1}v\u{2}", "k\u{1}\u{2}TAGS\u{1}A\u{2}\u{2}WAIT\u{1}true"];
+        let (lenient, strict) = (rules(), SendRules { check_properties: true, ..rules() });
+        let plan = |rules, properties| {
+            plan_message(rules, &header(properties), Bytes::new(), sender(), destination(), None)
+        };
+        for properties in broken {
+            plan(&lenient, properties).unwrap();
+            let refusal = plan(&strict, properties).unwrap_err();
+            assert_eq!(refusal.code, ResponseCode::MESSAGE_ILLEGAL, "{properties:?}");
+            let words =
+                "broken or there twice: names and values must not hold control characters (0x00 to 0x02)";
+            assert!(refusal.remark.ends_with(words), "{}", refusal.remark);
+
+            // Of a batch, and of one message in it.
+            let batch = |of_message: &str| {
+                let properties = of_message.into();
+                batch::encode(&[batch::BatchMessage { flag: 0, body: Bytes::from_static(b"x"), properties }])
+            };
+            let plan = |rules, of_batch, of_message| {
+                plan_batch(rules, &header(of_batch), batch(of_message), sender(), destination())
+            };
+            for (of_batch, of_message) in [(properties, "k\u{1}v"), ("k\u{1}v", properties)] {
+                plan(&lenient, of_batch, of_message).unwrap();
+                assert_eq!(plan(&strict, of_batch, of_message).unwrap_err(), refusal);
+            }
+            plan(&strict, "k\u{1}v", "k\u{1}v").unwrap();
+        }
+        for properties in good {
+            plan(&strict, properties).unwrap();
+        }
     }
 
     /// A delay level moves the message to its level's queue; too high ones count as the highest.

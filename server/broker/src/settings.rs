@@ -19,16 +19,13 @@ use ferrocket_protocol::body::topic::DataVersion;
 use ferrocket_protocol::settings::{
     JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, parse_properties, replace_values,
 };
-use ferrocket_remoting::{ClientTls, ServerTls, TlsError};
+use ferrocket_remoting::{AddressServer, ClientTls, ServerTls, TlsError};
 use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 
 use crate::topics::TopicSettings;
 
 mod table;
 mod without_effect;
-
-/// The setting whose value is shown to nobody.
-const SECRET: &str = "secretKey";
 
 /// Settings of a Broker that is about to start: Java's keys and defaults.
 #[derive(Clone, Debug)]
@@ -108,22 +105,12 @@ impl BrokerSettings {
 
     /// `key=value` lines of all settings, `mqbroker -p`.
     pub fn print_all(&self) -> String {
-        self.shown().print_all()
+        self.settings.shown().print_all()
     }
 
     /// `key=value` lines of the important settings, `mqbroker -m`.
     pub fn print_important(&self) -> String {
         self.settings.print_important()
-    }
-
-    /// The settings without the secret.
-    fn shown(&self) -> Settings {
-        let mut shown = self.settings.clone();
-        if !shown.get_str(SECRET).is_empty() {
-            // The row takes any text.
-            let _ = shown.set(SECRET, "******");
-        }
-        shown
     }
 
     /// The accounts that requests need, if the settings ask for some. Blocks.
@@ -245,6 +232,10 @@ pub(crate) struct Values {
     pub(crate) region_id: Text,
     /// `namesrvAddr`.
     pub(crate) namesrv_addr: String,
+    /// `fetchNamesrvAddrByAddressServer`.
+    pub(crate) by_address_server: bool,
+    /// Who is asked for NameServers; nobody while `namesrvAddr` names some.
+    pub(crate) address_server: Option<AddressServer>,
     /// `accessKey` and `secretKey`.
     pub(crate) credentials: Option<Credentials>,
     /// `bindAddress` and `listenPort`.
@@ -315,6 +306,8 @@ pub(crate) struct Values {
     pub(crate) transaction_check_interval: Duration,
     /// `rejectTransactionMessage`.
     pub(crate) reject_transaction: bool,
+    /// `checkProperties`.
+    pub(crate) check_properties: bool,
     /// `enableMultiDispatch`.
     pub(crate) multi_dispatch: bool,
     /// `fileReservedTime`.
@@ -372,13 +365,24 @@ impl Values {
                 return refuse(format!("namesrvAddr={namesrv_addr:?}: {addr:?} is not host:port"));
             }
         }
-        if settings.get_bool("fetchNamesrvAddrByAddressServer") && namesrv_addr.is_empty() {
-            return refuse(
-                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only"
-                    .to_owned(),
-            );
+        let by_address_server = settings.get_bool("fetchNamesrvAddrByAddressServer");
+        let mut address_server = None;
+        if by_address_server && namesrv_addr.is_empty() {
+            let key = "rmqAddressServerDomain";
+            let (domain, subgroup) = (settings.get_str(key), settings.get_str("rmqAddressServerSubGroup"));
+            if domain.is_empty() {
+                return refuse(format!(
+                    "{key} is missing: fetchNamesrvAddrByAddressServer=true needs it without namesrvAddr"
+                ));
+            }
+            address_server = AddressServer::new(domain, subgroup, None);
+            if address_server.is_none() {
+                return refuse(format!(
+                    "{key}={domain:?} and rmqAddressServerSubGroup={subgroup:?} make no URL"
+                ));
+            }
         }
-        let credentials = match (settings.get_str("accessKey"), settings.get_str(SECRET)) {
+        let credentials = match (settings.get_str("accessKey"), settings.get_str("secretKey")) {
             ("", "") => None,
             ("", _) | (_, "") => return refuse("accessKey and secretKey: one without the other".to_owned()),
             (access_key, secret_key) => Some(Credentials::new(access_key, secret_key)),
@@ -397,6 +401,8 @@ impl Values {
             broker_ip2: text("brokerIP2"),
             region_id: text("regionId").into(),
             namesrv_addr: namesrv_addr.to_owned(),
+            by_address_server,
+            address_server,
             credentials,
             listen_addr: SocketAddr::new(bind, port),
             idle_timeout: Duration::from_secs(settings.get_usize("serverChannelMaxIdleTimeSeconds") as u64),
@@ -433,6 +439,7 @@ impl Values {
             transaction_checks_max: settings.get_i32("transactionCheckMax"),
             transaction_check_interval: settings.get_millis("transactionCheckInterval"),
             reject_transaction: flag("rejectTransactionMessage"),
+            check_properties: flag("checkProperties"),
             multi_dispatch: flag("enableMultiDispatch"),
             file_reserved_ms: settings.get_i64("fileReservedTime").saturating_mul(3_600_000),
             sync_flush_timeout: settings.get_millis("syncFlushTimeout"),
@@ -547,7 +554,7 @@ impl LiveSettings {
     /// All settings as a properties file, and their version.
     pub(crate) fn text(&self) -> (String, DataVersion) {
         let current = self.lock();
-        (current.0.shown().properties_text(), current.1)
+        (current.0.settings.shown().properties_text(), current.1)
     }
 }
 
@@ -649,7 +656,8 @@ mod tests {
             (
                 "fetchNamesrvAddrByAddressServer",
                 "true",
-                "fetchNamesrvAddrByAddressServer=true: this version finds NameServers by namesrvAddr only",
+                "rmqAddressServerDomain is missing: fetchNamesrvAddrByAddressServer=true needs it without \
+                 namesrvAddr",
             ),
             ("namesrvAddr", "a:1;b", "namesrvAddr=\"a:1;b\": \"b\" is not host:port"),
             ("bindAddress", "x", "bindAddress=\"x\" is not an IP address"),
@@ -658,6 +666,15 @@ mod tests {
             settings.set(key, value).unwrap();
             assert_eq!(settings.values().unwrap_err().to_string(), words);
         }
+        let mut settings = BrokerSettings::default();
+        settings.load("fetchNamesrvAddrByAddressServer=true\nrmqAddressServerDomain=a/b\n").unwrap();
+        let error = settings.values().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "rmqAddressServerDomain=\"a/b\" and rmqAddressServerSubGroup=\"nsaddr\" make no URL"
+        );
+        settings.set("namesrvAddr", "a:1").unwrap();
+        assert_eq!(settings.values().unwrap().address_server, None);
         for (key, value) in [("messageDelayLevel", "1s 2x"), ("deleteWhen", "25"), ("deleteWhen", "04;four")]
         {
             let mut settings = BrokerSettings::default();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ferrocket_acl::Access;
-use ferrocket_protocol::settings::{Setting, SettingError, Settings, Warning, joined};
+use ferrocket_protocol::settings::{JAVA_ONLY_KEYS, Setting, SettingError, Settings, Warning, joined};
 use ferrocket_remoting::{RemotingConfig, SERVER_TLS_SETTINGS, ServerTls, TlsError};
 
 /// Keys that a runtime update may not even name. Java: `DefaultRequestProcessor.initConfigBlackList`.
@@ -81,13 +81,18 @@ impl NamesrvSettings {
         WITHOUT_EFFECT.iter().map(|(why, keys)| (*why, keys.split_ascii_whitespace().collect()))
     }
 
+    /// Whether it is a setting of Java's that does nothing here, for whatever reason.
+    pub(crate) fn is_without_effect(key: &str) -> bool {
+        JAVA_ONLY_KEYS.contains(&key) || Self::without_effect().any(|(_, keys)| keys.contains(&key))
+    }
+
     /// Takes the values of a properties file. Returns what has no effect, in words.
     ///
     /// # Errors
     /// Names the key, the value and what is allowed; nothing is changed then.
     pub fn load(&mut self, text: &str) -> Result<Vec<String>, SettingError> {
         let in_words = |warning: Warning| match warning {
-            Warning::Unknown { key, .. } if Self::without_effect().any(|(_, keys)| keys.contains(&&*key)) => {
+            Warning::Unknown { key, .. } if Self::is_without_effect(&key) => {
                 format!("{key} has no effect: this version does not have what it sets")
             }
             warning => warning.to_string(),
@@ -105,7 +110,7 @@ impl NamesrvSettings {
 
     /// `key=value` lines of all settings: what `-p` prints.
     pub fn print_all(&self) -> String {
-        self.0.print_all()
+        self.0.shown().print_all()
     }
 
     /// `key=value` lines of the important settings: what `-m` prints.
@@ -113,9 +118,14 @@ impl NamesrvSettings {
         self.0.print_important()
     }
 
-    /// The settings as a properties file.
+    /// The settings as a properties file, secrets and all.
     pub(crate) fn text(&self) -> String {
         self.0.properties_text()
+    }
+
+    /// The same for others to read.
+    pub(crate) fn shown_text(&self) -> String {
+        self.0.shown().properties_text()
     }
 
     /// Sets one value while the server runs.

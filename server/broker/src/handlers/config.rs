@@ -45,7 +45,8 @@ pub(crate) fn update_broker_config(
         broker.topics.touch(now_ms);
     }
     if changed.contains(&"namesrvAddr") {
-        Registration::set_servers(broker, &broker.settings.now().namesrv_addr);
+        Registration::set_servers(broker, "");
+        broker.registration.ask_at_once.notify_one();
     }
     let done = move |asked: &RemotingCommand| {
         let mut answer = asked.reply(ResponseCode::SUCCESS);

@@ -37,6 +37,9 @@ pub(crate) fn send_reply_message(
     let queue_id = send_plan::choose_queue(header.queue_id, topic.write_queue_nums, turn)?;
     let (sender, body) = (connection.peer_addr(), request.body.clone());
     let properties = header.properties.clone().unwrap_or_default();
+    if broker.settings.now().check_properties {
+        send_plan::check_properties(&properties)?;
+    }
     let record = send_plan::sent_record(&header, queue_id, 0, sender, broker.store_host, body, properties);
     late::answer(broker, connection, request, |broker, asked| async move {
         let pushed = push(&broker, header, &record).await;

@@ -187,6 +187,7 @@ fn rules(broker: &Shared, settings: &Values) -> SendRules {
         body_len_max: settings.max_message_size,
         delay_level_max: broker.delay.level_max(),
         reject_transaction: settings.reject_transaction,
+        check_properties: settings.check_properties,
     }
 }
 

@@ -47,8 +47,15 @@ const OWN: &[Setting] = &[
     Setting::boolean(
         "fetchNamesrvAddrByAddressServer",
         false,
-        "Not possible in this version: true is refused without namesrvAddr, which comes first in Java, too.",
+        "Whether a web server is asked for the NameServers, at the start and every two minutes, while namesrvAddr \
+         names none.",
     ),
+    Setting::text(
+        "rmqAddressServerDomain",
+        "",
+        "That web server, `host` or `host:port` (8080 without port). Without a default; Java's is jmenv.tbsite.net.",
+    ),
+    Setting::text("rmqAddressServerSubGroup", "nsaddr", "What it is asked for: /rocketmq/ and this."),
     Setting::text("brokerIP1", "", "The address that clients are given; empty takes the machine's.")
         .important(),
     Setting::text("brokerIP2", "", "The address that slaves are given; empty takes brokerIP1.").important(),
@@ -125,6 +132,12 @@ const OWN: &[Setting] = &[
     Setting::boolean("rejectTransactionMessage", false, "Whether transactional messages are refused.")
         .important()
         .hot(),
+    Setting::boolean(
+        "checkProperties",
+        false,
+        "Ferrocket's own: whether messages are refused whose properties are broken by control characters.",
+    )
+    .hot(),
     Setting::int(
         "transactionTimeOut",
         "6000",
@@ -185,7 +198,7 @@ const OWN: &[Setting] = &[
         "",
         "Ferrocket's own: the account that signs registrations; empty signs none.",
     ),
-    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools."),
+    Setting::text("secretKey", "", "Ferrocket's own: its secret; never shown to tools.").secret(),
     Setting::boolean("enableDLegerCommitLog", false, "Not possible in this version: true is refused."),
     Setting::int(
         "startAcceptSendRequestTimeStamp",

@@ -57,9 +57,8 @@ pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     ("What may change at runtime is fixed: the rows above with *yes*.", "configBlackList"),
     (
-        "NameServers are told by `namesrvAddr`.",
-        "fetchNameSrvAddrByDnsLookup fetchNamesrvAddrInterval rmqAddressServerDomain \
-         rmqAddressServerSubGroup updateNameServerAddrPeriod",
+        "NameServers are told by `namesrvAddr`, or by the address server every two minutes.",
+        "fetchNameSrvAddrByDnsLookup fetchNamesrvAddrInterval updateNameServerAddrPeriod",
     ),
     (
         "5.x: POP, acknowledging single messages, and assignment by the Broker.",

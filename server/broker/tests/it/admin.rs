@@ -174,7 +174,8 @@ async fn progress_of_groups() {
 /// Settings are shown, and changed at runtime only where the table allows it.
 #[tokio::test]
 async fn settings_at_runtime() {
-    let rig = Rig::start(&[]).await;
+    let passwords = [("tls.server.keyPassword", "hidden"), ("tls.client.keyPassword", "hidden")];
+    let rig = Rig::start(&passwords).await;
     let peer = rig.peer().await;
     let update = async |text: &'static str| {
         peer.call(RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text)).await
@@ -187,6 +188,9 @@ async fn settings_at_runtime() {
     assert!(version.starts_with("{\"counter\":0,"));
     assert!(text.contains("brokerName=broker-a\n") && text.contains("brokerIP1=127.0.0.1\n"));
     assert!(text.contains(&format!("listenPort={}\n", rig.broker.local_addr().port())));
+    for (key, _) in passwords {
+        assert!(text.contains(&format!("\n{key}=******\n")), "{key}");
+    }
     // Java's exportConfigs fails on a key that is not there.
     for key in ["brokerRole", "fileReservedTime", "filterServerNums", "slaveReadEnable", "traceOn", "useTLS"]
     {

@@ -57,6 +57,30 @@ async fn pulls_of_one_queue() {
     }
 }
 
+/// Properties that are broken by a separator in a value are taken as Java takes them, until the settings refuse them,
+/// in messages and in replies.
+#[tokio::test]
+async fn broken_properties() {
+    let rig = Rig::start(&[]).await;
+    let peer = rig.peer().await;
+    let broken = "REPLY_TO_CLIENT\u{1}nobody\u{2}k\u{1}before\u{2}after";
+    peer.store("T", 0, broken, "x").await;
+    let reply = RemotingCommand::request(
+        RequestCode::SendReplyMessage,
+        &message("DefaultCluster_REPLY_TOPIC", 0, broken),
+    );
+    let remark = peer.call(reply.clone()).await.remark.unwrap();
+    assert!(remark.contains("channel of <nobody> not found"), "{remark}");
+
+    let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty);
+    assert_eq!(peer.call(update.with_body("checkProperties=true")).await.code, 0);
+    for answer in [peer.send(&message("T", 0, broken), "x").await, peer.call(reply).await] {
+        assert_eq!(answer.response_code(), ResponseCode::MESSAGE_ILLEGAL);
+        assert!(answer.remark.unwrap().starts_with("property \"after\" is broken"));
+    }
+    peer.store("T", 0, "k\u{1}whole", "y").await;
+}
+
 /// A connection holds 4,096 pulls; one more is answered at once.
 #[tokio::test]
 async fn pulls_of_one_connection() {

@@ -1,6 +1,7 @@
 //! What NameServers hear from the Broker.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use ferrocket_protocol::acl::is_signed;
 use ferrocket_protocol::body::register::RegisterBrokerBody;
@@ -10,6 +11,8 @@ use ferrocket_protocol::requests::route::{
 };
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, message};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -184,6 +187,82 @@ async fn another_list_of_servers() {
     let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text);
     assert_eq!(peer.call(update).await.response_code(), ResponseCode::SUCCESS);
     assert!(topics(server.registration().await.1).len() > 2);
+}
+
+/// A web server that answers each question with the list of the moment, and tells what it was asked for.
+async fn web_server(list: Arc<Mutex<String>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (asked, paths) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nServer: test\r\n\r\n{}\n", list.lock().unwrap());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            let _ = asked.send(request.split(' ').nth(1).unwrap().to_owned());
+        }
+    });
+    (addr, paths)
+}
+
+/// A Broker that is told of an address server only registers where that one says, before its start is over.
+/// `namesrvAddr` comes first, and once it is empty again the address server is asked again.
+#[tokio::test]
+async fn name_servers_are_found() {
+    let mut servers = [
+        NameServer::start("127.0.0.1:0", "").await,
+        NameServer::start("127.0.0.1:0", "").await,
+        NameServer::start("127.0.0.1:0", "").await,
+        NameServer::start("127.0.0.1:0", "").await,
+    ];
+    let addrs = servers.each_ref().map(|server| server.addr.to_string());
+    let list = Arc::new(Mutex::new(format!("{};{}", addrs[0], addrs[1])));
+    let (web, mut paths) = web_server(list.clone()).await;
+    let settings = [
+        ("fetchNamesrvAddrByAddressServer", "true"),
+        ("rmqAddressServerDomain", &*web.to_string()),
+        ("rmqAddressServerSubGroup", "nsaddr-test"),
+    ];
+    let rig = Rig::start(&settings).await;
+    assert_eq!(paths.recv().await.unwrap(), "/rocketmq/nsaddr-test");
+    for server in &mut servers[..2] {
+        let request = server.heard.try_recv().expect("registered before the start was over");
+        assert_eq!(request.request_code(), Some(RequestCode::RegisterBroker));
+    }
+    let peer = rig.peer().await;
+    let update = async |text: String| {
+        let update = RemotingCommand::request(RequestCode::UpdateBrokerConfig, &Empty).with_body(text);
+        assert_eq!(peer.call(update).await.response_code(), ResponseCode::SUCCESS);
+    };
+    update(format!("namesrvAddr={}", addrs[2])).await;
+    *list.lock().unwrap() = addrs[3].clone();
+    servers[2].registration().await;
+    assert!(servers[3].heard.try_recv().is_err());
+    update("namesrvAddr=".to_owned()).await;
+    servers[3].registration().await;
+    assert_eq!(paths.recv().await.unwrap(), "/rocketmq/nsaddr-test");
+    rig.broker.shutdown().await.unwrap();
+    // Only where it is registered it says goodbye.
+    for (at, server) in servers.iter_mut().enumerate() {
+        let mut codes = Vec::new();
+        while let Ok(request) = server.heard.try_recv() {
+            codes.push(request.request_code());
+        }
+        assert_eq!(codes.contains(&Some(RequestCode::UnregisterBroker)), at == 3, "{at}: {codes:?}");
+    }
+}
+
+/// An address server that does not answer stops no start.
+#[tokio::test]
+async fn an_address_server_that_is_down() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let settings = [("fetchNamesrvAddrByAddressServer", "true"), ("rmqAddressServerDomain", &*nobody)];
+    let rig = Rig::start(&settings).await;
+    rig.broker.shutdown().await.unwrap();
 }
 
 /// With an account of its own, whatever the Broker asks of a NameServer is signed.

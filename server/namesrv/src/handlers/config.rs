@@ -8,10 +8,11 @@ use ferrocket_protocol::{RemotingCommand, ResponseCode};
 use crate::dispatch::{Later, Refusal};
 use crate::kv_config::replace;
 use crate::namesrv::Shared;
+use crate::settings::NamesrvSettings;
 
 /// Changes settings that may change while the server runs, all or none; answers once they are saved.
 ///
-/// Keys that nobody knows are passed over, as in Java; the remark names them.
+/// Keys that nobody knows are passed over, as in Java; the remark names them, and those that do nothing here.
 pub(crate) fn update_namesrv_config(
     shared: &Arc<Shared>,
     request: &RemotingCommand,
@@ -25,10 +26,13 @@ pub(crate) fn update_namesrv_config(
         return Err(forbidden("Can not update config in black list."));
     }
     let mut changed = settings.clone();
-    let mut unknown = Vec::new();
+    let (mut unknown, mut without_effect) = (Vec::new(), Vec::new());
     for (key, value) in &lines {
         match changed.update(key, value) {
             Ok(()) => {}
+            Err(SettingError::Unknown { key, .. }) if NamesrvSettings::is_without_effect(&key) => {
+                without_effect.push(key);
+            }
             Err(SettingError::Unknown { key, .. }) => unknown.push(key),
             Err(error @ SettingError::NotHot { .. }) => return Err(forbidden(&error.to_string())),
             Err(error) => return Err(failed(&error.to_string())),
@@ -39,8 +43,13 @@ pub(crate) fn update_namesrv_config(
     drop(settings);
 
     let mut success = request.reply(ResponseCode::SUCCESS);
-    if !unknown.is_empty() {
-        success.remark = Some(format!("unknown settings passed over: {}", unknown.join(", ")).into());
+    let remarks = [("without effect here", without_effect), ("unknown settings passed over", unknown)]
+        .into_iter()
+        .filter(|(_, keys)| !keys.is_empty())
+        .map(|(words, keys)| format!("{words}: {}", keys.join(", ")));
+    let remark = remarks.collect::<Vec<_>>().join("; ");
+    if !remark.is_empty() {
+        success.remark = Some(remark.into());
     }
     let shared = shared.clone();
     Ok(Box::new(move || match save(&shared) {
@@ -61,6 +70,6 @@ fn save(shared: &Shared) -> std::io::Result<()> {
 
 /// All settings as a properties file.
 pub(crate) fn get_namesrv_config(shared: &Shared, request: &RemotingCommand) -> RemotingCommand {
-    let text = shared.settings().text();
+    let text = shared.settings().shown_text();
     request.reply(ResponseCode::SUCCESS).with_body(text)
 }

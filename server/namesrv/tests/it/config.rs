@@ -29,6 +29,18 @@ async fn hot_settings_change() {
     assert_eq!(settings.print_all(), saved);
 }
 
+/// A key's password is shown to nobody, and still in the file that the next start reads.
+#[tokio::test]
+async fn passwords_are_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start_in(folder, &[("tls.server.keyPassword", "hidden")]).await;
+    text(&update(&world, "orderMessageEnable=true\n").await);
+    let shown = world.body(GetNamesrvConfig, &[]).await;
+    assert!(shown.contains("tls.server.keyPassword=******\n") && !shown.contains("hidden"), "{shown}");
+    let saved = std::fs::read_to_string(world.folder.path().join("namesrv.properties")).unwrap();
+    assert!(saved.contains("tls.server.keyPassword=hidden\n"), "{saved}");
+}
+
 /// What is not hot is refused, and nothing of such an update is taken; unknown keys are passed over, as in
 /// Java.
 #[tokio::test]
@@ -48,6 +60,13 @@ async fn other_settings_do_not() {
     assert_eq!(refusal(&reply), (1, "string2Properties error"));
     let reply = update(&world, "orderMesageEnable=true\n").await;
     assert_eq!(refusal(&reply), (0, "unknown settings passed over: orderMesageEnable"));
+    // Known ones of Java's that do nothing here are no unknown ones.
+    let reply = update(&world, "serverWorkerThreads=8\nclusterTest=true\nsupportActingMaster=true\n").await;
+    let remark = "without effect here: serverWorkerThreads, clusterTest, supportActingMaster";
+    assert_eq!(refusal(&reply), (0, remark));
+    let reply = update(&world, "orderMesageEnable=true\nserverWorkerThreads=8\n").await;
+    let remark = "without effect here: serverWorkerThreads; unknown settings passed over: orderMesageEnable";
+    assert_eq!(refusal(&reply), (0, remark));
     text(&update(&world, "").await);
     assert_eq!(world.body(GetNamesrvConfig, &[]).await, before);
 }

@@ -8,47 +8,45 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::error::{Error, ErrorKind, Result};
-
 /// Java's port, unless the domain names one.
 const PORT: u16 = 8_080;
 /// Longest answer that is read; a list of addresses is some hundred bytes.
 const ANSWER_LEN_MAX: u64 = 64 << 10;
 
-/// The web server and what it is asked for.
+/// A web server that knows where the NameServers are, and what it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Discovery {
+pub struct AddressServer {
     host: String,
     path: String,
 }
 
-impl Discovery {
-    /// `domain` may name a port. A unit name asks for the NameServers of that unit.
-    pub(crate) fn new(domain: &str, subgroup: &str, unit_name: Option<&str>) -> Result<Self> {
+impl AddressServer {
+    /// The one at `domain`, which may name a port (8080 otherwise). A unit name asks for the NameServers of that unit.
+    /// `None` when these make no URL.
+    pub fn new(domain: &str, subgroup: &str, unit_name: Option<&str>) -> Option<Self> {
         let legal = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         let unit = unit_name.filter(|unit| !unit.trim().is_empty());
         if !legal(domain) || domain.contains('/') || !legal(subgroup) || !unit.is_none_or(legal) {
-            let text = format!("namesrv_domain {domain:?}, subgroup {subgroup:?} and unit_name make no URL");
-            return Err(Error::new(ErrorKind::Config, text));
+            return None;
         }
         let host = if domain.contains(':') { domain.to_owned() } else { format!("{domain}:{PORT}") };
         let unit = unit.map(|unit| format!("-{unit}?nofix=1")).unwrap_or_default();
-        Ok(Self { host, path: format!("/rocketmq/{subgroup}{unit}") })
+        Some(Self { host, path: format!("/rocketmq/{subgroup}{unit}") })
     }
 
-    /// The list as the web server has it now.
-    pub(crate) async fn fetch(&self, timeout: Duration) -> Result<String> {
+    /// The list as the web server has it now: addresses with `;` between, not looked at.
+    ///
+    /// # Errors
+    /// Name the URL and say why there is no list.
+    pub async fn fetch(&self, timeout: Duration) -> io::Result<String> {
         let Self { host, path } = self;
-        let failed = |error: io::Error| {
+        let answer = tokio::time::timeout(timeout, self.get()).await.unwrap_or_else(|_| {
+            Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing within {timeout:?}")))
+        });
+        answer.map_err(|error| {
             let text = format!("http://{host}{path} does not say where the NameServers are: {error}");
-            Error::new(ErrorKind::Connect, text).with_source(error)
-        };
-        match tokio::time::timeout(timeout, self.get()).await {
-            Ok(answer) => answer.map_err(failed),
-            Err(_) => {
-                Err(failed(io::Error::new(io::ErrorKind::TimedOut, format!("nothing within {timeout:?}"))))
-            }
-        }
+            io::Error::new(error.kind(), text)
+        })
     }
 
     async fn get(&self) -> io::Result<String> {
@@ -86,17 +84,18 @@ mod tests {
     /// The URL is the one that Java asks.
     #[test]
     fn urls_are_javas() {
-        let url =
-            |domain, unit| Discovery::new(domain, "nsaddr", unit).map(|at| format!("{}{}", at.host, at.path));
+        let url = |domain, unit| {
+            AddressServer::new(domain, "nsaddr", unit).map(|at| format!("{}{}", at.host, at.path))
+        };
         assert_eq!(url("jmenv.example", None).unwrap(), "jmenv.example:8080/rocketmq/nsaddr");
         assert_eq!(
             url("jmenv.example:80", Some("u1")).unwrap(),
             "jmenv.example:80/rocketmq/nsaddr-u1?nofix=1"
         );
         assert_eq!(url("jmenv.example", Some(" ")).unwrap(), "jmenv.example:8080/rocketmq/nsaddr");
-        assert!(url("", None).is_err());
-        assert!(url("a b", None).is_err());
-        assert!(url("a\r\nX: y", None).is_err());
+        assert_eq!(url("", None), None);
+        assert_eq!(url("a b", None), None);
+        assert_eq!(url("a\r\nX: y", None), None);
     }
 
     /// Only the first line of a good answer counts.
