@@ -74,6 +74,7 @@ pub struct ProducerBuilder {
 struct Settings {
     template: Template,
     send_msg_timeout: Duration,
+    send_msg_max_timeout_per_request: Option<Duration>,
     compress_msg_body_over_howmuch: usize,
     compress_type: CompressionType,
     compress_level: u32,
@@ -95,6 +96,7 @@ impl ProducerBuilder {
         let settings = Settings {
             template: Template::default(),
             send_msg_timeout: Duration::from_secs(3),
+            send_msg_max_timeout_per_request: None,
             compress_msg_body_over_howmuch: 4_096,
             compress_type: CompressionType::Zlib,
             compress_level: 5,
@@ -128,6 +130,14 @@ impl ProducerBuilder {
     /// `sendMsgTimeout`: how long a send takes at most, all attempts together. Default 3 s.
     pub fn send_msg_timeout(mut self, timeout: Duration) -> Self {
         self.settings.send_msg_timeout = timeout;
+        self
+    }
+
+    /// `sendMsgMaxTimeoutPerRequest`: how long one attempt takes at most while another may follow, so that a broker
+    /// that is silent does not use up the time for the others. The last attempt has all the time that is left. Default
+    /// none: so has every attempt.
+    pub fn send_msg_max_timeout_per_request(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.send_msg_max_timeout_per_request = timeout.into();
         self
     }
 
@@ -233,8 +243,10 @@ impl ProducerBuilder {
         let group = self.group_name()?;
         let settings = &self.settings;
         check_topic(&settings.template.topic).map_err(|error| error.with_context("create_topic_key"))?;
+        let attempt = settings.send_msg_max_timeout_per_request.unwrap_or(settings.send_msg_timeout);
         for (name, value, max) in [
             ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), MS_MAX),
+            ("send_msg_max_timeout_per_request (ms)", attempt.as_millis(), MS_MAX),
             ("default_topic_queue_nums", u128::try_from(settings.template.queue_nums).unwrap_or(0), 65_536),
             ("max_message_size", settings.max_message_size as u128, MESSAGE_LEN_MAX as u128),
             ("batch_max_bytes", settings.batch_max_bytes as u128, MESSAGE_LEN_MAX as u128),
@@ -580,8 +592,15 @@ impl Shared {
         }))
     }
 
+    /// The time of the next attempt, when so much is left for all.
+    fn attempt_timeout(&self, plan: &SendPlan, left: Duration) -> Duration {
+        let max = self.settings.send_msg_max_timeout_per_request.filter(|_| plan.has_another());
+        max.map_or(left, |max| left.min(max))
+    }
+
     /// The way to the broker of the first attempt.
     async fn line(&self, journey: &Journey, timeout: Duration) -> Result<Line> {
+        let timeout = self.attempt_timeout(&journey.plan, timeout);
         let Some(queue) = &journey.first else { return Err(no_queue(journey.parcel.topic())) };
         let ready = async {
             let addr = match self.addr(&queue.broker_name) {
@@ -726,10 +745,11 @@ impl Shared {
                 last.get_or_insert_with(|| Error::new(ErrorKind::Timeout, "the time for this send is up"));
                 break;
             };
+            let timeout = self.attempt_timeout(&journey.plan, millis(left));
             journey.plan.attempt(&queue.broker_name);
             // Further attempts are few, and go without.
             let (room, line) = (journey.room.take(), journey.line.take());
-            let result = self.attempt(journey, line, &queue, millis(left)).await;
+            let result = self.attempt(journey, line, &queue, timeout).await;
             if let Some(room) = room {
                 // Whoever is in a hurry does not make the broker slow.
                 room.leave(answer_of(&result), millis(left).max(self.settings.send_msg_timeout));

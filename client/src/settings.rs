@@ -408,6 +408,13 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         |b, ms| b.send_msg_timeout(millis(ms)),
     ),
     Row::int(
+        "sendMsgMaxTimeoutPerRequest",
+        "-1",
+        (-1, INT_MAX),
+        "How long one attempt takes at most while another may follow, ms; -1 for all the time that is left.",
+        |b, ms| b.send_msg_max_timeout_per_request(unless_negative(ms).map(Duration::from_millis)),
+    ),
+    Row::int(
         "retryTimesWhenSendFailed",
         "2",
         (0, INT_MAX),
