@@ -610,10 +610,15 @@ impl Shared {
             let connection = self.client.dialer().connection(&addr).await?;
             Ok(Line { addr, connection })
         };
-        tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
+        let began_ms = self.now_ms();
+        let line = tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
             let text = format!("broker {} was not connected to within {timeout:?}", queue.broker_name);
             Err(Error::new(ErrorKind::Timeout, text))
-        })
+        });
+        if line.is_err() {
+            self.record(&queue.broker_name, began_ms, true);
+        }
+        line
     }
 
     /// Whether sends are taken.
