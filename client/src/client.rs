@@ -220,7 +220,8 @@ impl Client {
         }
     }
 
-    /// How many producers and consumers nobody has shut down, if there are any; told once.
+    /// The producers and consumers of a client that nobody has shut down, if it has any. No new ones are taken from
+    /// then on, as in a shutdown; after one has begun, and a second time, none are told.
     fn left_behind(&self) -> Option<(usize, usize)> {
         let (producers, consumers) = {
             let state = self.lock();

@@ -28,7 +28,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Faults;
 use crate::in_flight::{Answer, Lane, Patience, Room, Share};
 use crate::message::Message;
-use crate::message_ids::now_ms;
+use crate::message_ids::{as_millis, now_ms};
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::validate::{MS_MAX, check_group, check_topic, within};
@@ -909,10 +909,6 @@ impl Shared {
         }
         self.addr(&queue.broker_name).ok_or_else(|| Error::no_broker(&queue.broker_name))
     }
-}
-
-fn as_millis(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn millis(left: i64) -> Duration {

@@ -33,6 +33,7 @@ use ferrocket_store::{Clock, SimDisk, SystemClock};
 use crate::client::Client;
 use crate::config::ClientBuilder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message_ids::as_millis;
 
 /// A running NameServer and Broker. Dropping it stops both without the courtesies of [`Cluster::shutdown`].
 #[derive(Debug)]
@@ -129,7 +130,7 @@ impl Cluster {
     /// are delivered, half messages asked about. Leases of queues and the silence of clients are counted in real
     /// time and do not run out.
     pub fn advance(&self, by: Duration) {
-        self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.clock.0.fetch_add(as_millis(by), Ordering::SeqCst);
         self.broker.clock_turned();
     }
 
