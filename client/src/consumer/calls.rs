@@ -83,6 +83,18 @@ pub(crate) struct Pull<'a> {
 }
 
 /// What a pull found. Java: `PullStatus`.
+///
+/// ```
+/// use ferrocket::{PullResult, PullStatus};
+///
+/// /// Whether there may be more at once.
+/// fn goes_on(pulled: &PullResult) -> bool {
+///     match pulled.status {
+///         PullStatus::Found | PullStatus::NoMatchedMsg | PullStatus::OffsetIllegal => true,
+///         PullStatus::NoNewMsg => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullStatus {
     /// Messages, of which the client may still leave some out that do not match.
