@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fault::Faults;
 use crate::in_flight::Patience;
 use crate::message::Message;
+use crate::message_ids::as_millis;
 use crate::send_result::SendResult;
 use crate::trace;
 use crate::validate::{MS_MAX, check_group, check_topic, within};
@@ -41,7 +42,7 @@ mod transaction;
 use batcher::{BATCH_MAX_BYTES, Batcher, TOTAL_BATCH_MAX_BYTES};
 use hooks::Hooks;
 pub use hooks::{SendMessageContext, SendMessageHook};
-use journey::{Journey, Line, as_millis};
+use journey::{Journey, Line};
 pub use parcel::CompressionType;
 use parcel::{Packing, Parcel};
 pub use pending::PendingSend;
@@ -59,6 +60,21 @@ pub use transaction::{
 pub(crate) const MESSAGE_LEN_MAX: usize = 15 << 20;
 
 /// Sets up a [`Producer`]. Obtained from [`Client::producer`]. Names and defaults are Java's.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let producer = client
+///     .producer("order-service")
+///     .send_msg_timeout(Duration::from_secs(10))
+///     .send_msg_max_timeout_per_request(Duration::from_secs(2))
+///     .retries(4)
+///     .compress_msg_body_over_howmuch(16 << 10)
+///     .start()
+///     .await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ProducerBuilder {
@@ -71,6 +87,7 @@ pub struct ProducerBuilder {
 struct Settings {
     template: Template,
     send_msg_timeout: Duration,
+    send_msg_max_timeout_per_request: Option<Duration>,
     compress_msg_body_over_howmuch: usize,
     compress_type: CompressionType,
     compress_level: u32,
@@ -92,6 +109,7 @@ impl ProducerBuilder {
         let settings = Settings {
             template: Template::default(),
             send_msg_timeout: Duration::from_secs(3),
+            send_msg_max_timeout_per_request: None,
             compress_msg_body_over_howmuch: 4_096,
             compress_type: CompressionType::Zlib,
             compress_level: 5,
@@ -128,6 +146,28 @@ impl ProducerBuilder {
         self
     }
 
+    /// `sendMsgMaxTimeoutPerRequest`: how long one attempt takes at most while another may follow, so that a broker
+    /// that is silent does not use up the time for the others. The last attempt has all the time that is left. Default
+    /// none: so has every attempt.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// // Within three seconds, three brokers may be tried.
+    /// let producer = client
+    ///     .producer("order-service")
+    ///     .send_msg_timeout(Duration::from_secs(3))
+    ///     .send_msg_max_timeout_per_request(Duration::from_secs(1))
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
+    pub fn send_msg_max_timeout_per_request(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.send_msg_max_timeout_per_request = timeout.into();
+        self
+    }
+
     /// `compressMsgBodyOverHowmuch`: bodies of this many bytes and more are compressed. Default 4,096.
     pub fn compress_msg_body_over_howmuch(mut self, bytes: usize) -> Self {
         self.settings.compress_msg_body_over_howmuch = bytes;
@@ -135,6 +175,16 @@ impl ProducerBuilder {
     }
 
     /// `compressType`: how they are compressed. Default zlib.
+    ///
+    /// ```
+    /// use ferrocket::CompressionType;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # #[cfg(feature = "zstd")] {
+    /// let producer = client.producer("logs").compress_type(CompressionType::Zstd).compress_level(3).start().await?;
+    /// # }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn compress_type(mut self, kind: CompressionType) -> Self {
         self.settings.compress_type = kind;
         self
@@ -171,6 +221,22 @@ impl ProducerBuilder {
     /// No message waits for a timer: one that finds nothing of its topic under way is sent at once, and what
     /// comes until its receipt is the next batch. Each message gets a receipt of its own. Large bodies are not
     /// compressed within a batch. Messages that cannot be part of one (delays, transactions) are sent alone.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("clicks").auto_batch(true).start().await?;
+    /// // Each task has its own receipt, and few requests carry them all.
+    /// let tasks: Vec<_> = (0..100)
+    ///     .map(|click| (producer.clone(), Message::new("Clicks", click.to_string())))
+    ///     .map(|(producer, message)| tokio::spawn(async move { producer.send(message).await }))
+    ///     .collect();
+    /// for task in tasks {
+    ///     assert!(task.await.expect("no panic")?.is_ok());
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn auto_batch(mut self, enable: bool) -> Self {
         self.settings.auto_batch = enable;
         self
@@ -190,6 +256,28 @@ impl ProducerBuilder {
 
     /// Has `hook` called around every attempt to send; several are called in the order they were added.
     /// Java: `registerSendMessageHook`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// use ferrocket::{Error, Message, SendMessageContext, SendMessageHook, SendResult};
+    ///
+    /// struct Failures(Arc<AtomicU64>);
+    ///
+    /// impl SendMessageHook for Failures {
+    ///     fn send_message_after(&self, _: &SendMessageContext<'_>, outcome: Result<Option<&SendResult>, &Error>) {
+    ///         self.0.fetch_add(u64::from(outcome.is_err()), Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let failures = Arc::<AtomicU64>::default();
+    /// let producer = client.producer("orders").send_message_hook(Failures(failures.clone())).start().await?;
+    /// # let sent = producer.send(Message::new("Orders", "paid")).await?;
+    /// # assert_eq!(failures.load(Ordering::Relaxed), 0);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn send_message_hook(mut self, hook: impl SendMessageHook) -> Self {
         self.settings.hooks.add(hook);
         self
@@ -203,12 +291,34 @@ impl ProducerBuilder {
     }
 
     /// `defaultTopicQueueNums`: queues per broker of a topic that its first message creates. Default 4.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("order-service").default_topic_queue_nums(2).start().await?;
+    /// let sent = producer.send(Message::new("NewTopic", "the first of all")).await?;
+    /// assert_eq!(producer.fetch_queues("NewTopic").await?.len(), 2);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn default_topic_queue_nums(mut self, queues: i32) -> Self {
         self.settings.template.queue_nums = queues;
         self
     }
 
     /// Starts the producer. Brokers hear of it with the first heartbeat after they are known from a route.
+    ///
+    /// ```
+    /// use ferrocket::ErrorKind;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("order-service").start().await?;
+    /// // One of each group in a client: clones are cheap.
+    /// let (one, other) = (producer.clone(), producer);
+    /// let twice = client.producer("order-service").start().await.unwrap_err();
+    /// assert_eq!(twice.kind(), ErrorKind::Config);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a group that cannot be one or that has a producer in this client already;
@@ -230,8 +340,10 @@ impl ProducerBuilder {
         let group = self.group_name()?;
         let settings = &self.settings;
         check_topic(&settings.template.topic).map_err(|error| error.with_context("create_topic_key"))?;
+        let attempt = settings.send_msg_max_timeout_per_request.unwrap_or(settings.send_msg_timeout);
         for (name, value, max) in [
             ("send_msg_timeout (ms)", settings.send_msg_timeout.as_millis(), MS_MAX),
+            ("send_msg_max_timeout_per_request (ms)", attempt.as_millis(), MS_MAX),
             ("default_topic_queue_nums", u128::try_from(settings.template.queue_nums).unwrap_or(0), 65_536),
             ("max_message_size", settings.max_message_size as u128, MESSAGE_LEN_MAX as u128),
             ("batch_max_bytes", settings.batch_max_bytes as u128, MESSAGE_LEN_MAX as u128),
@@ -285,6 +397,21 @@ impl ProducerBuilder {
 }
 
 /// Sends messages in the name of a producer group. Cheap to clone; all methods take `&self`.
+///
+/// ```
+/// use ferrocket::Message;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let producer = client.producer("order-service").start().await?;
+/// // Awaited until it is stored,
+/// let sent = producer.send(Message::new("Orders", "created").key("o-42")).await?;
+/// // in line behind others, with the receipt later,
+/// let pending = producer.ordered("o-42").enqueue(Message::new("Orders", "paid").key("o-42")).await?;
+/// println!("{sent}, then {}", pending.await?);
+/// // or without any.
+/// producer.send_oneway(Message::new("Clicks", "one more")).await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Producer {
     shared: Arc<Shared>,
@@ -305,6 +432,17 @@ impl Producer {
     /// Sends one message and waits for the broker's receipt. After a failure another broker is tried, while
     /// time is left.
     ///
+    /// ```
+    /// use ferrocket::{Message, SendStatus};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let sent = producer.send(Message::new("Orders", "paid").tags("vip").key("o-42")).await?;
+    /// assert_eq!(sent.status, SendStatus::SendOk);
+    /// println!("{} is in {} at {}", sent.msg_id, sent.message_queue, sent.queue_offset);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// What the last attempt met; the message comes back in [`Error::unsent`]. After
     /// [`ErrorKind::Timeout`] and [`ErrorKind::Connect`] it may have been stored all the same, and sending it
@@ -320,6 +458,17 @@ impl Producer {
     /// Sends several messages of one topic as one request: stored next to each other in one queue, all or
     /// none. Never compressed; together at most `max_message_size`.
     ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let lines = ["3 apples", "1 melon"].map(|line| Message::new("OrderLines", line).key("o-42"));
+    /// let sent = producer.send_batch(lines.into()).await?;
+    /// assert_eq!(sent.msg_id.split(',').count(), 2);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Producer::send`].
     pub async fn send_batch(&self, messages: Vec<Message>) -> Result<SendResult> {
@@ -334,6 +483,22 @@ impl Producer {
     /// have (`in_flight_max`, `in_flight_bytes_max`): a program that sends faster than its brokers store is held
     /// back, and nothing fails. The send timeout counts from when there is room.
     ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let mut pending = Vec::new();
+    /// for number in 0..1_000 {
+    ///     // Waits only while the brokers have enough to do.
+    ///     pending.push(producer.enqueue(Message::new("Numbers", number.to_string())).await?);
+    /// }
+    /// for receipt in pending {
+    ///     assert!(receipt.await?.is_ok());
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// What can be known before sending: bad messages, no route; [`ErrorKind::FlowControl`] when brokers have
     /// stored nothing within the send timeout that would make room.
@@ -343,6 +508,17 @@ impl Producer {
 
     /// Queues several messages of one topic as one request, as [`Producer::send_batch`] sends them.
     ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let first = producer.enqueue_batch(vec![Message::new("Numbers", "1"), Message::new("Numbers", "2")]).await?;
+    /// let second = producer.enqueue_batch(vec![Message::new("Numbers", "3")]).await?;
+    /// println!("{} and {}", first.await?, second.await?);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Producer::enqueue`].
     pub async fn enqueue_batch(&self, messages: Vec<Message>) -> Result<PendingSend> {
@@ -351,6 +527,15 @@ impl Producer {
 
     /// Sends a message and waits for nothing but room in the connection. It may get lost.
     ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("metrics").start().await?;
+    /// producer.send_oneway(Message::new("Metrics", "cpu 0.7")).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// What can be known before the bytes leave: bad messages, no route, no connection.
     pub async fn send_oneway(&self, message: Message) -> Result<()> {
@@ -358,6 +543,18 @@ impl Producer {
     }
 
     /// Sends a message to this queue. Tried once.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// # let sent = producer.send(Message::new("Orders", "the first")).await?;
+    /// let queues = producer.fetch_queues("Orders").await?;
+    /// let sent = producer.send_to(Message::new("Orders", "paid"), &queues[0]).await?;
+    /// assert_eq!(sent.message_queue, queues[0]);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::send`]; [`ErrorKind::InvalidMessage`] when queue and message name different topics,
@@ -369,6 +566,18 @@ impl Producer {
     /// Sends a message to the queue that all messages with this key go to, so that they keep their order:
     /// the queue that Java's `SelectMessageQueueByHash` picks for the same text. Tried once.
     ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let created = producer.send_ordered(Message::new("Orders", "created"), "o-42").await?;
+    /// let paid = producer.send_ordered(Message::new("Orders", "paid"), "o-42").await?;
+    /// assert_eq!(created.message_queue, paid.message_queue);
+    /// assert!(created.queue_offset < paid.queue_offset);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Producer::send`].
     pub async fn send_ordered(&self, message: Message, key: &str) -> Result<SendResult> {
@@ -377,6 +586,18 @@ impl Producer {
 
     /// Sends a message to the queue that `select` picks among those that can be written, which are ordered
     /// by broker and queue id. Tried once. Java: `MessageQueueSelector`.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let shop = 7_usize;
+    /// let message = Message::new("Orders", "paid");
+    /// let sent = producer.send_with(message, |queues, _| queues.get(shop % queues.len()).cloned()).await?;
+    /// assert_eq!(sent.message_queue.queue_id, 3);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::send`]; [`ErrorKind::Config`] when `select` picks none.
@@ -389,6 +610,19 @@ impl Producer {
     }
 
     /// The queues that messages of `topic` can be sent to. Java: `fetchPublishMessageQueues`.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// # let sent = producer.send(Message::new("Orders", "the first")).await?;
+    /// // The same news for every queue.
+    /// for queue in producer.fetch_queues("Orders").await? {
+    ///     let sent = producer.send_to(Message::new("Orders", "end of day"), &queue).await?;
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Client::fetch_queues`].
@@ -403,6 +637,19 @@ impl Producer {
 
     /// Ends this producer: further sends are refused, those under way finish by themselves, brokers are told.
     /// The client and its other producers and consumers go on. Further calls have no effect.
+    ///
+    /// ```
+    /// use ferrocket::{ErrorKind, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("order-service").start().await?;
+    /// producer.shutdown().await;
+    /// let refused = producer.send(Message::new("Orders", "late")).await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Closed);
+    /// // The group may be used anew.
+    /// let producer = client.producer("order-service").start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub async fn shutdown(&self) {
         if !self.shared.closed.swap(true, Ordering::AcqRel) {
             self.shared.client.unregister_producer(&self.shared.packing.group).await;
@@ -502,6 +749,7 @@ impl Shared {
 
     /// The way to the broker of the first attempt.
     async fn line(&self, journey: &Journey, timeout: Duration) -> Result<Line> {
+        let timeout = self.attempt_timeout(&journey.plan, timeout);
         let Some(queue) = &journey.first else { return Err(journey.no_queue()) };
         let ready = async {
             let addr = match self.addr(&queue.broker_name) {
@@ -511,10 +759,15 @@ impl Shared {
             let connection = self.client.dialer().connection(&addr).await?;
             Ok(Line { addr, connection })
         };
-        tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
+        let began = Instant::now();
+        let line = tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
             let text = format!("broker {} was not connected to within {timeout:?}", queue.broker_name);
             Err(Error::new(ErrorKind::Timeout, text))
-        })
+        });
+        if line.is_err() {
+            self.record(&queue.broker_name, began, true);
+        }
+        line
     }
 
     /// Whether sends are taken.

@@ -9,7 +9,7 @@ use crate::command::{Cmd, Failure};
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_600),
     ("remoting", 2_660),
-    ("client", 11_320),
+    ("client", 11_380),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 970),

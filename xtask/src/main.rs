@@ -5,6 +5,7 @@
 
 mod budget;
 mod command;
+mod examples;
 mod fuzz;
 mod package;
 mod tools;
@@ -137,6 +138,7 @@ fn simulation() -> Result<(), Failure> {
 }
 
 fn docs() -> Result<(), Failure> {
+    examples::check(&root())?;
     Cmd::cargo(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "--deny warnings")
         .run()?;

@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::in_flight::{Answer, Lane, Patience, Room, Share};
 use crate::message::Message;
-use crate::message_ids::now_ms;
+use crate::message_ids::{as_millis, now_ms};
 use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::{spans, trace};
@@ -60,8 +60,10 @@ pub(super) struct Leg {
     queue: MessageQueue,
     room: Option<Room>,
     began: Instant,
-    /// The time that the attempt has.
+    /// The time of the whole send from then on.
     left: Duration,
+    /// The time that the attempt has of it.
+    timeout: Duration,
 }
 
 /// The request of an attempt, as it is to be told of once it is answered.
@@ -276,9 +278,17 @@ impl Shared {
             journey.failure.get_or_insert_with(late);
             return None;
         };
+        let left = millis(left);
+        let timeout = self.attempt_timeout(&journey.plan, left);
         journey.plan.attempt(&queue.broker_name);
         // Further attempts are few, and go without room.
-        Some(Leg { queue, room: journey.room.take(), began, left: millis(left) })
+        Some(Leg { queue, room: journey.room.take(), began, left, timeout })
+    }
+
+    /// The time of the next attempt, when so much is left for all.
+    pub(super) fn attempt_timeout(&self, plan: &SendPlan, left: Duration) -> Duration {
+        let max = self.settings.send_msg_max_timeout_per_request.filter(|_| plan.has_another());
+        max.map_or(left, |max| left.min(max))
     }
 
     /// What an attempt came to; with that, what the whole send came to, unless another is to follow.
@@ -288,7 +298,7 @@ impl Shared {
         leg: Leg,
         result: Result<SendResult>,
     ) -> Option<Result<SendResult>> {
-        let Leg { queue, room, began, left } = leg;
+        let Leg { queue, room, began, left, .. } = leg;
         if let Some(room) = room {
             // Whoever is in a hurry does not make the broker slow.
             room.leave(answer_of(&result), began, left.max(self.settings.send_msg_timeout));
@@ -325,7 +335,7 @@ impl Shared {
         choose_queue(route, plan.last_broker(), faults.as_deref_mut(), now_ms, || self.client.next_turn())
     }
 
-    fn record(&self, broker: &Text, began: Instant, failed: bool) {
+    pub(super) fn record(&self, broker: &Text, began: Instant, failed: bool) {
         if let Some(faults) = &self.faults {
             let (began_ms, now) = (self.ms(began), self.now_ms());
             faults.lock().unwrap_or_else(PoisonError::into_inner).record(broker, now - began_ms, failed, now);
@@ -333,7 +343,7 @@ impl Shared {
     }
 
     async fn attempt(&self, journey: &Journey, leg: &Leg) -> Result<SendResult> {
-        let (queue, mut left) = (&leg.queue, leg.left);
+        let (queue, mut left) = (&leg.queue, leg.timeout);
         let addr = match self.addr(&queue.broker_name) {
             Some(addr) => addr,
             None => {
@@ -351,7 +361,7 @@ impl Shared {
     /// Begins an attempt over a connection: when this returns, its request is in line there, or failed.
     pub(super) async fn begin(&self, journey: &Journey, leg: Leg, line: Line) -> Begun {
         let (asked, request) = self.ask(journey, &leg.queue, line.addr);
-        let call = self.client.begin_over(&line.connection, request, leg.began, leg.left).await;
+        let call = self.client.begin_over(&line.connection, request, leg.began, leg.timeout).await;
         Begun { leg, asked, call }
     }
 
@@ -449,10 +459,6 @@ impl Shared {
         }
         self.addr(&queue.broker_name).ok_or_else(|| Error::no_broker(&queue.broker_name))
     }
-}
-
-pub(super) fn as_millis(timeout: Duration) -> i64 {
-    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn millis(left: i64) -> Duration {

@@ -26,6 +26,20 @@ use crate::error::{Error, Result};
 use crate::send_result::SendResult;
 
 /// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
+///
+/// ```
+/// use ferrocket::Message;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
+/// let pending = producer.enqueue(Message::new("Orders", "paid")).await?;
+/// // Something else meanwhile, then
+/// match pending.await {
+///     Ok(sent) => println!("{sent}"),
+///     Err(error) => println!("{error}; not sent: {:?}", error.unsent()),
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use = "without awaiting it nobody learns whether the message was stored"]
 pub struct PendingSend(Arc<Errand>);
 

@@ -345,10 +345,12 @@ fn pull_at(seen: &[RemotingCommand], offset: i64) -> Option<PullMessageHeader> {
     pulls.find(|pull| (&*pull.topic, pull.queue_id, pull.queue_offset) == ("T", 0, offset))
 }
 
+type Handled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A handler that tells what it gets and holds a queue's second message until the first semaphore has a permit; the
 /// other one then gets a permit.
 fn holding_the_second() -> (
-    impl Fn(MessageExt) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync,
+    impl Fn(MessageExt) -> Handled + Send + Sync,
     mpsc::UnboundedReceiver<String>,
     Arc<Semaphore>,
     Arc<Semaphore>,
@@ -356,7 +358,7 @@ fn holding_the_second() -> (
     let (sender, received) = mpsc::unbounded_channel();
     let [gate, opened] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
     let (held, ended) = (Arc::clone(&gate), Arc::clone(&opened));
-    let handle = move |message: MessageExt| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let handle = move |message: MessageExt| -> Handled {
         sender.send(text(&message)).unwrap();
         let (held, ended) = (Arc::clone(&held), Arc::clone(&ended));
         Box::pin(async move {

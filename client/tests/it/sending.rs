@@ -355,6 +355,10 @@ async fn refusals_name_field_and_limit() {
         (client.producer("g".repeat(256).as_str()), ["group", "255"]),
         (client.producer("g").max_message_size(16 << 20), ["max_message_size", "15728640"]),
         (client.producer("g").send_msg_timeout(Duration::ZERO), ["send_msg_timeout", "from 1"]),
+        (
+            client.producer("g").send_msg_max_timeout_per_request(Duration::ZERO),
+            ["send_msg_max_timeout_per_request", "from 1"],
+        ),
         (client.producer("g").default_topic_queue_nums(0), ["default_topic_queue_nums", "from 1"]),
         (client.producer("g").create_topic_key("a b"), ["create_topic_key", "allowing only"]),
         (client.producer("g").compress_level(22), ["compress_level of Zlib is 22", "from 0 to 9"]),
