@@ -20,6 +20,7 @@ const EXAMPLES = [
   ['producer.mjs', { 'SEND_OK ': 10 }],
   ['pipelined.mjs', { '1000 of 1000 messages are stored': 1 }],
   ['oneway.mjs', { '100 messages are on their way': 1 }],
+  ['send-terms.mjs', { '1 queue for 3 steps': 1, 'archived: SEND_OK in queue ': 1 }],
   ['ordered.mjs', { ' created: queue ': 3, ' paid: ': 3, ' shipped: ': 3 }],
   ['batch.mjs', { 'SEND_OK: 100 messages from offset ': 1 }],
   ['delayed.mjs', { 'SEND_OK: to be delivered later': 3 }],

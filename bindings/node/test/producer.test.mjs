@@ -1,7 +1,9 @@
 // Every way to send.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { ClosedError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
+import { Client, ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
 
 test('a sent message comes back as it was, with its receipt', async (t) => {
@@ -86,6 +88,56 @@ test('ordered, to a queue, oneway and in a batch', async (t) => {
     stored = stats.reduce((sum, { maxOffset }) => sum + maxOffset, 0);
   }
   assert.equal(stored, 17);
+});
+
+test('each send has terms of its own', async (t) => {
+  const { client } = await cluster(t);
+  const topic = unique('T');
+  await client.admin.createTopic({ topic, readQueueNums: 4, writeQueueNums: 4 });
+  const producer = await client.producer({ producerGroup: 'p' });
+  const queue = (await producer.fetchQueues(topic))[2];
+  const message = { topic, body: 'x' };
+  const first = await producer.send(message, { queue, timeout: 60_000 });
+  await producer.sendOneway(message, { queue });
+  const receipts = await Promise.all(Array.from({ length: 8 }, () => producer.enqueue(message, { queue })));
+  const batch = await producer.sendBatch([message, message], { queue, timeout: undefined });
+  assert.deepEqual(
+    [first, ...receipts, batch].map((sent) => [sent.messageQueue, sent.queueOffset]),
+    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((offset) => [queue, offset]),
+  );
+  const ordered = await producer.sendOrdered(message, 'order-7', { timeout: 60_000 });
+  for (const sent of await Promise.all(Array.from({ length: 4 }, () => producer.enqueue(message, { orderedBy: 'order-7' })))) {
+    assert.deepEqual(sent.messageQueue, ordered.messageQueue);
+  }
+  const other = { topic: 'other', brokerName: 'b', queueId: 0 };
+  for (const [options, kind] of [
+    [{ queue: other }, InvalidMessageError], [{ queue, orderedBy: 'order-7' }, ConfigError], [{ timeout: 0 }, ConfigError],
+    [{ timeout: -1 }, ConfigError], [{ timeout: NaN }, ConfigError], [{ timeout: 'soon' }, ConfigError], [{ timeout: 1n }, ConfigError],
+    // They would go anywhere, and their order be lost.
+    [{ queue: undefined }, ConfigError], [{ orderedBy: null }, ConfigError], [{ orderedBy: 7 }, ConfigError], [{ key: 'x' }, ConfigError],
+  ]) {
+    for (const send of [
+      () => producer.send(message, options), () => producer.enqueue(message, options),
+      () => producer.sendOneway(message, options), () => producer.sendBatch([message], options),
+    ]) {
+      await assert.rejects(send(), kind, String(Object.entries(options)));
+    }
+  }
+});
+
+test('a send ends after its own time', async (t) => {
+  // A NameServer that takes connections and never answers.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const client = await Client.connect({ namesrvAddr: `127.0.0.1:${silent.address().port}`, mqClientApiTimeout: 600_000 });
+  t.after(async () => {
+    await client.close();
+    silent.close();
+  });
+  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 600_000 });
+  const message = { topic: 'T', body: 'x' };
+  await assert.rejects(producer.send(message, { timeout: 10 }), TimeoutError);
+  await assert.rejects(producer.enqueue(message, { timeout: 10 }), TimeoutError);
 });
 
 test('delayed messages come when the clock says so', async (t) => {

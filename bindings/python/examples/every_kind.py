@@ -27,6 +27,20 @@ async def ordered(client: Client) -> None:
     print(f"ordered: {seen}")
 
 
+async def terms(client: Client) -> None:
+    # ANCHOR: terms
+    async with client.producer("example-terms") as producer:
+        steps = [
+            producer.enqueue(Message("TermsTopic", step), ordered_by="order-7")
+            for step in ("created", "paid", "shipped")
+        ]
+        receipts = await asyncio.gather(*steps)
+        queue = receipts[0].message_queue
+        sent = await producer.send(Message("TermsTopic", "archived"), queue=queue, timeout=10.0)
+    # ANCHOR_END: terms
+    print(f"terms: {len({receipt.message_queue for receipt in receipts})} queue, {sent.status}")
+
+
 async def batch(client: Client) -> None:
     async with client.producer("example-batch") as producer:
         sent = await producer.send_batch(Message("TopicTest", f"part {i}") for i in range(3))
@@ -87,7 +101,7 @@ async def request_reply(client: Client) -> None:
 
 async def main() -> None:
     async with Client(NAMESRV_ADDR) as client:
-        for kind in (ordered, batch, delayed, oneway, transaction, request_reply):
+        for kind in (ordered, terms, batch, delayed, oneway, transaction, request_reply):
             await kind(client)
 
 

@@ -50,6 +50,7 @@ def test_programs_send_and_consume(environment: Any, example: str) -> None:
 def test_every_kind_of_message_has_an_example(environment: Any) -> None:
     lines = run(environment, str(EXAMPLES / "every_kind.py")).splitlines()
     assert "ordered: ['created', 'paid', 'shipped']" in lines
+    assert "terms: 1 queue, SEND_OK" in lines
     assert "transaction: COMMIT_MESSAGE" in lines
     assert "request: WHO IS THERE?" in lines
 
