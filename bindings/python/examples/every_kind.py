@@ -9,6 +9,24 @@ from ferrocket import Client, LocalTransactionState, Message, MessageExt, Transa
 NAMESRV_ADDR = os.environ.get("NAMESRV_ADDR", "127.0.0.1:9876")
 
 
+async def charge(order: str) -> None:
+    print(f"deliveries: {order} is charged")
+
+
+async def deliveries(client: Client) -> None:
+    async with client.producer("example-orders") as producer:
+        await producer.send(Message("Orders", "o-42"))
+    async with client.push_consumer(
+        "example-charging", {"Orders": "*"}, consume_from_where="CONSUME_FROM_FIRST_OFFSET"
+    ) as consumer:
+        # ANCHOR: deliveries
+        async for delivery in consumer:
+            with delivery:
+                await charge(delivery.text)
+            # ANCHOR_END: deliveries
+            break
+
+
 async def ordered(client: Client) -> None:
     # ANCHOR: ordered
     async with client.producer("example-ordered") as producer:
@@ -101,7 +119,7 @@ async def request_reply(client: Client) -> None:
 
 async def main() -> None:
     async with Client(NAMESRV_ADDR) as client:
-        for kind in (ordered, terms, batch, delayed, oneway, transaction, request_reply):
+        for kind in (deliveries, ordered, terms, batch, delayed, oneway, transaction, request_reply):
             await kind(client)
 
 
