@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, ConfigError, FlowControlError } from 'ferrocket';
-import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
+import { cluster, Collected, FROM_FIRST, PATIENT, turning, unique } from './support.mjs';
 
 async function filled(client, topic, count, more = () => ({})) {
-  const producer = await client.producer({ producerGroup: unique('p') });
+  const producer = await client.producer({ producerGroup: unique('p'), ...PATIENT });
   await Promise.all(Array.from({ length: count }, (_, at) => producer.send({ topic, body: `m${at}`, ...more(at) })));
   await producer.close();
 }
@@ -61,11 +61,11 @@ test('eachBatch gets many at a time, and what fails comes again', async (t) => {
 
 /** Retries are stored a moment after the handler failed: the clock is turned until they are there. */
 async function comesAgain(broker, got, count) {
-  const turning = setInterval(() => void broker.advance(60_000), 100);
+  const stop = turning(broker);
   try {
     await got.until(count);
   } finally {
-    clearInterval(turning);
+    stop();
   }
 }
 
@@ -124,7 +124,7 @@ test('as an async iterator; unanswered messages are not lost', async (t) => {
 test('orderly: the messages of a key in order, suspended and not overtaken', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   for (let at = 0; at < 50; at++) await producer.sendOrdered({ topic, body: `${at % 5}-${Math.floor(at / 5)}` }, `k${at % 5}`);
   const consumer = await client.pushConsumer({
     consumerGroup: 'g', subscriptions: { [topic]: '*' }, orderly: true, ...FROM_FIRST,

@@ -59,7 +59,7 @@ void wrong;
 test('await using, for await and the types hold at run time', async () => {
   await using broker = await Broker.start({ autoCreateTopicEnable: true });
   await using client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
-  await using producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 5_000 });
+  await using producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
   const sent: SendResult = await producer.send({ topic: 'Typed', body: new Uint8Array([1, 2, 3]) }, { timeout: 60_000 });
   assert.equal(sent.sendStatus satisfies SendStatus, 'SEND_OK');
   await using consumer = await client.pushConsumer({

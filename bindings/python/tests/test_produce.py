@@ -199,7 +199,7 @@ def test_requests_are_answered(run: Run[None], client: MakeClient, topic: str, g
             ready = asyncio.Event()
             task = asyncio.create_task(answer(answering, ready))
             await ready.wait()
-            answers = [await producer.request(Message(topic, f"q{i}"), timeout=20.0) for i in range(3)]
+            answers = [await producer.request(Message(topic, f"q{i}"), timeout=60.0) for i in range(3)]
             assert [one.text for one in answers] == ["re-q0", "re-q1", "re-q2"]
             task.cancel()
             await asyncio.wait([task])

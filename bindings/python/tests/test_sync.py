@@ -173,7 +173,7 @@ def test_requests_reach_a_replier(addr: str, topic: str, group: str) -> None:
             target=consumer.run, args=(lambda one: answers.send(one.reply("re")) and None,)
         )
         thread.start()
-        assert producer.request(Message(topic, "q"), timeout=20.0).text == "re"
+        assert producer.request(Message(topic, "q"), timeout=60.0).text == "re"
         consumer.close()
         thread.join()
 
