@@ -1,6 +1,8 @@
 // Push consumers of every kind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ClosedError, ConfigError, FlowControlError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, PATIENT, turning, unique } from './support.mjs';
 
@@ -244,4 +246,33 @@ test('events tell of rebalances and connections', async (t) => {
   stop.abort();
   await watching;
   await consumer.close();
+});
+
+test('events that nobody reads are bounded, and end nobody who reads', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const { client } = await cluster(t);
+  const reading = client.events();
+  const slow = client.events();
+  for (let round = 0; round < 200; round++) {
+    client.events();
+    // Those of the rounds before are gone once their generators are.
+    if (round % 10 === 0) collect();
+    await client.fetchQueues(unique('missing')).catch(() => {});
+  }
+  for (let number = 0; number < 300; number++) {
+    const topic = unique('T');
+    await client.admin.createTopic({ topic, readQueueNums: 1, writeQueueNums: 1 });
+    await client.fetchQueues(topic);
+    assert.equal((await reading.next()).done, false);
+  }
+  let told = 0;
+  for await (const event of slow) {
+    if (event.type !== 'missed') told++;
+    else {
+      assert.ok(event.events >= 300 - 256);
+      break;
+    }
+  }
+  assert.equal(told, 256);
 });
