@@ -127,6 +127,8 @@ impl Watchers {
         let (events, inbox) = mpsc::channel(EVENTS_MAX);
         let missed = Arc::new(AtomicU64::new(0));
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that went since the last event need no room.
+        all.retain(|watcher| !watcher.events.is_closed());
         if all.len() >= WATCHERS_MAX {
             all.remove(0);
         }
@@ -222,5 +224,17 @@ mod tests {
         watchers.close();
         assert_eq!((slow.next().await, slow.next().await), (Some(route(10)), None));
         assert_eq!(watchers.watch().next().await, None);
+    }
+
+    /// Who went makes room at once: nobody who still looks is ended for it.
+    #[tokio::test]
+    async fn who_went_makes_room() {
+        let watchers = Watchers::default();
+        let mut first = watchers.watch();
+        for _ in 0..2 * WATCHERS_MAX {
+            drop(watchers.watch());
+        }
+        watchers.tell(|| route(1));
+        assert_eq!(first.next().await, Some(route(1)));
     }
 }

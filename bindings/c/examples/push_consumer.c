@@ -1,4 +1,5 @@
 /* Consumes with a handler, which several threads of the library call. */
+/* ANCHOR: program */
 #include <pthread.h>
 
 #include "example.h"
@@ -57,3 +58,4 @@ int main(void) {
     fr_config_free(config);
     return 0;
 }
+/* ANCHOR_END: program */

@@ -559,6 +559,14 @@ typedef struct fr_queues_t fr_queues_t;
 typedef struct fr_send_result_t fr_send_result_t;
 
 /**
+ * The terms of sends: a queue, or a key that orders them, and a timeout. Without any a message is sent as its producer
+ * sends.
+ *
+ * Owned by the program, which may use it any number of times; free it with fr_send_terms_free. Thread-safe.
+ */
+typedef struct fr_send_terms_t fr_send_terms_t;
+
+/**
  * A NameServer and a Broker in this process, on free ports of the loopback address and with the store in memory: the
  * real servers, without a disk.
  *
@@ -1095,6 +1103,38 @@ const char *fr_send_result_recall_handle(const struct fr_send_result_t *result);
 void fr_send_result_free(struct fr_send_result_t *result);
 
 /**
+ * Makes terms that say nothing yet. The program owns them (fr_send_terms_free). Thread-safe.
+ */
+struct fr_send_terms_t *fr_send_terms_new(void);
+
+/**
+ * Has messages go to this queue, in place of a key that was set before. Each is tried once. Thread-safe.
+ */
+fr_status_t fr_send_terms_set_queue(struct fr_send_terms_t *terms,
+                                    const struct fr_queue_t *queue,
+                                    struct fr_error_t **error);
+
+/**
+ * Has messages go to the queue of all messages with this key, so that they keep their order, in place of a queue that
+ * was set before. Each is tried once. Thread-safe.
+ */
+fr_status_t fr_send_terms_set_ordered_by(struct fr_send_terms_t *terms,
+                                         const char *key,
+                                         struct fr_error_t **error);
+
+/**
+ * Has a send take at most so many milliseconds, 1 or more, in place of the producer's `sendMsgTimeout`. Thread-safe.
+ */
+fr_status_t fr_send_terms_set_timeout(struct fr_send_terms_t *terms,
+                                      uint32_t timeout_ms,
+                                      struct fr_error_t **error);
+
+/**
+ * Frees the terms of sends. NULL is allowed.
+ */
+void fr_send_terms_free(struct fr_send_terms_t *terms);
+
+/**
  * Starts a producer of this group. The configuration may be NULL; its keys are in the list "producer". Thread-safe.
  *
  * Gives it into *producer; the program owns it (fr_producer_free).
@@ -1116,6 +1156,17 @@ fr_status_t fr_producer_send(const struct fr_producer_t *producer,
                              const struct fr_message_t *message,
                              struct fr_send_result_t **result,
                              struct fr_error_t **error);
+
+/**
+ * The same on terms, which may be NULL.
+ *
+ * Gives the receipt into *result; the program owns it (fr_send_result_free). Thread-safe.
+ */
+fr_status_t fr_producer_send_with(const struct fr_producer_t *producer,
+                                  const struct fr_message_t *message,
+                                  const struct fr_send_terms_t *terms,
+                                  struct fr_send_result_t **result,
+                                  struct fr_error_t **error);
 
 /**
  * Sends a message to this queue. Tried once; else as fr_producer_send.
@@ -1147,11 +1198,31 @@ fr_status_t fr_producer_send_batch(const struct fr_producer_t *producer,
                                    struct fr_error_t **error);
 
 /**
+ * The same on terms, which may be NULL.
+ *
+ * Gives the receipt into *result; the program owns it (fr_send_result_free). Thread-safe.
+ */
+fr_status_t fr_producer_send_batch_with(const struct fr_producer_t *producer,
+                                        const struct fr_message_t *const *messages,
+                                        size_t count,
+                                        const struct fr_send_terms_t *terms,
+                                        struct fr_send_result_t **result,
+                                        struct fr_error_t **error);
+
+/**
  * Sends a message and waits for nothing but room in the connection. It may get lost. Thread-safe.
  */
 fr_status_t fr_producer_send_oneway(const struct fr_producer_t *producer,
                                     const struct fr_message_t *message,
                                     struct fr_error_t **error);
+
+/**
+ * The same on terms, which may be NULL. Thread-safe.
+ */
+fr_status_t fr_producer_send_oneway_with(const struct fr_producer_t *producer,
+                                         const struct fr_message_t *message,
+                                         const struct fr_send_terms_t *terms,
+                                         struct fr_error_t **error);
 
 /**
  * Sends a message and waits for nothing: messages leave in the order of these calls. How it ended is told to the
@@ -1164,6 +1235,17 @@ fr_status_t fr_producer_send_async(const struct fr_producer_t *producer,
                                    fr_send_callback_t callback,
                                    void *user,
                                    struct fr_error_t **error);
+
+/**
+ * The same on terms, which may be NULL. A message that must wait for the broker of its queue holds the later ones back,
+ * at most for its timeout. Thread-safe.
+ */
+fr_status_t fr_producer_send_async_with(const struct fr_producer_t *producer,
+                                        const struct fr_message_t *message,
+                                        const struct fr_send_terms_t *terms,
+                                        fr_send_callback_t callback,
+                                        void *user,
+                                        struct fr_error_t **error);
 
 /**
  * A descriptor that is readable when fr_producer_poll may have something, for epoll and its like; -1 where there is

@@ -42,6 +42,7 @@ struct Free {
     FR_FREED_BY(queue)
     FR_FREED_BY(queues)
     FR_FREED_BY(send_result)
+    FR_FREED_BY(send_terms)
     FR_FREED_BY(testing_broker)
     FR_FREED_BY(transaction)
     FR_FREED_BY(transaction_producer)
@@ -65,6 +66,7 @@ using PushConsumer = Owner<fr_push_consumer_t>;
 using Queue = Owner<fr_queue_t>;
 using Queues = Owner<fr_queues_t>;
 using SendResult = Owner<fr_send_result_t>;
+using SendTerms = Owner<fr_send_terms_t>;
 using TestingBroker = Owner<fr_testing_broker_t>;
 using Transaction = Owner<fr_transaction_t>;
 using TransactionProducer = Owner<fr_transaction_producer_t>;

@@ -3,7 +3,7 @@
 //! ```text
 //! handle.rs     pointers of C, and the crate's only unsafe code
 //! callers.rs    threads that call the program back
-//! error.rs      config.rs     client.rs     message.rs
+//! error.rs      config.rs     client.rs     message.rs   send_terms.rs
 //! producer.rs   consumer.rs   lite_pull_consumer.rs   admin.rs   testing.rs
 //! ```
 //!
@@ -23,4 +23,5 @@ mod handle;
 mod lite_pull_consumer;
 mod message;
 mod producer;
+mod send_terms;
 mod testing;

@@ -9,7 +9,7 @@ use ferrocket_bindings::ferrocket::{
     ErrorKind, LocalTransactionState, Producer, ProducerBuilder, SendResult, TransactionProducer,
     TransactionSendResult,
 };
-use ferrocket_bindings::{Check, Held, Inbox, LocalWork, Pipeline, block_on, on_check, spawn};
+use ferrocket_bindings::{Check, Held, Inbox, LocalWork, Pipeline, Terms, block_on, on_check, spawn};
 
 use crate::callers::{Callers, Close, EventFd, FOREVER, close, close_and_free, millis, number};
 use crate::client::fr_client_t;
@@ -18,6 +18,7 @@ use crate::consumer::{Answer, fr_answer_t, fr_delivery_t, fr_handler_t, handle_d
 use crate::error::{Result, fr_error_t, fr_status_t};
 use crate::handle::{Tagged, User, all, c_text, call, free, get, kinds, lock, make, make_up_to, read, text};
 use crate::message::{fr_message_ext_t, fr_message_t, fr_queue_t, fr_send_result_t};
+use crate::send_terms::{fr_send_terms_t, of};
 
 /// Asynchronous sends of one producer whose completion was not taken yet; further ones are refused.
 const COMPLETIONS_MAX: usize = 65_536;
@@ -116,7 +117,13 @@ impl fr_producer_t {
         })
     }
 
-    fn send_async(&self, message: &fr_message_t, callback: fr_send_callback_t, user: User) -> Result<()> {
+    fn send_async(
+        &self,
+        message: &fr_message_t,
+        terms: Terms,
+        callback: fr_send_callback_t,
+        user: User,
+    ) -> Result<()> {
         let pipeline = self.pipeline.get()?;
         self.open.begin()?;
         let (polled, called, open) = (self.polled.clone(), self.called.clone(), Arc::clone(&self.open));
@@ -133,7 +140,7 @@ impl fr_producer_t {
             open.one_ended();
         };
         let ready = if callback.is_some() { self.ready_to_call() } else { Ok(()) };
-        let sent = ready.and_then(|()| Ok(pipeline.send(message.message(), done)?));
+        let sent = ready.and_then(|()| Ok(pipeline.send(message.message(), terms, done)?));
         if sent.is_err() {
             self.open.taken(1);
             self.open.one_ended();
@@ -262,7 +269,23 @@ pub extern "C" fn fr_producer_send(
     result: *mut *mut fr_send_result_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    send(producer, result, error, async |producer| Ok(producer.send(get(message)?.message()).await?))
+    fr_producer_send_with(producer, message, ptr::null(), result, error)
+}
+
+/// The same on terms, which may be NULL.
+///
+/// Gives the receipt into *result; the program owns it (fr_send_result_free). Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn fr_producer_send_with(
+    producer: *const fr_producer_t,
+    message: *const fr_message_t,
+    terms: *const fr_send_terms_t,
+    result: *mut *mut fr_send_result_t,
+    error: *mut *mut fr_error_t,
+) -> fr_status_t {
+    send(producer, result, error, async |producer| {
+        Ok(of(terms)?.send(producer, get(message)?.message()).await?)
+    })
 }
 
 /// Sends a message to this queue. Tried once; else as fr_producer_send.
@@ -304,9 +327,25 @@ pub extern "C" fn fr_producer_send_batch(
     result: *mut *mut fr_send_result_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
+    fr_producer_send_batch_with(producer, messages, count, ptr::null(), result, error)
+}
+
+/// The same on terms, which may be NULL.
+///
+/// Gives the receipt into *result; the program owns it (fr_send_result_free). Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn fr_producer_send_batch_with(
+    producer: *const fr_producer_t,
+    messages: *const *const fr_message_t,
+    count: usize,
+    terms: *const fr_send_terms_t,
+    result: *mut *mut fr_send_result_t,
+    error: *mut *mut fr_error_t,
+) -> fr_status_t {
     send(producer, result, error, async |producer| {
         let messages = all(messages, count, "the array of messages")?;
-        Ok(producer.send_batch(messages.into_iter().map(fr_message_t::message).collect()).await?)
+        let messages = messages.into_iter().map(fr_message_t::message).collect();
+        Ok(of(terms)?.send_batch(producer, messages).await?)
     })
 }
 
@@ -317,7 +356,21 @@ pub extern "C" fn fr_producer_send_oneway(
     message: *const fr_message_t,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || Ok(block_on(get(producer)?.producer.get()?.send_oneway(get(message)?.message()))?))
+    fr_producer_send_oneway_with(producer, message, ptr::null(), error)
+}
+
+/// The same on terms, which may be NULL. Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn fr_producer_send_oneway_with(
+    producer: *const fr_producer_t,
+    message: *const fr_message_t,
+    terms: *const fr_send_terms_t,
+    error: *mut *mut fr_error_t,
+) -> fr_status_t {
+    call(error, || {
+        let producer = get(producer)?.producer.get()?;
+        Ok(block_on(of(terms)?.send_oneway(producer, get(message)?.message()))?)
+    })
 }
 
 /// Sends a message and waits for nothing: messages leave in the order of these calls. How it ended is told to the
@@ -332,7 +385,21 @@ pub extern "C" fn fr_producer_send_async(
     user: *mut c_void,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || get(producer)?.send_async(get(message)?, callback, User(user)))
+    fr_producer_send_async_with(producer, message, ptr::null(), callback, user, error)
+}
+
+/// The same on terms, which may be NULL. A message that must wait for the broker of its queue holds the later ones back,
+/// at most for its timeout. Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn fr_producer_send_async_with(
+    producer: *const fr_producer_t,
+    message: *const fr_message_t,
+    terms: *const fr_send_terms_t,
+    callback: fr_send_callback_t,
+    user: *mut c_void,
+    error: *mut *mut fr_error_t,
+) -> fr_status_t {
+    call(error, || get(producer)?.send_async(get(message)?, of(terms)?, callback, User(user)))
 }
 
 /// A descriptor that is readable when fr_producer_poll may have something, for epoll and its like; -1 where there is

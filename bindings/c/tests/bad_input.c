@@ -24,6 +24,7 @@ static void null_is_an_error(fr_producer_t *producer) {
     fr_queues_t *queues;
     fr_client_t *made;
     fr_config_t *config = fr_config_new();
+    fr_send_terms_t *terms = fr_send_terms_new();
     fr_push_consumer_t *consumer;
     fr_lite_pull_consumer_t *lite;
     fr_delivery_t *deliveries[1];
@@ -47,6 +48,10 @@ static void null_is_an_error(fr_producer_t *producer) {
     FAILS(FR_ERROR_CONFIG, fr_producer_send_ordered(producer, m, NULL, &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send_batch(producer, NULL, 3, &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send_async(producer, NULL, NULL, NULL, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_async_with(producer, NULL, terms, NULL, NULL, &error));
+    FAILS(FR_ERROR_CONFIG, fr_send_terms_set_queue(terms, NULL, &error));
+    FAILS(FR_ERROR_CONFIG, fr_send_terms_set_ordered_by(terms, NULL, &error));
+    FAILS(FR_ERROR_CONFIG, fr_send_terms_set_timeout(NULL, 1, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_poll(producer, NULL, 3, 0, &count, &error));
     FAILS(FR_ERROR_CONFIG, fr_queue_new("T", NULL, 0, &queue, &error));
     FAILS(FR_ERROR_CONFIG, fr_config_set(config, NULL, "x", &error));
@@ -94,10 +99,12 @@ static void null_is_an_error(fr_producer_t *producer) {
     fr_queue_free(NULL);
     fr_queues_free(NULL);
     fr_send_result_free(NULL);
+    fr_send_terms_free(NULL);
     fr_testing_broker_free(NULL);
     fr_transaction_free(NULL);
     fr_transaction_producer_free(NULL);
     fr_config_free(config);
+    fr_send_terms_free(terms);
     fr_message_free(m);
 }
 
@@ -111,6 +118,7 @@ static void other_handles_are_errors(fr_producer_t *producer) {
     OK(fr_message_new("T", "x", 1, &m, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send(config, m, &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send(producer, config, &sent, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_with(producer, m, config, &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send(producer, (const fr_message_t *)((const char *)m + 1), &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_push_consumer_poll(handle, deliveries, 1, 0, &count, &error));
     FAILS(FR_ERROR_CONFIG, fr_delivery_answer(handle, FR_SUCCESS, 0, &error));

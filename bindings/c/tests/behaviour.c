@@ -181,6 +181,63 @@ static void sends_that_do_not_wait(void) {
     fr_producer_free(producer);
 }
 
+/* Each kind of send goes where its terms say; a key takes the place of a queue. */
+static void sends_have_terms(void) {
+    fr_config_t *config = fr_config_new();
+    fr_producer_t *producer;
+    fr_message_t *m = message("Terms", "x");
+    const fr_message_t *batch[2];
+    fr_send_terms_t *terms = fr_send_terms_new();
+    fr_send_result_t *first, *sent, *ordered;
+    fr_completion_t *done[4];
+    fr_queue_t *queue;
+    size_t count, at, taken = 0;
+    OK(fr_config_set(config, "defaultTopicQueueNums", "4", &error));
+    OK(fr_config_set(config, "sendMsgTimeout", "30000", &error));
+    OK(fr_producer_start(client, "p-terms", config, &producer, &error));
+    OK(fr_producer_send_with(producer, m, terms, &first, &error));
+    OK(fr_queue_new("Terms", fr_queue_broker_name(fr_send_result_queue(first)), 3, &queue, &error));
+    fr_send_result_free(first);
+    OK(fr_send_terms_set_queue(terms, queue, &error));
+    OK(fr_send_terms_set_timeout(terms, LONG, &error));
+    OK(fr_producer_send_with(producer, m, terms, &first, &error));
+    CHECK(fr_queue_id(fr_send_result_queue(first)) == 3);
+    OK(fr_producer_send_oneway_with(producer, m, terms, &error));
+    for (at = 0; at < 4; at++) {
+        OK(fr_producer_send_async_with(producer, m, terms, NULL, NULL, &error));
+    }
+    while (taken < 4) {
+        OK(fr_producer_poll(producer, done, 4, LONG, &count, &error));
+        for (at = 0; at < count; at++) {
+            const fr_send_result_t *receipt = fr_completion_result(done[at]);
+            CHECK(fr_queue_id(fr_send_result_queue(receipt)) == 3);
+            fr_completion_free(done[at]);
+        }
+        taken += count;
+    }
+    batch[0] = batch[1] = m;
+    OK(fr_producer_send_batch_with(producer, batch, 2, terms, &sent, &error));
+    CHECK(fr_queue_id(fr_send_result_queue(sent)) == 3);
+    CHECK(fr_send_result_queue_offset(sent) == fr_send_result_queue_offset(first) + 6);
+    fr_send_result_free(first);
+    fr_send_result_free(sent);
+    OK(fr_producer_send_ordered(producer, m, "order-7", &ordered, &error));
+    OK(fr_send_terms_set_ordered_by(terms, "order-7", &error));
+    OK(fr_producer_send_with(producer, m, terms, &sent, &error));
+    CHECK(fr_queue_id(fr_send_result_queue(sent)) == fr_queue_id(fr_send_result_queue(ordered)));
+    fr_send_result_free(ordered);
+    fr_send_result_free(sent);
+    OK(fr_send_terms_set_timeout(terms, 0, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_with(producer, m, terms, &sent, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_oneway_with(producer, m, terms, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_batch_with(producer, batch, 2, terms, &sent, &error));
+    fr_queue_free(queue);
+    fr_send_terms_free(terms);
+    fr_message_free(m);
+    fr_producer_free(producer);
+    fr_config_free(config);
+}
+
 /* Deliveries are taken when the descriptor says so; what is not acknowledged comes again. */
 static void deliveries_are_taken(void) {
     fr_producer_t *producer = producer_of("p-poll");
@@ -836,6 +893,7 @@ int main(int count, char **names) {
     } tests[] = {
         {"sends_are_receipted", sends_are_receipted},
         {"sends_that_do_not_wait", sends_that_do_not_wait},
+        {"sends_have_terms", sends_have_terms},
         {"deliveries_are_taken", deliveries_are_taken},
         {"handlers_are_called", handlers_are_called},
         {"orderly_batches_are_taken", orderly_batches_are_taken},

@@ -97,6 +97,7 @@ fn header() -> String {
         "config",
         "client",
         "message",
+        "send_terms",
         "producer",
         "consumer",
         "lite_pull_consumer",

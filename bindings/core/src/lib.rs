@@ -6,6 +6,7 @@
 //! event_fd.rs  a descriptor to be woken by, for event loops
 //! consume.rs   deliveries in batches; questions that the language answers: orderly batches, transactions
 //! pipeline.rs  sends in the order of their calls
+//! terms.rs     the queue and the time of one send
 //! logs.rs      log lines for the language's own logging
 //! testing.rs   the servers in the process of a test
 //! ```
@@ -24,6 +25,7 @@ mod inbox;
 pub mod logs;
 mod pipeline;
 mod runtime;
+mod terms;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -37,3 +39,4 @@ pub use ferrocket;
 pub use inbox::{Inbox, StreamInbox};
 pub use pipeline::Pipeline;
 pub use runtime::{Bridge, Held, Task, block_on, guard, is_forked, runtime, spawn};
+pub use terms::{Destination, Terms};

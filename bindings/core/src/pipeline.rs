@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::runtime::{Done, guarded, is_forked, runtime, spawn};
+use crate::terms::Terms;
 
 /// Messages that wait to be queued at most; what is queued is bounded by the client's settings.
 const WAITING_MAX: usize = 65_536;
@@ -22,6 +23,7 @@ type Tell = Box<dyn FnOnce(Result<SendResult>) + Send>;
 
 struct Call {
     message: Message,
+    terms: Terms,
     done: Done<SendResult, Tell>,
 }
 
@@ -47,14 +49,14 @@ impl Pipeline {
         let runtime = runtime()?;
         let queue = async move {
             while let Some(step) = steps.recv().await {
-                let Call { message, mut done } = match step {
+                let Call { message, terms, mut done } = match step {
                     Step::Send(call) => call,
                     Step::Mark(reached) => {
                         let _ = reached.send(());
                         continue;
                     }
                 };
-                match guarded(producer.enqueue(message)).await {
+                match guarded(terms.enqueue(&producer, message)).await {
                     Ok(pending) => drop(runtime.spawn(async move { done.tell(guarded(pending).await) })),
                     Err(error) => done.tell(Err(error)),
                 }
@@ -66,7 +68,7 @@ impl Pipeline {
     }
 
     /// Puts a message in line behind those of all earlier calls and calls `done` with its receipt, as
-    /// [`spawn`] does.
+    /// [`spawn`] does. One that must wait for its broker holds the later ones back, at most for its timeout.
     ///
     /// # Errors
     /// As [`runtime`]; [`ErrorKind::FlowControl`] with the message when too many wait already. Then `done` is not
@@ -74,12 +76,13 @@ impl Pipeline {
     pub fn send(
         &self,
         message: Message,
+        terms: Terms,
         done: impl FnOnce(Result<SendResult>) + Send + 'static,
     ) -> Result<()> {
         if is_forked() {
             return runtime().map(|_| ());
         }
-        let call = Call { message, done: Done::new(Box::new(done)) };
+        let call = Call { message, terms, done: Done::new(Box::new(done)) };
         self.line.try_send(Step::Send(call)).map_err(|refused| {
             let (error, step) = match refused {
                 TrySendError::Full(step) => {

@@ -1,5 +1,6 @@
 // Sends messages, one after another, and prints the broker's receipts.
 // With a cluster at hand (NAMESRV_ADDR, else 127.0.0.1:9876): node producer.mjs
+// ANCHOR: program
 import { Client } from 'ferrocket';
 
 const client = await Client.connect({ namesrvAddr: process.env.NAMESRV_ADDR ?? '127.0.0.1:9876' });
@@ -16,3 +17,4 @@ for (let number = 0; number < 10; number++) {
 }
 // ANCHOR_END: send
 await client.close();
+// ANCHOR_END: program

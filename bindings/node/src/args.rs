@@ -5,12 +5,13 @@ use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use ferrocket_bindings::Terms;
 use ferrocket_bindings::ferrocket::{
     Error, ErrorKind, Message, MessageExt, MessageSelector, Result, SendResult,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, from_value, json};
 
 use crate::batch;
 
@@ -46,27 +47,51 @@ impl Args {
 
     /// One message.
     pub(crate) fn message(&mut self) -> Result<Message> {
-        Ok(self.message_to::<serde::de::IgnoredAny>()?.0)
+        Ok(self.message_and_terms()?.0)
     }
 
-    /// One message, and where it is to go.
-    pub(crate) fn message_to<T: DeserializeOwned>(&mut self) -> Result<(Message, Option<T>)> {
-        let Addressed { message, to } = self.read_as(ErrorKind::InvalidMessage)?;
-        Ok((message.with_body(self.body())?, to))
+    /// One message, and what is said about its send alone.
+    pub(crate) fn message_and_terms(&mut self) -> Result<(Message, Terms)> {
+        let Sending { message, terms } = self.read_as(ErrorKind::InvalidMessage)?;
+        Ok((message.with_body(self.body())?, read_terms(terms)?))
     }
 
-    /// Several messages.
-    pub(crate) fn messages(&mut self) -> Result<Vec<Message>> {
-        let drafts: Vec<Draft> = self.read_as(ErrorKind::InvalidMessage)?;
-        drafts.into_iter().map(|draft| draft.with_body(self.body())).collect()
+    /// Several messages, and the same.
+    pub(crate) fn messages_and_terms(&mut self) -> Result<(Vec<Message>, Terms)> {
+        let Batch { messages, terms } = self.read_as(ErrorKind::InvalidMessage)?;
+        let messages =
+            messages.into_iter().map(|draft| draft.with_body(self.body())).collect::<Result<_>>()?;
+        Ok((messages, read_terms(terms)?))
     }
 }
 
 #[derive(Deserialize)]
-#[serde(bound = "T: DeserializeOwned")]
-struct Addressed<T> {
+struct Sending {
     message: Draft,
-    to: Option<T>,
+    #[serde(default)]
+    terms: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    messages: Vec<Draft>,
+    #[serde(default)]
+    terms: Map<String, Value>,
+}
+
+fn read_terms(given: Map<String, Value>) -> Result<Terms> {
+    let (mut queue, mut ordered_by, mut timeout) = (None, None, None);
+    let wrong = |text: String| Error::new(ErrorKind::Config, text);
+    for (name, value) in given {
+        let read = match &*name {
+            "queue" => from_value(value).map(|value| queue = Some(value)),
+            "orderedBy" => from_value(value).map(|value| ordered_by = Some(value)),
+            "timeout" => from_value(value).map(|value| timeout = Some(value)),
+            _ => return Err(wrong(format!("a send takes queue, orderedBy and timeout, not {name}"))),
+        };
+        read.map_err(|error| wrong(format!("{name} of a send is wrong: {error}")))?;
+    }
+    Terms::new(queue, ordered_by, timeout.map(millis).transpose()?)
 }
 
 /// A message without its body.
@@ -192,7 +217,7 @@ impl Reply {
 }
 
 /// A receipt in JavaScript's names.
-pub(crate) fn receipt(sent: &SendResult) -> serde_json::Value {
+pub(crate) fn receipt(sent: &SendResult) -> Value {
     let mut receipt = json!({
         "sendStatus": sent.status.name(),
         "msgId": &*sent.msg_id,

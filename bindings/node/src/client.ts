@@ -166,9 +166,12 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
     signal: AbortSignal | undefined,
     background: boolean,
   ): AsyncGenerator<ClientEvent, void, undefined> {
+    const watcher = watch.then((number) => new Handle(number, 'the watcher'));
     // Told of when the first event is asked for.
-    watch.catch(() => {});
-    return eventsOf(watch, signal, background);
+    watcher.catch(() => {});
+    const events = eventsOf(watcher, signal, background);
+    unread.register(events, watcher);
+    return events;
   }
 
   /** For those who use `on`. It does not keep the process alive. */
@@ -204,12 +207,17 @@ export class Client extends EventEmitter<EventMap> implements AsyncDisposable {
   }
 }
 
+/** Closes watchers whose events nobody can ask for any more: a generator that was not begun has no `finally`. */
+const unread = new FinalizationRegistry<Promise<Handle>>((watcher) => {
+  void watcher.then((watcher) => watcher.close()).catch(() => {});
+});
+
 async function* eventsOf(
-  watch: Promise<number>,
+  watch: Promise<Handle>,
   signal: AbortSignal | undefined,
   background: boolean,
 ): AsyncGenerator<ClientEvent, void, undefined> {
-  const watcher = new Handle(await watch, 'the watcher');
+  const watcher = await watch;
   try {
     for (;;) {
       const events = await watcher

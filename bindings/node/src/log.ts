@@ -27,14 +27,14 @@ export async function setLogger(logger: Logger | undefined, level: LogLevel = 'i
   for (const name of ['error', 'warn', 'info', 'debug'] as const) {
     if (logger && typeof logger[name] !== 'function') throw new ConfigError(`the logger has no function ${name}`);
   }
-  await port().call('setLogLevel', 0, logger ? level : 'off');
-  if (logger) void take(logger);
+  const { value: number } = await port().call('setLogLevel', 0, logger ? level : 'off');
+  if (logger) void take(logger, number);
 }
 
 /** Until another logger is set. */
-async function take(logger: Logger): Promise<void> {
+async function take(logger: Logger, number: number): Promise<void> {
   for (;;) {
-    const { value: lines } = await port().call('takeLogs', 0, null, { background: true, due: true });
+    const { value: lines } = await port().call('takeLogs', 0, number, { background: true, due: true });
     if (!lines) return;
     for (const { level, target, text } of lines as Line[]) {
       try {

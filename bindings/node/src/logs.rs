@@ -17,29 +17,33 @@ const LINES_MAX: usize = 256;
 
 type Lines = (Inbox<logs::Line>, Arc<Notify>);
 
-/// Who takes the process's lines. Held for one look or change.
-static LINES: Mutex<Option<Lines>> = Mutex::new(None);
+/// Who takes the process's lines, and the number that it was given. Held for one look or change.
+static LINES: Mutex<(u32, Option<Lines>)> = Mutex::new((0, None));
 
-/// Lines of this level go to whoever takes them from now on; those who took before get the end.
-pub(crate) fn set_level(args: Args) -> Result<Reply> {
+/// Lines of this level go from now on to whoever takes them by the number that this answers; those who took before
+/// get the end.
+pub(crate) fn set_level(args: &Args) -> Result<Reply> {
     let word: String = args.read()?;
     let level = LEVELS.iter().position(|name| *name == word).and_then(|level| u8::try_from(level).ok());
     let level = level.ok_or_else(|| {
         let text = format!("log level {word}: allowed are {}", LEVELS.join(", "));
         Error::new(ErrorKind::Config, text)
     })?;
-    let lines = inbox();
-    logs::forward(level, lines.0.clone())?;
-    let before = LINES.lock().unwrap_or_else(PoisonError::into_inner).replace(lines);
-    if let Some((inbox, _)) = before {
+    let new = inbox();
+    let mut kept = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    let (number, lines) = &mut *kept;
+    logs::forward(level, new.0.clone())?;
+    if let Some((inbox, _)) = lines.replace(new) {
         inbox.finish();
     }
-    Reply::empty()
+    *number = number.wrapping_add(1);
+    Reply::new(number)
 }
 
-pub(crate) async fn take() -> Result<Reply> {
-    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let Some((inbox, bell)) = lines else { return Reply::empty() };
+pub(crate) async fn take(args: &Args) -> Result<Reply> {
+    let number: u32 = args.read()?;
+    let (current, lines) = LINES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some((inbox, bell)) = lines.filter(|_| number == current) else { return Reply::empty() };
     let taken: Vec<Value> = taken(&inbox, &bell, LINES_MAX)
         .await
         .into_iter()

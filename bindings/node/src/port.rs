@@ -157,6 +157,10 @@ impl Shared {
         {
             return sender.enqueue(args, answered);
         }
+        if handle == 0 && operation == "setLogLevel" {
+            answered(logs::set_level(&args));
+            return Ok(());
+        }
         let shared = Arc::clone(self);
         // Held while the task begins: it may be over before it is known.
         let mut tasks = lock(&self.tasks);
@@ -170,8 +174,7 @@ impl Shared {
             return match operation {
                 "client" => client::open(self, args),
                 "cluster" => servers::open(self, args).await,
-                "setLogLevel" => logs::set_level(args),
-                "takeLogs" => logs::take().await,
+                "takeLogs" => logs::take(&args).await,
                 _ => Err(unknown(operation)),
             };
         }

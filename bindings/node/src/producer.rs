@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
 use ferrocket_bindings::ferrocket::{
-    Error, ErrorKind, LocalTransactionState, Message, MessageQueue, Producer, Result, TransactionProducer,
+    Error, ErrorKind, LocalTransactionState, Message, Producer, Result, TransactionProducer,
     TransactionSendResult,
 };
 use ferrocket_bindings::{Check, Inbox, LocalWork, Pipeline, TransactionAnswer, send_in_transaction};
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::args::{Args, Reply, millis, receipt};
+use crate::args::{Args, Reply, receipt};
 use crate::port::unknown;
 
 /// Checks that are handed over at once.
@@ -119,7 +119,8 @@ impl Sender {
         mut args: Args,
         answered: impl FnOnce(Result<Reply>) + Send + 'static,
     ) -> Result<()> {
-        self.line.send(args.message()?, |sent| answered(sent.and_then(|sent| Reply::sent(&sent))))
+        let (message, terms) = args.message_and_terms()?;
+        self.line.send(message, terms, |sent| answered(sent.and_then(|sent| Reply::sent(&sent))))
     }
 
     pub(crate) async fn close(&self) {
@@ -134,32 +135,26 @@ impl Sender {
     }
 }
 
-fn missing(what: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("an argument is wrong: {what} is missing"))
-}
-
 pub(crate) async fn call(sender: &Sender, operation: &str, mut args: Args) -> Result<Reply> {
     let producer = &sender.producer;
     match operation {
-        "send" => Reply::sent(&producer.send(args.message()?).await?),
+        "send" => {
+            let (message, terms) = args.message_and_terms()?;
+            Reply::sent(&terms.send(producer, message).await?)
+        }
         "sendOneway" => {
-            producer.send_oneway(args.message()?).await?;
+            let (message, terms) = args.message_and_terms()?;
+            terms.send_oneway(producer, message).await?;
             Reply::empty()
         }
-        "sendOrdered" => {
-            let (message, key) = args.message_to::<String>()?;
-            let key = key.ok_or_else(|| missing("the key"))?;
-            Reply::sent(&producer.send_ordered(message, &key).await?)
+        "sendBatch" => {
+            let (messages, terms) = args.messages_and_terms()?;
+            Reply::sent(&terms.send_batch(producer, messages).await?)
         }
-        "sendTo" => {
-            let (message, queue) = args.message_to::<MessageQueue>()?;
-            let queue = queue.ok_or_else(|| missing("the queue"))?;
-            Reply::sent(&producer.send_to(message, &queue).await?)
-        }
-        "sendBatch" => Reply::sent(&producer.send_batch(args.messages()?).await?),
         "request" => {
-            let (message, timeout) = args.message_to::<f64>()?;
-            let timeout = millis(timeout.ok_or_else(|| missing("timeout"))?)?;
+            let (message, terms) = args.message_and_terms()?;
+            let missing = || Error::new(ErrorKind::Config, "a request has a timeout");
+            let timeout = terms.timeout.ok_or_else(missing)?;
             Reply::messages([&producer.request(message, timeout).await?])
         }
         "reply" => {

@@ -22,6 +22,22 @@ export interface SignalOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** What is said about one send alone. With a queue, or a key that orders it, a message is tried once. */
+export interface SendTerms {
+  /** The queue to send to. */
+  queue?: MessageQueue;
+  /** The key of those messages that keep their order: all of one key go to one queue. */
+  orderedBy?: string;
+  /** The time in milliseconds, in place of the producer's `sendMsgTimeout`. */
+  timeout?: number | undefined;
+}
+
+/** Options of a send. */
+export interface SendOptions extends SendTerms, SignalOptions {}
+
+/** Options of a send whose queue is told apart. */
+export type AddressedOptions = Omit<SendOptions, 'queue' | 'orderedBy'>;
+
 /** What became of a local transaction. Java's `UNKNOW` is spelt right here. */
 export type LocalTransactionState = 'COMMIT_MESSAGE' | 'ROLLBACK_MESSAGE' | 'UNKNOWN';
 
@@ -58,44 +74,45 @@ export class Producer implements AsyncDisposable {
   }
 
   /** Sends one message and waits for the broker's receipt. After a failure another broker is tried, while time is left. */
-  send(message: Message, options?: SignalOptions): Promise<SendResult> {
-    return this.#send('send', message, undefined, options);
+  send(message: Message, options?: SendOptions): Promise<SendResult> {
+    return this.#send('send', message, options);
   }
 
   /** The same, in the order of calls: what is enqueued first is first in line for a broker. */
-  enqueue(message: Message): Promise<SendResult> {
-    return this.#send('enqueue', message, undefined, undefined);
+  enqueue(message: Message, options?: SendTerms): Promise<SendResult> {
+    return this.#send('enqueue', message, options);
   }
 
   /** Sends a message without waiting for a receipt. It may get lost. */
-  async sendOneway(message: Message): Promise<void> {
-    await this.#send('sendOneway', message, undefined, undefined);
+  async sendOneway(message: Message, options?: SendOptions): Promise<void> {
+    await this.#send('sendOneway', message, options);
   }
 
   /** Sends a message to the queue that all messages with this key go to, so that they keep their order. Tried once. */
-  sendOrdered(message: Message, key: string, options?: SignalOptions): Promise<SendResult> {
-    return this.#send('sendOrdered', message, key, options);
+  sendOrdered(message: Message, key: string, options?: AddressedOptions): Promise<SendResult> {
+    return this.send(message, { ...options, orderedBy: key });
   }
 
   /** Sends a message to this queue. Tried once. */
-  sendTo(message: Message, queue: MessageQueue, options?: SignalOptions): Promise<SendResult> {
-    return this.#send('sendTo', message, queue, options);
+  sendTo(message: Message, queue: MessageQueue, options?: AddressedOptions): Promise<SendResult> {
+    return this.send(message, { ...options, queue });
   }
 
   /** Sends messages of one topic as one request: stored next to each other in one queue, all or none. */
-  async sendBatch(messages: readonly Message[], options: SignalOptions = {}): Promise<SendResult> {
+  async sendBatch(messages: readonly Message[], options?: SendOptions): Promise<SendResult> {
     if (!Array.isArray(messages)) throw new InvalidMessageError('a batch is an array of messages');
     const all = (messages as readonly Message[]).map(packed);
-    const args = all.map(({ message }) => message);
+    const args = { messages: all.map(({ message }) => message), terms: terms(options) };
     const bodies = all.map(({ body }) => body);
-    return this.#ends(messages, this.handle.ask<SendResult>('sendBatch', args, { ...options, bodies }));
+    const sent = this.handle.ask<SendResult>('sendBatch', args, { signal: options?.signal, bodies });
+    return this.#ends(messages, sent);
   }
 
   /** Sends a request and waits for its reply, together at most `timeout` milliseconds. */
   async request(message: Message, options: SignalOptions & { timeout: number }): Promise<MessageExt> {
     const { message: request, body } = packed(message);
     const { timeout, signal } = options ?? {};
-    const args = { message: request, to: timeout };
+    const args = { message: request, terms: { timeout } };
     const asked = this.handle.call('request', args, { signal, bodies: [body] });
     const { data } = await this.unsent([message], asked);
     const [reply] = messagesOf(data);
@@ -134,9 +151,10 @@ export class Producer implements AsyncDisposable {
     return this.close();
   }
 
-  async #send(operation: string, message: Message, to: unknown, options?: SignalOptions): Promise<SendResult> {
-    const { message: args, body } = packed(message);
-    const sent = this.handle.ask<SendResult>(operation, { message: args, to }, { ...options, bodies: [body] });
+  async #send(operation: string, message: Message, options?: SendOptions): Promise<SendResult> {
+    const { message: fields, body } = packed(message);
+    const args = { message: fields, terms: terms(options) };
+    const sent = this.handle.ask<SendResult>(operation, args, { signal: options?.signal, bodies: [body] });
     return this.#ends([message], sent);
   }
 
@@ -159,6 +177,14 @@ export class Producer implements AsyncDisposable {
       throw error;
     }
   }
+}
+
+function terms(options: SendOptions | undefined): object | undefined {
+  if (options === undefined) return undefined;
+  const { signal: _, timeout, ...where } = { ...options };
+  // JSON would drop what is undefined, and the message would go anywhere without a word.
+  const told = Object.entries(where).map(([name, value]) => [name, value ?? null]);
+  return { ...Object.fromEntries(told), timeout };
 }
 
 /** Asked by brokers what became of a message whose end they did not hear of. */

@@ -20,6 +20,7 @@ const EXAMPLES = [
   ['producer.mjs', { 'SEND_OK ': 10 }],
   ['pipelined.mjs', { '1000 of 1000 messages are stored': 1 }],
   ['oneway.mjs', { '100 messages are on their way': 1 }],
+  ['send-terms.mjs', { '1 queue for 3 steps': 1, 'archived: SEND_OK in queue ': 1 }],
   ['ordered.mjs', { ' created: queue ': 3, ' paid: ': 3, ' shipped: ': 3 }],
   ['batch.mjs', { 'SEND_OK: 100 messages from offset ': 1 }],
   ['delayed.mjs', { 'SEND_OK: to be delivered later': 3 }],
@@ -39,7 +40,7 @@ const EXAMPLES = [
   ['testing.mjs', { 'pass 1': 1 }],
 ];
 
-test('every example does what it says', { timeout: 170_000 }, async (t) => {
+test('every example does what it says', { timeout: 600_000 }, async (t) => {
   assert.deepEqual(EXAMPLES.map(([file]) => file).sort(), readdirSync(FOLDER).sort());
   const broker = await Broker.start({ enablePropertyFilter: true });
   const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
@@ -57,7 +58,7 @@ test('every example does what it says', { timeout: 170_000 }, async (t) => {
   for (const [file, prints, waiting] of EXAMPLES) {
     await t.test(file, async () => {
       const args = file === 'testing.mjs' ? ['--test', '--test-reporter=spec', file] : [file];
-      const child = spawn(process.execPath, args, { cwd: FOLDER, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+      const child = spawn(process.execPath, args, { cwd: FOLDER, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
       let output = '';
       let told = false;
       const short = () => Object.entries(prints).filter(([text, count]) => output.split('\n').filter((line) => line.includes(text)).length < count);

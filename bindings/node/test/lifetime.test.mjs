@@ -19,6 +19,7 @@ test('the process ends by itself after close, also without, and not before what 
     ['waiting', 'sent\nreceived waiting\nclosed\n'],
     ['broker', 'SEND_OK\n'],
     ['listener', 'on purpose\n'],
+    ['unread', 'false\n'],
     ['opening', 'closed\n'],
   ]) {
     const { code, signal, output } = await run('programs/ending.mjs', way, broker.namesrvAddr);

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClosedError, ConfigError, FerrocketError } from 'ferrocket';
-import { cluster, FROM_FIRST, unique } from './support.mjs';
+import { cluster, FROM_FIRST, PATIENT, unique } from './support.mjs';
 
 async function filled(client, topic, count) {
-  const producer = await client.producer({ producerGroup: unique('p') });
+  const producer = await client.producer({ producerGroup: unique('p'), ...PATIENT });
   for (let at = 0; at < count; at++) await producer.enqueue({ topic, body: `m${at}` });
 }
 
@@ -22,7 +22,7 @@ test('assigned queues are read, sought, paused and committed by hand', async (t)
   await consumer.seek(queue, 'begin');
   const poll = async (count) => {
     const all = [];
-    while (all.length < count) all.push(...(await consumer.poll({ timeout: 10_000 })));
+    while (all.length < count) all.push(...(await consumer.poll({ timeout: 60_000 })));
     return all.map((message) => message.body.toString());
   };
   assert.deepEqual(await poll(10), Array.from({ length: 10 }, (_, at) => `m${at}`));

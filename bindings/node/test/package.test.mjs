@@ -44,3 +44,17 @@ test('the native part logs to a logger of the program, which may throw', async (
   await esm.setLogger(undefined);
   assert.match(lines.values[0], /^ferrocket\S*: /);
 });
+
+test('of two loggers that are set at once the second takes every line', async (t) => {
+  const [first, second] = [new Collected(), new Collected()];
+  const into = (lines) => Object.fromEntries(['error', 'warn', 'info', 'debug'].map((name) => [name, (line) => lines.push(line)]));
+  await Promise.all([esm.setLogger(into(first), 'debug'), esm.setLogger(into(second), 'debug')]);
+  for (let round = 1; round <= 10; round++) {
+    const { client } = await cluster(t);
+    const producer = await client.producer({ producerGroup: 'p' });
+    await producer.send({ topic: 'T', body: 'x' });
+    await second.until(round);
+  }
+  await esm.setLogger(undefined);
+  assert.deepEqual(first.values, []);
+});

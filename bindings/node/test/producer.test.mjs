@@ -1,12 +1,14 @@
 // Every way to send.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { ClosedError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
-import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
+import { Client, ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
+import { cluster, Collected, FROM_FIRST, PATIENT, unique } from './support.mjs';
 
 test('a sent message comes back as it was, with its receipt', async (t) => {
   const { client } = await cluster(t);
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   const topic = unique('Orders');
   const body = Buffer.from([0, 1, 254, 255]);
   const sent = await producer.send({
@@ -16,7 +18,7 @@ test('a sent message comes back as it was, with its receipt', async (t) => {
   assert.equal(sent.messageQueue.topic, topic);
   const consumer = await client.litePullConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
   let got = [];
-  while (got.length === 0) got = await consumer.poll({ timeout: 10_000 });
+  while (got.length === 0) got = await consumer.poll({ timeout: 60_000 });
   const [message] = got;
   assert.deepEqual(message.body, body);
   assert.equal(message.msgId, sent.msgId);
@@ -32,13 +34,13 @@ test('a sent message comes back as it was, with its receipt', async (t) => {
 
 test('words that JavaScript could take for numbers, and properties without a prototype', async (t) => {
   const { client } = await cluster(t);
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   const topic = unique('T');
   const { groups } = /(?<region>\w+)/.exec('north');
   await producer.send({ topic, body: 'x', tags: 'Infinity', keys: ['-Infinity'], properties: groups });
   const consumer = await client.litePullConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
   let got = [];
-  while (got.length === 0) got = await consumer.poll({ timeout: 10_000 });
+  while (got.length === 0) got = await consumer.poll({ timeout: 60_000 });
   assert.deepEqual([got[0].tags, got[0].keys, got[0].properties.region], ['Infinity', ['-Infinity'], 'north']);
 });
 
@@ -46,7 +48,7 @@ test('enqueued messages are stored in the order of the calls', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');
   await client.admin.createTopic({ topic, readQueueNums: 1, writeQueueNums: 1 });
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   const receipts = await Promise.all(
     Array.from({ length: 500 }, (_, at) => producer.enqueue({ topic, body: String(at) })),
   );
@@ -56,7 +58,7 @@ test('enqueued messages are stored in the order of the calls', async (t) => {
 test('what is under way when the producer is closed is stored', async (t) => {
   const { client } = await cluster(t);
   for (const way of ['send', 'enqueue', 'sendOneway']) {
-    const producer = await client.producer({ producerGroup: 'p' });
+    const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
     const all = Array.from({ length: 1000 }, () => producer[way]({ topic: 'T', body: 'x' }));
     const closed = producer.close();
     await assert.rejects(producer.send({ topic: 'T', body: 'x' }), ClosedError);
@@ -69,7 +71,7 @@ test('ordered, to a queue, oneway and in a batch', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');
   await client.admin.createTopic({ topic, readQueueNums: 4, writeQueueNums: 4 });
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   const queues = await producer.fetchQueues(topic);
   assert.equal(queues.length, 4);
   const ordered = [];
@@ -88,10 +90,60 @@ test('ordered, to a queue, oneway and in a batch', async (t) => {
   assert.equal(stored, 17);
 });
 
+test('each send has terms of its own', async (t) => {
+  const { client } = await cluster(t);
+  const topic = unique('T');
+  await client.admin.createTopic({ topic, readQueueNums: 4, writeQueueNums: 4 });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
+  const queue = (await producer.fetchQueues(topic))[2];
+  const message = { topic, body: 'x' };
+  const first = await producer.send(message, { queue, timeout: 60_000 });
+  await producer.sendOneway(message, { queue });
+  const receipts = await Promise.all(Array.from({ length: 8 }, () => producer.enqueue(message, { queue })));
+  const batch = await producer.sendBatch([message, message], { queue, timeout: undefined });
+  assert.deepEqual(
+    [first, ...receipts, batch].map((sent) => [sent.messageQueue, sent.queueOffset]),
+    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((offset) => [queue, offset]),
+  );
+  const ordered = await producer.sendOrdered(message, 'order-7', { timeout: 60_000 });
+  for (const sent of await Promise.all(Array.from({ length: 4 }, () => producer.enqueue(message, { orderedBy: 'order-7' })))) {
+    assert.deepEqual(sent.messageQueue, ordered.messageQueue);
+  }
+  const other = { topic: 'other', brokerName: 'b', queueId: 0 };
+  for (const [options, kind] of [
+    [{ queue: other }, InvalidMessageError], [{ queue, orderedBy: 'order-7' }, ConfigError], [{ timeout: 0 }, ConfigError],
+    [{ timeout: -1 }, ConfigError], [{ timeout: NaN }, ConfigError], [{ timeout: 'soon' }, ConfigError], [{ timeout: 1n }, ConfigError],
+    // They would go anywhere, and their order be lost.
+    [{ queue: undefined }, ConfigError], [{ orderedBy: null }, ConfigError], [{ orderedBy: 7 }, ConfigError], [{ key: 'x' }, ConfigError],
+  ]) {
+    for (const send of [
+      () => producer.send(message, options), () => producer.enqueue(message, options),
+      () => producer.sendOneway(message, options), () => producer.sendBatch([message], options),
+    ]) {
+      await assert.rejects(send(), kind, String(Object.entries(options)));
+    }
+  }
+});
+
+test('a send ends after its own time', async (t) => {
+  // A NameServer that takes connections and never answers.
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const client = await Client.connect({ namesrvAddr: `127.0.0.1:${silent.address().port}`, mqClientApiTimeout: 600_000 });
+  t.after(async () => {
+    await client.close();
+    silent.close();
+  });
+  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 600_000 });
+  const message = { topic: 'T', body: 'x' };
+  await assert.rejects(producer.send(message, { timeout: 10 }), TimeoutError);
+  await assert.rejects(producer.enqueue(message, { timeout: 10 }), TimeoutError);
+});
+
 test('delayed messages come when the clock says so', async (t) => {
   const { broker, client } = await cluster(t);
   const topic = unique('T');
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   await producer.send({ topic, body: 'late', delayLevel: 18 });
   await producer.send({ topic, body: 'now' });
   const consumer = await client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
@@ -106,7 +158,7 @@ test('a request gets its reply', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('Questions');
   await client.admin.createTopic({ topic });
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   const answering = await client.pushConsumer({ consumerGroup: 'g', subscriptions: { [topic]: '*' }, ...FROM_FIRST });
   await answering.run({
     eachMessage: async (question) => {

@@ -1,11 +1,13 @@
 // Push consumers of every kind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ClosedError, ConfigError, FlowControlError } from 'ferrocket';
-import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
+import { cluster, Collected, FROM_FIRST, PATIENT, turning, unique } from './support.mjs';
 
 async function filled(client, topic, count, more = () => ({})) {
-  const producer = await client.producer({ producerGroup: unique('p') });
+  const producer = await client.producer({ producerGroup: unique('p'), ...PATIENT });
   await Promise.all(Array.from({ length: count }, (_, at) => producer.send({ topic, body: `m${at}`, ...more(at) })));
   await producer.close();
 }
@@ -61,11 +63,11 @@ test('eachBatch gets many at a time, and what fails comes again', async (t) => {
 
 /** Retries are stored a moment after the handler failed: the clock is turned until they are there. */
 async function comesAgain(broker, got, count) {
-  const turning = setInterval(() => void broker.advance(60_000), 100);
+  const stop = turning(broker);
   try {
     await got.until(count);
   } finally {
-    clearInterval(turning);
+    stop();
   }
 }
 
@@ -124,7 +126,7 @@ test('as an async iterator; unanswered messages are not lost', async (t) => {
 test('orderly: the messages of a key in order, suspended and not overtaken', async (t) => {
   const { client } = await cluster(t);
   const topic = unique('T');
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', ...PATIENT });
   for (let at = 0; at < 50; at++) await producer.sendOrdered({ topic, body: `${at % 5}-${Math.floor(at / 5)}` }, `k${at % 5}`);
   const consumer = await client.pushConsumer({
     consumerGroup: 'g', subscriptions: { [topic]: '*' }, orderly: true, ...FROM_FIRST,
@@ -244,4 +246,33 @@ test('events tell of rebalances and connections', async (t) => {
   stop.abort();
   await watching;
   await consumer.close();
+});
+
+test('events that nobody reads are bounded, and end nobody who reads', async (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc');
+  const { client } = await cluster(t);
+  const reading = client.events();
+  const slow = client.events();
+  for (let round = 0; round < 200; round++) {
+    client.events();
+    // Those of the rounds before are gone once their generators are.
+    if (round % 10 === 0) collect();
+    await client.fetchQueues(unique('missing')).catch(() => {});
+  }
+  for (let number = 0; number < 300; number++) {
+    const topic = unique('T');
+    await client.admin.createTopic({ topic, readQueueNums: 1, writeQueueNums: 1 });
+    await client.fetchQueues(topic);
+    assert.equal((await reading.next()).done, false);
+  }
+  let told = 0;
+  for await (const event of slow) {
+    if (event.type !== 'missed') told++;
+    else {
+      assert.ok(event.events >= 300 - 256);
+      break;
+    }
+  }
+  assert.equal(told, 256);
 });

@@ -13,12 +13,22 @@ export const unique = (word) => `${word}-${process.pid}-${++numbers}`;
 /** A broker and a client for a test, closed with it. */
 export async function cluster(t, settings) {
   const broker = await Broker.start(settings);
-  const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
+  const client = await Client.connect({ namesrvAddr: broker.namesrvAddr, mqClientApiTimeout: 60_000 });
   t.after(async () => {
     await client.close();
     await broker.close();
   });
   return { broker, client };
+}
+
+/** A producer for which slow is not failed. */
+export const PATIENT = { sendMsgTimeout: 60_000 };
+
+/** Turns a broker's clock on by a minute, again and again; answers what ends it. */
+export function turning(broker) {
+  // One that comes too late is told that the broker is closed.
+  const timer = setInterval(() => broker.advance(60_000).catch(() => {}), 100);
+  return () => clearInterval(timer);
 }
 
 /** Resolves when so many values were pushed; what a test that never gets them is told. */
@@ -39,7 +49,7 @@ export class Collected {
     if (this.values.length >= count) return this.values;
     const { promise, resolve, reject } = Promise.withResolvers?.() ?? withResolvers();
     this.#waiting.push({ count, resolve });
-    const late = setTimeout(() => reject(new Error(`${this.values.length} of ${count} came`)), 60_000);
+    const late = setTimeout(() => reject(new Error(`${this.values.length} of ${count} came`)), 120_000);
     return promise.finally(() => clearTimeout(late));
   }
 }
@@ -53,7 +63,7 @@ function withResolvers() {
 /** Runs a program of the tests to its end; with `args`, and killed when it takes too long. */
 export async function run(file, ...args) {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const child = spawn(process.execPath, [path, ...args], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));

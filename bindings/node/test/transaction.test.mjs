@@ -1,7 +1,7 @@
 // Transactions and their checks.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cluster, Collected, FROM_FIRST, unique } from './support.mjs';
+import { cluster, Collected, FROM_FIRST, PATIENT, turning, unique } from './support.mjs';
 
 test('committed messages arrive, others do not, and checks decide what is open', async (t) => {
   const { broker, client } = await cluster(t);
@@ -10,6 +10,7 @@ test('committed messages arrive, others do not, and checks decide what is open',
   const checked = new Collected();
   const producer = await client.transactionProducer({
     producerGroup: 'tx',
+    ...PATIENT,
     checkLocalTransaction: (message) => {
       checked.push(message.body.toString());
       assert.ok(message.transactionId);
@@ -40,8 +41,7 @@ test('committed messages arrive, others do not, and checks decide what is open',
   });
   assert.equal(done.localTransactionState, 'COMMIT_MESSAGE');
   assert.deepEqual(await got.until(1), ['paid']);
-  const turning = setInterval(() => void broker.advance(60_000), 200);
-  t.after(() => clearInterval(turning));
+  t.after(turning(broker));
   assert.deepEqual([...(await got.until(2))].sort(), ['open', 'paid']);
   await checked.until(3);
   assert.ok(checked.values.includes('failed') && checked.values.includes('nonsense'));

@@ -39,6 +39,11 @@ const wrong = async (client: Client): Promise<void> => {
   await client.producer({ producerGroup: 'g', sendMsgTimeout: 'soon' });
   // @ts-expect-error no such word
   const result: ConsumeResult = 'MAYBE';
+  const producer = await client.producer({ producerGroup: 'g' });
+  // @ts-expect-error no queue would be any queue
+  await producer.send({ topic: 'T', body: 'x' }, { queue: undefined });
+  // @ts-expect-error it has its queue
+  await producer.sendOrdered({ topic: 'T', body: 'x' }, 'key', { orderedBy: 'another' });
   // @ts-expect-error a check has to be there
   await client.transactionProducer({ producerGroup: 'g' });
   client.on('rebalanced', (event) => {
@@ -54,8 +59,8 @@ void wrong;
 test('await using, for await and the types hold at run time', async () => {
   await using broker = await Broker.start({ autoCreateTopicEnable: true });
   await using client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
-  await using producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 5_000 });
-  const sent: SendResult = await producer.send({ topic: 'Typed', body: new Uint8Array([1, 2, 3]) });
+  await using producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
+  const sent: SendResult = await producer.send({ topic: 'Typed', body: new Uint8Array([1, 2, 3]) }, { timeout: 60_000 });
   assert.equal(sent.sendStatus satisfies SendStatus, 'SEND_OK');
   await using consumer = await client.pushConsumer({
     consumerGroup: 'g',

@@ -9,6 +9,24 @@ from ferrocket import Client, LocalTransactionState, Message, MessageExt, Transa
 NAMESRV_ADDR = os.environ.get("NAMESRV_ADDR", "127.0.0.1:9876")
 
 
+async def charge(order: str) -> None:
+    print(f"deliveries: {order} is charged")
+
+
+async def deliveries(client: Client) -> None:
+    async with client.producer("example-orders") as producer:
+        await producer.send(Message("Orders", "o-42"))
+    async with client.push_consumer(
+        "example-charging", {"Orders": "*"}, consume_from_where="CONSUME_FROM_FIRST_OFFSET"
+    ) as consumer:
+        # ANCHOR: deliveries
+        async for delivery in consumer:
+            with delivery:
+                await charge(delivery.text)
+            # ANCHOR_END: deliveries
+            break
+
+
 async def ordered(client: Client) -> None:
     # ANCHOR: ordered
     async with client.producer("example-ordered") as producer:
@@ -25,6 +43,20 @@ async def ordered(client: Client) -> None:
                 break
     # ANCHOR_END: ordered
     print(f"ordered: {seen}")
+
+
+async def terms(client: Client) -> None:
+    # ANCHOR: terms
+    async with client.producer("example-terms") as producer:
+        steps = [
+            producer.enqueue(Message("TermsTopic", step), ordered_by="order-7")
+            for step in ("created", "paid", "shipped")
+        ]
+        receipts = await asyncio.gather(*steps)
+        queue = receipts[0].message_queue
+        sent = await producer.send(Message("TermsTopic", "archived"), queue=queue, timeout=10.0)
+    # ANCHOR_END: terms
+    print(f"terms: {len({receipt.message_queue for receipt in receipts})} queue, {sent.status}")
 
 
 async def batch(client: Client) -> None:
@@ -87,7 +119,7 @@ async def request_reply(client: Client) -> None:
 
 async def main() -> None:
     async with Client(NAMESRV_ADDR) as client:
-        for kind in (ordered, batch, delayed, oneway, transaction, request_reply):
+        for kind in (deliveries, ordered, terms, batch, delayed, oneway, transaction, request_reply):
             await kind(client)
 
 

@@ -2,13 +2,41 @@
 
 use ferrocket_bindings::ferrocket::{self, Error, ErrorKind, LocalTransaction, Result};
 use ferrocket_bindings::{self as bindings, Held, Pipeline, TransactionAnswer, spawn};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use tokio::sync::oneshot;
 
 use crate::consumer::Asked;
 use crate::port::{Once, Op, Port, methods};
 use crate::process::{Raise, raised};
 use crate::values::{Message, MessageExt, MessageQueue, Seconds, SendResult, TransactionSendResult, state};
+
+/// The keyword arguments of a send.
+struct Terms(bindings::Terms);
+
+impl FromPyObject<'_, '_> for Terms {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let (mut queue, mut ordered_by, mut timeout) = (None, None, None::<Seconds>);
+        for (name, value) in given.cast::<PyDict>()?.iter() {
+            match name.extract()? {
+                // None is no queue and no key: the order would be lost without a word.
+                "queue" => queue = Some(value.extract::<MessageQueue>()?.0),
+                "ordered_by" => ordered_by = Some(value.extract()?),
+                "timeout" => timeout = value.extract()?,
+                other => {
+                    return Err(PyTypeError::new_err(format!(
+                        "a send takes queue, ordered_by and timeout, not {other}"
+                    )));
+                }
+            }
+        }
+        let terms = bindings::Terms::new(queue, ordered_by, timeout.map(|it| it.0));
+        terms.map(Self).raise(given.py())
+    }
+}
 
 #[pyclass(frozen, module = "ferrocket._core")]
 pub(crate) struct Producer(Held<(ferrocket::Producer, Pipeline)>);
@@ -27,16 +55,13 @@ impl Producer {
 methods! { Producer
     fields {}
     operations {
-        send(message: Message) = |producer| producer.send(message.0).await.map(SendResult);
-        send_oneway(message: Message) = |producer| producer.send_oneway(message.0).await;
-        send_batch(messages: Vec<Message>) = |producer| {
-            producer.send_batch(messages.into_iter().map(|message| message.0).collect()).await.map(SendResult)
+        send(message: Message, terms: Terms) = |producer| {
+            terms.0.send(&producer, message.0).await.map(SendResult)
         };
-        send_ordered(message: Message, key: String) = |producer| {
-            producer.send_ordered(message.0, &key).await.map(SendResult)
-        };
-        send_to(message: Message, queue: MessageQueue) = |producer| {
-            producer.send_to(message.0, &queue.0).await.map(SendResult)
+        send_oneway(message: Message, terms: Terms) = |producer| terms.0.send_oneway(&producer, message.0).await;
+        send_batch(messages: Vec<Message>, terms: Terms) = |producer| {
+            let messages = messages.into_iter().map(|message| message.0).collect();
+            terms.0.send_batch(&producer, messages).await.map(SendResult)
         };
         request(message: Message, timeout: Seconds) = |producer| {
             producer.request(message.0, timeout.0).await.map(MessageExt)
@@ -60,16 +85,23 @@ methods! { Producer
     }
 
     /// With a port it starts at once and yields nothing; without, it yields what is to be waited for.
-    #[pyo3(signature = (message, port=None, token=0))]
-    fn enqueue(&self, py: Python<'_>, message: Message, port: Option<&Port>, token: u64) -> PyResult<Option<Op>> {
+    #[pyo3(signature = (message, terms, port=None, token=0))]
+    fn enqueue(
+        &self,
+        py: Python<'_>,
+        message: Message,
+        terms: Terms,
+        port: Option<&Port>,
+        token: u64,
+    ) -> PyResult<Option<Op>> {
         let pipeline = &self.0.get().raise(py)?.1;
         if let Some(port) = port {
             let tell = port.teller(py, token)?;
-            pipeline.send(message.0, |sent| tell(sent.map(SendResult))).raise(py)?;
+            pipeline.send(message.0, terms.0, |sent| tell(sent.map(SendResult))).raise(py)?;
             return Ok(None);
         }
         let (done, receipt) = oneshot::channel();
-        pipeline.send(message.0, |sent| drop(done.send(sent))).raise(py)?;
+        pipeline.send(message.0, terms.0, |sent| drop(done.send(sent))).raise(py)?;
         Ok(Some(Op::new(async move { receipt.await.unwrap_or_else(|_| Err(gone())).map(SendResult) })))
     }
 }

@@ -49,9 +49,16 @@ def test_programs_send_and_consume(environment: Any, example: str) -> None:
 
 def test_every_kind_of_message_has_an_example(environment: Any) -> None:
     lines = run(environment, str(EXAMPLES / "every_kind.py")).splitlines()
+    assert "deliveries: o-42 is charged" in lines
     assert "ordered: ['created', 'paid', 'shipped']" in lines
+    assert "terms: 1 queue, SEND_OK" in lines
     assert "transaction: COMMIT_MESSAGE" in lines
     assert "request: WHO IS THERE?" in lines
+
+
+def test_tests_have_a_broker(environment: Any) -> None:
+    file = str(EXAMPLES / "test_orders.py")
+    assert "2 passed" in run(environment, "-m", "pytest", "-p", "no:cacheprovider", file)
 
 
 def test_a_web_service_sends_and_ships(environment: Any) -> None:

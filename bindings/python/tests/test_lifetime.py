@@ -300,8 +300,8 @@ def test_a_client_that_cannot_end_leaves_others_time(addr: str, topic: str, grou
         with cluster.orderly_consumer(group, {topic: "*"}) as consumer:
             producer.send_to(Message(topic, "b"), queue)
             next(iter(consumer)).success()
-        # The queues were given back, not kept until their locks expire.
-        assert time.monotonic() - ended_at < LIMIT
+        # The queues were given back, not kept until their locks expire, a minute later.
+        assert time.monotonic() - ended_at < 50
 
 
 @pytest.mark.parametrize("wait", ["for delivery in consumer: pass", "consumer.run(print)"])

@@ -1,6 +1,7 @@
 """Sends of every kind, and what goes wrong with them."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -70,6 +71,72 @@ def test_every_kind_of_send_arrives(run: Run[None], client: MakeClient, topic: s
     run(work())
 
 
+def test_each_send_has_terms_of_its_own(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
+    async def work() -> None:
+        async with client() as cluster, cluster.producer(group) as producer:
+            queue = (await producer.fetch_queues(topic))[2]
+            first = await producer.send(Message(topic, "0"), queue=queue, timeout=60.0)
+            await producer.send_oneway(Message(topic, "1"), queue=queue, timeout=timedelta(minutes=1))
+            pending = [producer.enqueue(Message(topic, f"{i}"), queue=queue) for i in range(2, 10)]
+            receipts = [first, *await asyncio.gather(*pending)]
+            receipts.append(await producer.send_batch([Message(topic, "b")] * 2, queue=queue, timeout=None))
+            assert {sent.message_queue for sent in receipts} == {queue}
+            assert [sent.queue_offset for sent in receipts] == [0, *range(2, 11)]
+            ordered = await producer.send_ordered(Message(topic, "o"), "order-7", timeout=60.0)
+            pending = [producer.enqueue(Message(topic, "o"), ordered_by="order-7") for _ in range(4)]
+            assert {sent.message_queue for sent in await asyncio.gather(*pending)} == {ordered.message_queue}
+
+    run(work())
+
+
+def test_terms_that_cannot_be_are_errors(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
+    async def work() -> None:
+        async with client() as cluster, cluster.producer(group) as producer:
+            message, other = Message(topic, "b"), MessageQueue("Other", "broker-a", 0)
+            for terms, error in [
+                ({"queue": other}, ferrocket.InvalidMessageError),
+                ({"queue": other, "ordered_by": "key"}, ferrocket.ConfigError),
+                ({"timeout": 0.0}, ferrocket.ConfigError),
+                ({"timeout": -1.0}, ValueError),
+                # It would go anywhere, and its order be lost.
+                ({"queue": None}, TypeError),
+                ({"ordered_by": None}, TypeError),
+                ({"ordered_by": 7}, TypeError),
+                ({"key": "key"}, TypeError),
+            ]:
+                wrong: Any = terms
+                with pytest.raises(error):
+                    await producer.send(message, **wrong)
+                with pytest.raises(error):
+                    await producer.enqueue(message, **wrong)
+                with pytest.raises(error):
+                    await producer.send_oneway(message, **wrong)
+                with pytest.raises(error):
+                    await producer.send_batch([message], **wrong)
+
+    run(work())
+
+
+def test_a_send_ends_after_its_own_time(run: Run[None], name: str, group: str) -> None:
+    """With a NameServer that takes connections and never answers."""
+
+    async def work(addr: str) -> None:
+        patient: Any = {"mq_client_api_timeout": 600_000, "connect_timeout_millis": 600_000}
+        async with (
+            Client(addr, **patient) as cluster,
+            cluster.producer(group, send_msg_timeout=600_000) as producer,
+        ):
+            message = Message(name, "b")
+            with pytest.raises(ferrocket.RequestTimeoutError) as late:
+                await producer.send(message, timeout=0.01)
+            assert [lost.body for lost in late.value.unsent] == [b"b"]
+            with pytest.raises(ferrocket.RequestTimeoutError):
+                await producer.enqueue(message, timeout=0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        run(work(f"127.0.0.1:{silent.getsockname()[1]}"))
+
+
 def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:
     async def work() -> None:
         async with client() as cluster, cluster.producer(group) as producer:
@@ -132,7 +199,7 @@ def test_requests_are_answered(run: Run[None], client: MakeClient, topic: str, g
             ready = asyncio.Event()
             task = asyncio.create_task(answer(answering, ready))
             await ready.wait()
-            answers = [await producer.request(Message(topic, f"q{i}"), timeout=20.0) for i in range(3)]
+            answers = [await producer.request(Message(topic, f"q{i}"), timeout=60.0) for i in range(3)]
             assert [one.text for one in answers] == ["re-q0", "re-q1", "re-q2"]
             task.cancel()
             await asyncio.wait([task])

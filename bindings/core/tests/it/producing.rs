@@ -1,9 +1,10 @@
 //! Sends in line and transactions.
 
 use std::sync::mpsc;
+use std::time::Duration;
 
-use ferrocket_bindings::ferrocket::{LocalTransactionState, Message, Result};
-use ferrocket_bindings::{Inbox, Pipeline, block_on, on_check, send_in_transaction, spawn};
+use ferrocket_bindings::ferrocket::{ErrorKind, LocalTransactionState, Message, MessageQueue, Result};
+use ferrocket_bindings::{Inbox, Pipeline, Terms, block_on, on_check, send_in_transaction, spawn};
 
 use crate::{LONG, end, world};
 
@@ -22,7 +23,7 @@ fn sends_in_line_keep_their_order() {
                 sent.map(|sent: ferrocket_bindings::ferrocket::SendResult| sent.queue_offset),
             ));
         };
-        line.send(Message::new("Line", number.to_string()), done).unwrap();
+        line.send(Message::new("Line", number.to_string()), Terms::default(), done).unwrap();
     }
     let mut offsets = Vec::new();
     while offsets.len() < 200 {
@@ -34,7 +35,7 @@ fn sends_in_line_keep_their_order() {
     assert!(offsets.iter().all(|(number, offset)| *number as i64 == *offset), "{offsets:?}");
     // What cannot be sent is told the same way.
     let (sender, refused) = mpsc::channel();
-    line.send(Message::new("Line", ""), move |sent| sender.send(sent).unwrap()).unwrap();
+    line.send(Message::new("Line", ""), Terms::default(), move |sent| sender.send(sent).unwrap()).unwrap();
     assert_eq!(refused.recv_timeout(LONG).unwrap().unwrap_err().unsent().len(), 1);
     end(&broker, &client);
 }
@@ -51,7 +52,7 @@ fn the_end_waits_for_the_line() {
         let done = move |sent: Result<_>| {
             inbox.push(sent.map(drop::<ferrocket_bindings::ferrocket::SendResult>));
         };
-        line.send(Message::new("Line", number.to_string()), done).unwrap();
+        line.send(Message::new("Line", number.to_string()), Terms::default(), done).unwrap();
     }
     block_on(async {
         line.flush().await;
@@ -65,6 +66,52 @@ fn the_end_waits_for_the_line() {
         assert!(!batch.is_empty());
         sent += batch.into_iter().map(Result::unwrap).count();
     }
+    end(&broker, &client);
+}
+
+/// Each kind of send goes where its terms say; without any, as the producer sends.
+#[test]
+fn sends_have_terms() {
+    let (broker, client) = world(&[]);
+    let producer = block_on(client.producer("p").start()).unwrap();
+    let line = Pipeline::new(producer.clone()).unwrap();
+    let message = || Message::new("Terms", "x");
+    let (sender, receipts) = mpsc::channel();
+    let enqueue = |terms: &Terms| {
+        let sender = sender.clone();
+        line.send(message(), terms.clone(), move |sent| sender.send(sent).unwrap()).unwrap();
+    };
+    let receipt = || receipts.recv_timeout(LONG).unwrap();
+    let anywhere = block_on(Terms::default().send(&producer, message())).unwrap().message_queue;
+    for queue_id in [0, 3] {
+        let queue = MessageQueue { queue_id, ..anywhere.clone() };
+        let terms = Terms::new(Some(queue.clone()), None, Some(LONG)).unwrap();
+        let sent = block_on(terms.send(&producer, message())).unwrap();
+        assert_eq!(sent.message_queue, queue);
+        block_on(terms.send_oneway(&producer, message())).unwrap();
+        enqueue(&terms);
+        assert_eq!(receipt().unwrap().message_queue, queue);
+        let batch = block_on(terms.send_batch(&producer, vec![message(), message()])).unwrap();
+        // All before it were in line for the same queue.
+        assert_eq!((batch.message_queue, batch.queue_offset), (queue, sent.queue_offset + 3));
+    }
+    let ordered = Terms::new(None, Some("order-7".to_owned()), None).unwrap();
+    let first = block_on(ordered.send(&producer, message())).unwrap().message_queue;
+    for _ in 0..3 {
+        enqueue(&ordered);
+    }
+    for _ in 0..3 {
+        assert_eq!(receipt().unwrap().message_queue, first);
+    }
+    // A time that is none, a queue of another topic and two places at once are refused.
+    let no_time = Terms { timeout: Some(Duration::ZERO), ..Terms::default() };
+    let refused = block_on(no_time.send(&producer, message())).unwrap_err();
+    assert_eq!((refused.kind(), refused.unsent().len()), (ErrorKind::Config, 1));
+    enqueue(&Terms::new(Some(MessageQueue::new("Other", "b", 0)), None, None).unwrap());
+    let refused = receipt().unwrap_err();
+    assert_eq!((refused.kind(), refused.unsent().len()), (ErrorKind::InvalidMessage, 1));
+    let both = Terms::new(Some(anywhere), Some("order-7".to_owned()), None);
+    assert_eq!(both.unwrap_err().kind(), ErrorKind::Config);
     end(&broker, &client);
 }
 
@@ -93,8 +140,8 @@ fn transactions_are_questions() {
     assert_eq!(sent.recv_timeout(LONG).unwrap(), LocalTransactionState::Unknown);
     for last in [false, true] {
         let check = loop {
-            block_on(broker.advance(std::time::Duration::from_secs(10))).unwrap();
-            if let Some(check) = checks.wait(1, std::time::Duration::from_millis(200)).pop() {
+            block_on(broker.advance(Duration::from_secs(10))).unwrap();
+            if let Some(check) = checks.wait(1, Duration::from_millis(200)).pop() {
                 break check;
             }
         };

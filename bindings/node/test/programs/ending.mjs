@@ -7,7 +7,7 @@ const [way, namesrvAddr] = process.argv.slice(2);
 if (way === 'broker') {
   const broker = await Broker.start();
   const client = await Client.connect({ namesrvAddr: broker.namesrvAddr });
-  const producer = await client.producer({ producerGroup: 'p' });
+  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
   console.log((await producer.send({ topic: 'T', body: 'x' })).sendStatus);
 } else if (way === 'listener') {
   const thrown = new Set();
@@ -27,6 +27,14 @@ if (way === 'broker') {
   }
   await client.close();
   console.log(...thrown);
+} else if (way === 'unread') {
+  const client = await Client.connect({ namesrvAddr });
+  const events = client.events();
+  // Nobody asks for these.
+  for (let round = 0; round < 10; round++) client.events();
+  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
+  await producer.send({ topic: 'T', body: 'x' });
+  console.log((await events.next()).done);
 } else if (way === 'opening') {
   const client = await Client.connect({ namesrvAddr });
   await client.admin.createTopic({ topic: way });
@@ -44,7 +52,7 @@ if (way === 'broker') {
   const topic = `ending-${way}`;
   const client = await Client.connect({ namesrvAddr });
   client.on('rebalanced', () => {});
-  const producer = await client.transactionProducer({ producerGroup: way, checkLocalTransaction: () => 'UNKNOWN' });
+  const producer = await client.transactionProducer({ producerGroup: way, sendMsgTimeout: 60_000, checkLocalTransaction: () => 'UNKNOWN' });
   await producer.send({ topic, body: way });
   console.log('sent');
   if (way === 'waiting') {

@@ -4,7 +4,7 @@ import { Client } from 'ferrocket';
 
 const { way, namesrvAddr } = workerData;
 const client = await Client.connect({ namesrvAddr, instanceName: `worker-${process.pid}-${threadId}` });
-const producer = await client.producer({ producerGroup: 'p' });
+const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 60_000 });
 const topic = `worker-${threadId}`;
 await Promise.all(Array.from({ length: 20 }, (_, at) => producer.send({ topic, body: `${at}` })));
 const consumer = await client.pushConsumer({

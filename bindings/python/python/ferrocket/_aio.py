@@ -12,7 +12,7 @@ import logging
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -44,6 +44,7 @@ from ferrocket._values import (
     Event,
     LocalTransactionState,
     MessageSelector,
+    SendTerms,
     Subscriptions,
     TopicOffset,
     TopicRoute,
@@ -267,11 +268,11 @@ class Producer(_Part[_core.Producer]):
         await super()._start()
         self._client._producers.add(self)
 
-    async def send(self, message: Message, /) -> SendResult:
+    async def send(self, message: Message, /, **terms: Unpack[SendTerms]) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""
-        return await self._client._run(self._running.send(message))
+        return await self._client._run(self._running.send(message, terms))
 
-    def enqueue(self, message: Message, /) -> asyncio.Future[SendResult]:
+    def enqueue(self, message: Message, /, **terms: Unpack[SendTerms]) -> asyncio.Future[SendResult]:
         """Puts a message in line and returns at once; the future is the receipt.
 
         The cheapest way to send many: messages leave in the order of calls. Raises `FlowControlError` when too
@@ -280,27 +281,31 @@ class Producer(_Part[_core.Producer]):
         bridge = self._client._in_loop()
         future, token = bridge.slot()
         try:
-            self._running.enqueue(message, bridge.port, token)
+            self._running.enqueue(message, terms, bridge.port, token)
         except BaseException:
             bridge.forget(token)
             raise
         return future
 
-    async def send_oneway(self, message: Message, /) -> None:
+    async def send_oneway(self, message: Message, /, **terms: Unpack[SendTerms]) -> None:
         """Sends a message and waits for no receipt. It may get lost."""
-        await self._client._run(self._running.send_oneway(message))
+        await self._client._run(self._running.send_oneway(message, terms))
 
-    async def send_batch(self, messages: Iterable[Message], /) -> SendResult:
+    async def send_batch(self, messages: Iterable[Message], /, **terms: Unpack[SendTerms]) -> SendResult:
         """Sends messages of one topic as one request: stored next to each other, all or none."""
-        return await self._client._run(self._running.send_batch(list(messages)))
+        return await self._client._run(self._running.send_batch(list(messages), terms))
 
-    async def send_ordered(self, message: Message, key: str, /) -> SendResult:
+    async def send_ordered(
+        self, message: Message, key: str, /, *, timeout: float | timedelta | None = None
+    ) -> SendResult:
         """Sends a message to the queue of all messages with this key, so that they keep their order."""
-        return await self._client._run(self._running.send_ordered(message, key))
+        return await self.send(message, ordered_by=key, timeout=timeout)
 
-    async def send_to(self, message: Message, queue: MessageQueue, /) -> SendResult:
+    async def send_to(
+        self, message: Message, queue: MessageQueue, /, *, timeout: float | timedelta | None = None
+    ) -> SendResult:
         """Sends a message to this queue. Tried once."""
-        return await self._client._run(self._running.send_to(message, queue))
+        return await self.send(message, queue=queue, timeout=timeout)
 
     async def request(self, message: Message, /, timeout: float = 3.0) -> MessageExt:
         """Sends a message and waits for the message that a consumer answers with (`MessageExt.reply`)."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from ferrocket._core import MessageQueue
 from ferrocket._errors import ConfigError
@@ -56,6 +56,19 @@ def subscribed(subscriptions: Subscriptions) -> list[tuple[str, str, bool]]:
     if not isinstance(subscriptions, Mapping):
         raise TypeError(f"subscriptions are a mapping of topics, not {type(subscriptions).__name__}")
     return [(topic, *selector(wanted)) for topic, wanted in subscriptions.items()]
+
+
+class SendTerms(TypedDict, total=False):
+    """Keyword arguments of one send. A message with a queue, or a key that orders it, is tried once."""
+
+    queue: MessageQueue
+    """The queue to send to."""
+
+    ordered_by: str
+    """The key of those messages that keep their order: all of one key go to one queue."""
+
+    timeout: float | timedelta | None
+    """The time in seconds, in place of the producer's `send_msg_timeout`."""
 
 
 class LocalTransactionState(StrEnum):

@@ -18,7 +18,7 @@ import select
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -49,6 +49,7 @@ from ferrocket._values import (
     Event,
     LocalTransactionState,
     MessageSelector,
+    SendTerms,
     Subscriptions,
     TopicOffset,
     TopicRoute,
@@ -217,29 +218,33 @@ class Producer(_Part[_core.Producer]):
         super()._start()
         self._client._producers.add(self)
 
-    def send(self, message: Message, /) -> SendResult:
+    def send(self, message: Message, /, **terms: Unpack[SendTerms]) -> SendResult:
         """Sends one message and waits for the broker's receipt; after a failure another broker is tried."""
-        return self._running.send(message).wait()
+        return self._running.send(message, terms).wait()
 
-    def enqueue(self, message: Message, /) -> Pending:
+    def enqueue(self, message: Message, /, **terms: Unpack[SendTerms]) -> Pending:
         """Puts a message in line and returns at once: messages leave in the order of calls."""
-        return Pending(self._running.enqueue(message))
+        return Pending(self._running.enqueue(message, terms))
 
-    def send_oneway(self, message: Message, /) -> None:
+    def send_oneway(self, message: Message, /, **terms: Unpack[SendTerms]) -> None:
         """Sends a message and waits for no receipt. It may get lost."""
-        self._running.send_oneway(message).wait()
+        self._running.send_oneway(message, terms).wait()
 
-    def send_batch(self, messages: Iterable[Message], /) -> SendResult:
+    def send_batch(self, messages: Iterable[Message], /, **terms: Unpack[SendTerms]) -> SendResult:
         """Sends messages of one topic as one request: stored next to each other, all or none."""
-        return self._running.send_batch(list(messages)).wait()
+        return self._running.send_batch(list(messages), terms).wait()
 
-    def send_ordered(self, message: Message, key: str, /) -> SendResult:
+    def send_ordered(
+        self, message: Message, key: str, /, *, timeout: float | timedelta | None = None
+    ) -> SendResult:
         """Sends a message to the queue of all messages with this key, so that they keep their order."""
-        return self._running.send_ordered(message, key).wait()
+        return self.send(message, ordered_by=key, timeout=timeout)
 
-    def send_to(self, message: Message, queue: MessageQueue, /) -> SendResult:
+    def send_to(
+        self, message: Message, queue: MessageQueue, /, *, timeout: float | timedelta | None = None
+    ) -> SendResult:
         """Sends a message to this queue. Tried once."""
-        return self._running.send_to(message, queue).wait()
+        return self.send(message, queue=queue, timeout=timeout)
 
     def request(self, message: Message, /, timeout: float = 3.0) -> MessageExt:
         """Sends a message and waits for the message that a consumer answers with (`MessageExt.reply`)."""
