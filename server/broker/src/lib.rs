@@ -6,6 +6,7 @@
 //! control, replication. Java counterpart: the `broker` module.
 
 mod advertised;
+mod bloom;
 mod broker;
 mod clients;
 mod consumer_filters;

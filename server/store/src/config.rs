@@ -33,6 +33,11 @@ pub struct StoreConfig {
     /// `mappedFileSizeConsumeQueue`: bytes of a ConsumeQueue file, rounded up to whole entries. Default
     /// 6,000,000 (300,000 entries).
     pub mapped_file_size_consume_queue: i64,
+    /// `enableConsumeQueueExt`: whether entries of ConsumeQueues point to units that hold their tags code, their
+    /// message's store time and a bit map of the filters that want it. Default false.
+    pub enable_consume_queue_ext: bool,
+    /// `mappedFileSizeConsumeQueueExt`: bytes of a file of such units. Default 48 MiB.
+    pub mapped_file_size_consume_queue_ext: i64,
     /// `flushDiskType`: default [`FlushDiskType::AsyncFlush`].
     pub flush_disk_type: FlushDiskType,
     /// `flushIntervalCommitLog`: between asynchronous flushes. Default 500 ms.
@@ -111,6 +116,8 @@ impl Default for StoreConfig {
             store_path_commit_log: None,
             mapped_file_size_commit_log: 1 << 30,
             mapped_file_size_consume_queue: 300_000 * UNIT_LEN as i64,
+            enable_consume_queue_ext: false,
+            mapped_file_size_consume_queue_ext: 48 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             flush_interval_commit_log: Duration::from_millis(500),
             flush_interval_consume_queue: Duration::from_secs(1),

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::consume_queue_ext::UnitWindow;
 use crate::record;
 use crate::store::Store;
 
@@ -46,7 +47,7 @@ impl Store {
         let queue = self.queues.get(topic, queue_id)?;
         let visible = (queue.min()..self.visible_end(&queue)).contains(&offset);
         let entry = visible.then(|| queue.entry(offset))?.filter(|entry| *entry != QueueEntry::BLANK)?;
-        Some(self.with_tags_code(entry).unwrap_or(entry))
+        Some(self.with_tags_code(&queue, entry, &mut UnitWindow::default()).unwrap_or(entry))
     }
 
     /// When the message was stored, ms since 1970; -1 if it is not there.

@@ -125,7 +125,7 @@ fn filters_by_record_leave_out() {
     let get = |offset, count_max, ending: &str| {
         let limits = GetLimits { count_max, ..GetLimits::default() };
         let wants = |record: &[u8]| RecordView::parse(record).unwrap().body.ends_with(ending.as_bytes());
-        let result = store.get_wanted("A", 0, offset, &limits, &wants);
+        let result = store.get_wanted("A", 0, offset, &limits, &|_, _| true, &wants);
         let bodies = result.records.iter().map(|record| RecordView::parse(record).unwrap().queue_offset);
         assert_eq!(result.message_count, result.records.len());
         assert_eq!(result.bytes, result.records.iter().map(|record| record.len()).sum::<usize>());
