@@ -14,7 +14,7 @@ use ferrocket_protocol::message::{
 };
 
 use crate::commit_log::Tail;
-use crate::config::StoreConfig;
+use crate::config::{RECORD_LEN_MAX, StoreConfig};
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
 use crate::consume_queue_ext::{BitMap, BitMaps, ExtUnit};
 use crate::disk;
@@ -175,6 +175,9 @@ impl Store {
             self.check_len(record, 0, 0)?;
             if record.body.len() > config.max_message_size {
                 return Err(AppendError::Size { len: record.body.len(), max: config.max_message_size });
+            }
+            if record.encoded_len() > RECORD_LEN_MAX {
+                return Err(AppendError::Size { len: record.encoded_len(), max: RECORD_LEN_MAX });
             }
             len += record.encoded_len();
         }

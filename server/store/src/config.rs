@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// Bytes of one ConsumeQueue entry.
 pub(crate) const UNIT_LEN: usize = 20;
-/// Bytes that a record may have beyond the longest body, as in Java's encoder.
-const RECORD_ROOM: usize = 64 * 1024;
+/// Bytes of the longest record, whatever the settings: no longer one comes in a request, nor is one believed that is
+/// asked for by its place.
+pub(crate) const RECORD_LEN_MAX: usize = 16 << 20;
 
 /// When a message counts as stored. Java counterpart: `FlushDiskType`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,7 @@ pub struct StoreConfig {
     /// `cleanFileForciblyEnable`: whether a disk that is nearly full costs segments that have not expired.
     /// Default true.
     pub clean_file_forcibly_enable: bool,
-    /// `maxMessageSize`: bytes of the longest body. Default 4 MiB.
+    /// `maxMessageSize`: bytes of the longest body. Default 4 MiB; a whole record has 16 MiB at most.
     pub max_message_size: usize,
     /// `checkCRCOnRecover`: whether recovery compares each body with its CRC. Default true.
     pub check_crc_on_recover: bool,
@@ -164,11 +165,6 @@ impl StoreConfig {
     pub fn consume_queue_file_len(&self) -> i64 {
         let unit = UNIT_LEN as i64;
         (self.mapped_file_size_consume_queue + unit - 1) / unit * unit
-    }
-
-    /// Bytes of the longest record.
-    pub fn record_len_max(&self) -> usize {
-        self.max_message_size + RECORD_ROOM
     }
 
     /// The delay of each level in milliseconds; level 1 comes first.

@@ -11,10 +11,6 @@ use crate::store::Store;
 
 /// How often a query by key goes back in time when it found nothing that is still there.
 const QUERY_ROUNDS: usize = 3;
-/// Bytes of a record that are believed, whatever is accepted now: no longer one comes in a request, and
-/// `maxMessageSize` may have been more before.
-const RECORD_LEN_MAX: usize = 16 << 20;
-
 /// The answer to a query by key.
 #[derive(Clone, Debug, Default)]
 pub struct QueryResult {
@@ -29,7 +25,7 @@ pub struct QueryResult {
 impl Store {
     /// The record that starts at this place, if one can be there.
     pub fn record_at(&self, physical_offset: i64) -> Option<Bytes> {
-        self.log.record_at(physical_offset, self.config().record_len_max().max(RECORD_LEN_MAX))
+        self.log.record_at(physical_offset)
     }
 
     /// The first offset of a queue that can be read; 0 if there is no such queue.

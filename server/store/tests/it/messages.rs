@@ -139,6 +139,22 @@ fn filters_by_record_leave_out() {
     assert_eq!(get(-1, 32, "9"), (GetStatus::OffsetTooSmall, vec![], 0));
 }
 
+/// A record of more than 16 MiB is refused whatever the settings say: it could not be asked for by its place.
+#[test]
+fn records_have_a_longest() {
+    const LONGEST: usize = 16 << 20;
+    let mut world = World::new();
+    world.config.mapped_file_size_commit_log = 40 << 20;
+    world.config.max_message_size = 20 << 20;
+    let store = world.open();
+    let short = send(&store, "A", 0, &"x".repeat(12));
+    let around = (short.end_offset - short.physical_offset) as usize - 12;
+    let place = send(&store, "A", 0, &"x".repeat(LONGEST - around)).physical_offset;
+    assert_eq!(store.record_at(place).map(|record| record.len()), Some(LONGEST));
+    let longer = try_send(&store, message("A", 0, &"x".repeat(LONGEST - around + 1)));
+    assert_eq!(longer, Err(AppendError::Size { len: LONGEST + 1, max: LONGEST }));
+}
+
 /// A batch has consecutive offsets in one segment; a group is one write.
 #[test]
 fn batches_stay_together() {
