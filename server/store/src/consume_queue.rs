@@ -96,7 +96,7 @@ impl QueueEntry {
 
     /// Where its record ends; 0 for a blank one.
     pub(crate) fn end(self) -> i64 {
-        if self == Self::BLANK { 0 } else { self.physical_offset + i64::from(self.size) }
+        if self == Self::BLANK { 0 } else { self.physical_offset.saturating_add(self.size.into()) }
     }
 }
 

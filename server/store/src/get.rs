@@ -189,8 +189,11 @@ impl Store {
                     if picked.entries.is_empty() {
                         result.status = GetStatus::MessageWasRemoving;
                     }
-                    let segment = self.log.segment_len();
-                    skip_before = entry.physical_offset + segment - entry.physical_offset % segment;
+                    // Gone with its segment are the others in it. Nonsense says nothing about those behind it.
+                    if entry.is_message() {
+                        let segment = self.log.segment_len();
+                        skip_before = entry.physical_offset - entry.physical_offset % segment + segment;
+                    }
                     continue;
                 }
                 skip_before = i64::MIN;
@@ -296,11 +299,11 @@ impl Store {
     /// Bytes from `offset` on that are worth reading at once: what lies between two records may cost less to
     /// copy than a second read.
     fn span(&self, offset: i64, entries: &[(QueueEntry, i64)]) -> usize {
-        let segment_end = offset + self.log.segment_len() - offset % self.log.segment_len();
+        let segment_end = (offset - offset % self.log.segment_len()).saturating_add(self.log.segment_len());
         let mut end = offset;
         for (entry, _) in entries {
             let gap = entry.physical_offset - end;
-            let entry_end = entry.physical_offset + i64::from(entry.size);
+            let entry_end = entry.end();
             let fits = entry_end <= segment_end && (end == offset || entry_end - offset <= SPAN_MAX);
             if !(0..=GAP_MAX).contains(&gap) || !fits {
                 break;
@@ -330,5 +333,6 @@ fn is_full(
     } else {
         (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
     };
-    count > 0 && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
+    let is_long = bytes.saturating_add(size) > bytes_max.min(limits.bytes_max);
+    count > 0 && (count >= count_max.min(limits.count_max) || is_long)
 }
