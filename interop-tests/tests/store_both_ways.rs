@@ -14,6 +14,8 @@ use ferrocket_store::{Append, GetLimits, OpenError, OsDisk, Store, StoreConfig, 
 
 const SEGMENT: i64 = 1 << 15;
 const QUEUE_FILE: i64 = 400;
+/// As `StoreTool.java` has it.
+const EXT_FILE: i64 = 1_000;
 const SLOTS: u32 = 100;
 const ENTRIES: u32 = 300;
 /// Messages that each side writes in a turn: several segments, queue files and index files.
@@ -45,8 +47,8 @@ struct Folder {
     /// What the side before found at its end, one line for each message.
     expected: Vec<String>,
     turns: usize,
-    /// Whether Java keeps tags codes in `consumequeue_ext`.
-    ext: bool,
+    /// Whether Java keeps tags codes in `consumequeue_ext`, and whether ours does.
+    ext: [bool; 2],
 }
 
 impl Folder {
@@ -55,7 +57,7 @@ impl Folder {
         let dir = tempfile::tempdir().unwrap();
         let class_path = workshop.class_path("servers-4.9.7").unwrap();
         let tool = workshop.peers.join("java/StoreTool.java");
-        Self { dir, class_path, tool, expected: Vec::new(), turns: 0, ext: false }
+        Self { dir, class_path, tool, expected: Vec::new(), turns: 0, ext: [false; 2] }
     }
 
     fn root(&self) -> PathBuf {
@@ -87,7 +89,7 @@ impl Folder {
             [SEGMENT, QUEUE_FILE, SLOTS.into(), ENTRIES.into(), count as i64].map(|arg| arg.to_string()),
         );
         java.args([label, if matches!(end, End::Clean) { "close" } else { "halt" }]);
-        java.arg(if self.ext { "ext" } else { "plain" });
+        java.arg(if self.ext[0] { "ext" } else { "plain" });
         let output = java.output().map_err(|error| format!("java: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
         // The store logs to the same place.
@@ -102,7 +104,7 @@ impl Folder {
     }
 
     fn ours(&self, label: &str, end: End) -> (Vec<String>, Vec<String>) {
-        let store = open(&self.root()).unwrap_or_else(|refusal| panic!("{label}: {refusal}"));
+        let store = open(&self.root(), self.ext[1]).unwrap_or_else(|refusal| panic!("{label}: {refusal}"));
         let before = list(&store);
         for number in 0..COUNT {
             let appended = store.append(vec![Append { records: vec![message(label, number)] }]);
@@ -117,11 +119,13 @@ impl Folder {
     }
 }
 
-fn open(root: &Path) -> Result<Arc<Store>, OpenError> {
+fn open(root: &Path, ext: bool) -> Result<Arc<Store>, OpenError> {
     let config = StoreConfig {
         store_path_root_dir: root.to_path_buf(),
         mapped_file_size_commit_log: SEGMENT,
         mapped_file_size_consume_queue: QUEUE_FILE,
+        enable_consume_queue_ext: ext,
+        mapped_file_size_consume_queue_ext: EXT_FILE,
         max_hash_slot_num: SLOTS,
         max_index_num: ENTRIES,
         store_host: HOST.parse().unwrap(),
@@ -224,15 +228,23 @@ fn java_to_ours_to_java() {
     }
 }
 
-/// Java with `enableConsumeQueueExt` and ours take turns: ours knows the tags code of every entry of Java's, and
-/// Java goes on with those that ours writes.
+/// Java with `enableConsumeQueueExt` and ours, with it or without, take turns: each knows the tags code of every entry
+/// of the other's, and goes on behind the other's units.
 #[test]
 fn java_with_consumequeue_ext() {
-    for ends in [[End::Clean, End::Kill], [End::Kill, End::Clean]] {
-        let mut folder = Folder { ext: true, ..Folder::new() };
+    for (ends, ours) in [
+        ([End::Clean, End::Kill], false),
+        ([End::Kill, End::Clean], false),
+        ([End::Clean, End::Kill], true),
+        ([End::Kill, End::Clean], true),
+    ] {
+        let mut folder = Folder { ext: [true, ours], ..Folder::new() };
         folder.turn(Side::Java, ends[0]);
-        assert!(folder.root().join("consumequeue_ext/TopicA/0").is_dir());
+        let units = folder.root().join("consumequeue_ext/TopicA/0");
+        assert!(units.is_dir());
         folder.turn(Side::Ours, ends[1]);
+        // Those that a kill may have cost are not kept.
+        assert!(!ours || matches!(ends[1], End::Kill) || units.is_dir());
         folder.turn(Side::Java, ends[1]);
         folder.turn(Side::Ours, ends[0]);
         folder.turn(Side::Java, End::Clean);
@@ -255,7 +267,7 @@ fn ours_to_java_to_ours() {
 #[test]
 fn java_does_not_open_what_is_open() {
     let folder = Folder::new();
-    let store = open(&folder.root()).unwrap();
+    let store = open(&folder.root(), false).unwrap();
     let refusal = folder.java("locked", 0, End::Kill).unwrap_err();
     assert!(refusal.contains("Lock failed,MQ already started"), "{refusal}");
     store.close().unwrap();

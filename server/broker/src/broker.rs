@@ -16,7 +16,8 @@ use ferrocket_protocol::message::{MessageRecord, RecordView};
 use ferrocket_protocol::{RemotingCommand, Text};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig, TlsError};
 use ferrocket_store::{
-    Append, AppendError, Appended, Arrivals, Clock, Disk, GetLimits, OpenError, OsDisk, Store, SystemClock,
+    Append, AppendError, Appended, Arrivals, BitMap, BitMaps, Clock, Disk, GetLimits, OpenError, OsDisk,
+    Store, SystemClock,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -55,7 +56,8 @@ const VIP_PORT_BELOW: u16 = 2;
 /// What all handlers share. One per Broker, behind an [`Arc`].
 ///
 /// Each part has a lock of its own. None is held across a call into another part, but the settings' while the store is
-/// told of a change, so that changes reach it in their order.
+/// told of a change, so that changes reach it in their order, and the filters' while the store is asked for its newest
+/// time.
 pub(crate) struct Shared {
     /// Settings; the hot ones change while the Broker runs.
     pub(crate) settings: LiveSettings,
@@ -193,6 +195,20 @@ impl Arrivals for Arrived {
     }
 }
 
+/// Has messages judged by the filters for their topic, with `enableCalcFilterBitMap`.
+struct Judged(Weak<Shared>);
+
+impl BitMaps for Judged {
+    fn bit_map(&self, topic: &str, properties: &str) -> Option<BitMap> {
+        let broker = self.0.upgrade().filter(|broker| broker.settings.now().calc_filter_bit_map)?;
+        broker.filters.bit_map(topic, properties)
+    }
+
+    fn is_current(&self, bit_map: &BitMap) -> bool {
+        self.0.upgrade().is_some_and(|broker| broker.filters.is_current(bit_map))
+    }
+}
+
 /// A running Broker. To be stopped with [`Broker::shutdown`]; dropping it saves nothing and leaves open
 /// connections served until the runtime ends.
 pub struct Broker {
@@ -281,7 +297,7 @@ impl Broker {
         let topics = Topics::new(&values.topics, now_ms);
         let groups = SubscriptionGroups::new(now_ms).with_light(light);
         let offsets = ConsumerOffsets::default().with_light(light);
-        let filters = ConsumerFilters::default();
+        let filters = ConsumerFilters::new(values.bloom, store.newest_timestamp());
         let delay = Delay::new(delays_ms);
         // In Java's order.
         if let Err(error) =
@@ -341,6 +357,7 @@ impl Broker {
             held_pulls: Mutex::default(),
         });
         shared.store.on_arrival(Arc::new(Arrived(Arc::downgrade(&shared))));
+        shared.store.make_bit_maps(Arc::new(Judged(Arc::downgrade(&shared))));
 
         let stop = watch::Sender::new(());
         let vip_addr = vip.as_ref().map(Listener::local_addr);

@@ -2,17 +2,23 @@
 //!
 //! A plain table, kept in `consumerFilter.json`. For one group and topic the greatest
 //! `subVersion` wins. A filter outlives its consumers by `filterDataCleanTimeSpan`; as long as they are away
-//! it counts as dead. Left out: the Bloom filters with which Java judges messages when it stores them
-//! (`enableConsumeQueueExt`); Java disregards a file without them and fills its table by heartbeats again.
-//! Java counterparts: `ConsumerFilterManager`, `ConsumerFilterData`.
+//! it counts as dead.
+//!
+//! With `enableConsumeQueueExt` and `enableCalcFilterBitMap` every filter of a topic judges a message when it is
+//! stored, and the bit map that comes out tells who may want it. It tells about filters that were in the table then:
+//! those whose `bornTime` is before the message's store time. Java counterparts: `ConsumerFilterManager`,
+//! `ConsumerFilterData`, `CommitLogDispatcherCalcBitMap`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ferrocket_protocol::body::heartbeat::{SQL92, SubscriptionData};
 use ferrocket_protocol::fastjson::{self, JsonError};
+use ferrocket_store::BitMap;
 use serde::{Deserialize, Serialize};
 
+use crate::bloom::{BloomFilter, BloomFilterData};
 use crate::filter::{Expression, InvalidExpression};
 use crate::saving::{Kept, Unsaved};
 
@@ -33,6 +39,8 @@ pub(crate) fn compile(expression_type: &str, text: &str) -> Result<Expression, I
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct FilterData {
+    bloom_filter_data: BloomFilterData,
+    /// No message that was stored before it was in the table has a later time.
     born_time: i64,
     client_version: i64,
     consumer_group: String,
@@ -69,15 +77,81 @@ struct Filter {
 /// By group, then by topic: heartbeats come by group.
 type Filters = BTreeMap<String, BTreeMap<String, Filter>>;
 
+/// The filters by topic, as they judge messages.
+#[derive(Debug)]
+struct Judges {
+    of_topic: HashMap<String, Vec<(Arc<Expression>, BloomFilterData)>>,
+    changes: u64,
+}
+
+/// What a filter of the table makes of the bit maps of messages.
+#[derive(Clone, Debug)]
+pub(crate) struct FilterBits {
+    data: BloomFilterData,
+    born_time: i64,
+}
+
+impl FilterBits {
+    /// Whether the message with this store time (ms since 1970) and bit map may be wanted.
+    pub(crate) fn may_want(&self, stored_ms: i64, bit_map: &[u8]) -> bool {
+        stored_ms <= self.born_time || self.data.may_want(bit_map)
+    }
+}
+
 /// The filters of all groups.
 #[derive(Debug, Default)]
 pub(crate) struct ConsumerFilters {
+    bloom: BloomFilter,
+    /// Store time of the newest message when the Broker started.
+    stored_ms: i64,
     /// Held for one look-up or one heartbeat's changes; nothing is compiled under it.
     table: Mutex<Filters>,
+    /// Grows with every filter that is new in the table, while that is locked.
+    changes: AtomicU64,
+    /// Made when a message is to be judged and the filters have changed; locked after the table.
+    judges: Mutex<Option<Arc<Judges>>>,
     unsaved: Unsaved,
 }
 
 impl ConsumerFilters {
+    /// Without filters yet, for a store whose newest message has this store time (ms since 1970).
+    pub(crate) fn new(bloom: BloomFilter, stored_ms: i64) -> Self {
+        Self { bloom, stored_ms, ..Self::default() }
+    }
+
+    /// Judges a message by the properties it is stored with; nothing without filters for its topic.
+    pub(crate) fn bit_map(&self, topic: &str, properties: &str) -> Option<BitMap> {
+        let judges = self.judges();
+        let filters = judges.of_topic.get(topic)?;
+        let mut bits = self.bloom.bit_map();
+        for (_, data) in filters.iter().filter(|(expression, _)| expression.wants(properties)) {
+            data.set_in(&mut bits);
+        }
+        Some(BitMap { bits, filters: judges.changes })
+    }
+
+    /// Whether no filter has come since the bit map was made.
+    pub(crate) fn is_current(&self, bit_map: &BitMap) -> bool {
+        self.changes.load(Ordering::Acquire) == bit_map.filters
+    }
+
+    fn judges(&self) -> Arc<Judges> {
+        let current = self.changes.load(Ordering::Acquire);
+        let made = self.judges.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(judges) = made.filter(|judges| judges.changes == current) {
+            return judges;
+        }
+        let table = self.lock();
+        let mut of_topic: HashMap<_, Vec<_>> = HashMap::new();
+        for (topic, filter) in table.values().flatten() {
+            let judge = (filter.compiled.clone(), filter.data.bloom_filter_data.clone());
+            of_topic.entry(topic.clone()).or_default().push(judge);
+        }
+        let judges = Arc::new(Judges { of_topic, changes: self.changes.load(Ordering::Acquire) });
+        *self.judges.lock().unwrap_or_else(PoisonError::into_inner) = Some(judges.clone());
+        judges
+    }
+
     /// The table as it is now, for the file.
     fn to_table(&self) -> FilterTable {
         let mut table = FilterTable::default();
@@ -98,7 +172,14 @@ impl ConsumerFilters {
 
     /// A heartbeat of `group`. Filters of topics that it does not name count as dead. A newer expression that
     /// does not compile takes the older one's place: the group's pulls are refused until it sends a good one.
-    pub(crate) fn heartbeat(&self, group: &str, subscriptions: &[SubscriptionData], now_ms: i64) {
+    ///
+    /// `now_ms` gives the time, or that of the newest message if it is later.
+    pub(crate) fn heartbeat(
+        &self,
+        group: &str,
+        subscriptions: &[SubscriptionData],
+        now_ms: &dyn Fn() -> i64,
+    ) {
         let by_expression: Vec<&SubscriptionData> =
             subscriptions.iter().filter(|data| !data.is_tag_type() && !data.sub_string.is_empty()).collect();
         for data in by_expression {
@@ -110,7 +191,7 @@ impl ConsumerFilters {
         let Some(topics) = table.get_mut(group) else { return };
         for (topic, filter) in topics {
             if !filter.data.is_dead() && !subscriptions.iter().any(|data| data.topic == *topic) {
-                filter.data.dead_time = now_ms;
+                filter.data.die(now_ms());
                 self.unsaved.set();
             }
         }
@@ -136,7 +217,7 @@ impl ConsumerFilters {
         true
     }
 
-    fn register(&self, group: &str, data: &SubscriptionData, now_ms: i64) {
+    fn register(&self, group: &str, data: &SubscriptionData, now_ms: &dyn Fn() -> i64) {
         let (topic, version) = (&*data.topic, data.sub_version);
         let compiled = compile(&data.expression_type, &data.sub_string);
         let mut table = self.lock();
@@ -148,8 +229,11 @@ impl ConsumerFilters {
                 tracing::warn!(group, topic, "there are too many filters, one is not taken");
             }
             Ok(compiled) => {
+                // A message that was judged without it gets no bit map from now on, or has its time by now.
+                self.changes.fetch_add(1, Ordering::AcqRel);
                 let data = FilterData {
-                    born_time: now_ms,
+                    bloom_filter_data: self.bloom.data(group, topic),
+                    born_time: now_ms(),
                     client_version: version,
                     consumer_group: group.to_owned(),
                     expression: data.sub_string.clone(),
@@ -168,10 +252,11 @@ impl ConsumerFilters {
     }
 
     /// The filter of `group` for `topic`, with the version of the subscription it comes from.
-    pub(crate) fn find(&self, group: &str, topic: &str) -> Option<(Arc<Expression>, i64)> {
+    pub(crate) fn find(&self, group: &str, topic: &str) -> Option<(Arc<Expression>, i64, FilterBits)> {
         let table = self.lock();
-        let filter = table.get(group)?.get(topic)?;
-        Some((filter.compiled.clone(), filter.data.client_version))
+        let Filter { data, compiled } = table.get(group)?.get(topic)?;
+        let bits = FilterBits { data: data.bloom_filter_data.clone(), born_time: data.born_time };
+        Some((compiled.clone(), data.client_version, bits))
     }
 
     /// All filters of `group`, by topic.
@@ -198,7 +283,7 @@ impl ConsumerFilters {
         for group in groups {
             for filter in table.get_mut(group).into_iter().flat_map(BTreeMap::values_mut) {
                 if !filter.data.is_dead() {
-                    filter.data.dead_time = now_ms;
+                    filter.data.die(now_ms);
                     self.unsaved.set();
                 }
             }
@@ -227,9 +312,14 @@ impl Kept for ConsumerFilters {
             for (group, mut data) in of_topic.group_filter_data {
                 match compile(&data.expression_type, &data.expression) {
                     Ok(compiled) => {
-                        if data.dead_time == 0 {
-                            data.dead_time = data.born_time.max(now_ms - GONE_BEFORE_MS);
+                        let bloom_filter_data = self.bloom.data(&group, &topic);
+                        if data.bloom_filter_data != bloom_filter_data {
+                            // Bit maps that were made until now do not speak of these bits.
+                            data.born_time = now_ms.max(self.stored_ms);
+                            data.bloom_filter_data = bloom_filter_data;
                         }
+                        let gone = if data.dead_time == 0 { now_ms - GONE_BEFORE_MS } else { data.dead_time };
+                        data.die(gone);
                         let filter = Filter { data, compiled: Arc::new(compiled) };
                         filters.entry(group).or_default().insert(topic.clone(), filter);
                     }
@@ -237,7 +327,9 @@ impl Kept for ConsumerFilters {
                 }
             }
         }
-        *self.lock() = filters;
+        let mut table = self.lock();
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        *table = filters;
         Ok(())
     }
 
@@ -253,6 +345,10 @@ impl Kept for ConsumerFilters {
 impl FilterData {
     fn is_dead(&self) -> bool {
         self.dead_time >= self.born_time
+    }
+
+    fn die(&mut self, now_ms: i64) {
+        self.dead_time = now_ms.max(self.born_time);
     }
 }
 
@@ -277,7 +373,7 @@ mod tests {
     }
 
     fn version(filters: &ConsumerFilters) -> Option<i64> {
-        filters.find("g", "T").map(|(_, version)| version)
+        filters.find("g", "T").map(|(_, version, _)| version)
     }
 
     /// Of two expressions the newer one counts, also when it is wrong: then there is none.
@@ -295,15 +391,15 @@ mod tests {
             ("a = 3", 1, Some(1)),
             ("", 9, Some(1)),
         ] {
-            filters.heartbeat("g", &[sql("T", expression, sub_version)], 100);
+            filters.heartbeat("g", &[sql("T", expression, sub_version)], &|| 100);
             assert_eq!(version(&filters), expected, "{expression} {sub_version}");
         }
-        let (compiled, _) = filters.find("g", "T").unwrap();
+        let (compiled, ..) = filters.find("g", "T").unwrap();
         assert!(compiled.wants("a\u{1}3") && !compiled.wants("a\u{1}1"));
         filters.heartbeat(
             "g",
             &[SubscriptionData { expression_type: "X".into(), ..sql("U", "a = 1", 1) }],
-            1,
+            &|| 1,
         );
         assert!(filters.find("g", "U").is_none());
     }
@@ -314,11 +410,11 @@ mod tests {
     fn filters_die_and_come_back() {
         let filters = ConsumerFilters::default();
         let dead = || filters.to_json("g", "T").contains("\"dead\":true");
-        filters.heartbeat("g", &[sql("T", "a = 1", 5)], 100);
+        filters.heartbeat("g", &[sql("T", "a = 1", 5)], &|| 100);
         assert!(!dead());
-        filters.heartbeat("g", &[], 200);
+        filters.heartbeat("g", &[], &|| 200);
         assert!(dead());
-        filters.heartbeat("g", &[sql("T", "a = 1", 5)], 300);
+        filters.heartbeat("g", &[sql("T", "a = 1", 5)], &|| 300);
         assert!(!dead());
         assert_eq!(filters.groups(), ["g"]);
         filters.bury(&["g".to_owned()], 400, 1_000);
@@ -334,31 +430,74 @@ mod tests {
         let filters = ConsumerFilters::default();
         let topics: Vec<_> = (0..100).map(|number| sql(&format!("T{number}"), "a = 1", 1)).collect();
         for group in 0..FILTERS_MAX / topics.len() {
-            filters.heartbeat(&format!("g{group}"), &topics, 100);
+            filters.heartbeat(&format!("g{group}"), &topics, &|| 100);
         }
-        filters.heartbeat("g", &[sql("T", "a = 1", 1)], 100);
+        filters.heartbeat("g", &[sql("T", "a = 1", 1)], &|| 100);
         assert_eq!(version(&filters), None);
         assert!(!filters.groups().contains(&"g".to_owned()), "it left no trace");
         let newer: Vec<_> = topics.iter().map(|data| sql(&data.topic, "a = 2", 2)).collect();
-        filters.heartbeat("g7", &newer, 200);
-        assert_eq!(filters.find("g7", "T42").map(|(_, version)| version), Some(2));
-        filters.heartbeat("g8", &topics[1..], 200);
+        filters.heartbeat("g7", &newer, &|| 200);
+        assert_eq!(filters.find("g7", "T42").map(|(_, version, _)| version), Some(2));
+        filters.heartbeat("g8", &topics[1..], &|| 200);
         filters.bury(&[], 300, 100);
-        filters.heartbeat("g", &[sql("T", "a = 1", 1)], 300);
+        filters.heartbeat("g", &[sql("T", "a = 1", 1)], &|| 300);
         assert_eq!(version(&filters), Some(1));
     }
 
-    /// The file is Java's; a file of Java's with its Bloom filters is read, and everybody in it is gone.
+    /// The file is Java's; a file of Java's with its Bloom filters is read, and everybody in it is gone. Where they
+    /// are missing, or others, what messages say about them does not count until now.
     #[test]
     fn the_file_is_javas() {
-        let java = r#"{"filterDataByTopic":{"T":{"groupFilterData":{"g":{"bloomFilterData":{"bitNum":112,"bitPos":[30,66,102]},"bornTime":100,"clientVersion":7,"consumerGroup":"g","dead":false,"deadTime":0,"expression":"a = 1","expressionType":"SQL92","topic":"T"},"h":{"expression":"=","expressionType":"SQL92"}},"topic":"T"}}}"#;
+        let java = r#"{"filterDataByTopic":{"T":{"groupFilterData":{"g":{"bloomFilterData":{"bitNum":112,"bitPos":[90,68,28]},"bornTime":100,"clientVersion":7,"consumerGroup":"g","dead":false,"deadTime":0,"expression":"a = 1","expressionType":"SQL92","topic":"T"},"h":{"expression":"=","expressionType":"SQL92"}},"topic":"T"}}}"#;
         let filters = ConsumerFilters::default();
         filters.load(java, 50_000).unwrap();
         assert_eq!(version(&filters), Some(7));
         assert_eq!(filters.groups(), ["g"]);
         let text = String::from_utf8(fastjson::to_vec(&filters.to_table())).unwrap();
-        let ours = r#"{"filterDataByTopic":{"T":{"groupFilterData":{"g":{"bornTime":100,"clientVersion":7,"consumerGroup":"g","dead":true,"deadTime":20000,"expression":"a = 1","expressionType":"SQL92","topic":"T"}},"topic":"T"}}}"#;
+        let ours = r#"{"filterDataByTopic":{"T":{"groupFilterData":{"g":{"bloomFilterData":{"bitNum":112,"bitPos":[90,68,28]},"bornTime":100,"clientVersion":7,"consumerGroup":"g","dead":true,"deadTime":20000,"expression":"a = 1","expressionType":"SQL92","topic":"T"}},"topic":"T"}}}"#;
         assert_eq!(text, ours);
         assert!(filters.load("[", 0).is_err());
+        for other in
+            [r#"{"bitNum":112,"bitPos":[90,68,29]}"#, r#"{"bitNum":104,"bitPos":[90,68,28]}"#, "null"]
+        {
+            let filters = ConsumerFilters::new(BloomFilter::default(), 60_000);
+            filters.load(&java.replace(r#"{"bitNum":112,"bitPos":[90,68,28]}"#, other), 50_000).unwrap();
+            let born = text.replace(r#""bornTime":100"#, r#""bornTime":60000"#).replace(":20000", ":60000");
+            assert_eq!(String::from_utf8(fastjson::to_vec(&filters.to_table())).unwrap(), born);
+        }
+    }
+
+    /// A message's bit map has the bits of the filters for its topic that want it, dead ones too; a filter that came
+    /// meanwhile makes it worthless, and what a bit map says of a filter counts from its birth on.
+    #[test]
+    fn messages_are_judged() {
+        let filters = ConsumerFilters::default();
+        assert_eq!(filters.bit_map("T", "a\u{1}1"), None);
+        for (group, expression, now_ms) in [("g", "a = 1", 100), ("h", "a = 2", 200), ("i", "a > 0", 300)] {
+            filters.heartbeat(group, &[sql("T", expression, 1)], &|| now_ms);
+        }
+        filters.heartbeat("h", &[], &|| 400);
+        assert_eq!(filters.bit_map("U", "a\u{1}1"), None);
+        let may_want = |group: &str, stored_ms, properties: &str| {
+            let (.., bits) = filters.find(group, "T").unwrap();
+            bits.may_want(stored_ms, &filters.bit_map("T", properties).unwrap().bits)
+        };
+        let who =
+            |stored_ms, properties: &str| ["g", "h", "i"].map(|group| may_want(group, stored_ms, properties));
+        assert_eq!(who(500, "a\u{1}1"), [true, false, true]);
+        assert_eq!(who(500, "a\u{1}2"), [false, true, true]);
+        assert_eq!(who(500, "a\u{1}0"), [false; 3]);
+        assert_eq!(who(200, "a\u{1}0"), [false, true, true]);
+        let bit_map = filters.bit_map("T", "a\u{1}1").unwrap();
+        filters.heartbeat("h", &[sql("T", "a = 2", 2)], &|| 600);
+        assert!(filters.is_current(&bit_map), "it is the same filter");
+        let before = Mutex::new(None);
+        filters.heartbeat("h", &[sql("T", "a = 1", 3)], &|| {
+            before.lock().unwrap().get_or_insert(filters.is_current(&bit_map));
+            700
+        });
+        assert_eq!(before.into_inner().unwrap(), Some(false), "before the filter is born");
+        assert!(!filters.is_current(&bit_map));
+        assert_eq!(who(800, "a\u{1}1"), [true, true, true]);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ferrocket_protocol::Text;
 use ferrocket_protocol::properties::{self, names};
 
+use crate::consumer_filters::FilterBits;
 use crate::filter::Expression;
 
 /// Pulls held at a time, of all queues together. One more is answered at once, as if its time were up.
@@ -46,16 +47,26 @@ pub(crate) enum PullFilter {
 pub(crate) enum PropertyFilter {
     /// An SQL92 expression.
     Sql(Arc<Expression>),
+    /// One that the group registered, with what bit maps say about it.
+    Registered(Arc<Expression>, FilterBits),
     /// On a retry topic: the expression for the topic that the message comes from; a message of another topic
     /// is wanted. Java: `ExpressionForRetryMessageFilter`.
     ByOrigin(Arc<BTreeMap<String, Arc<Expression>>>),
 }
 
 impl PropertyFilter {
+    /// Whether a message with this store time (ms since 1970) and bit map may be wanted.
+    pub(crate) fn may_want(&self, stored_ms: i64, bit_map: &[u8]) -> bool {
+        match self {
+            Self::Registered(_, bits) => bits.may_want(stored_ms, bit_map),
+            Self::Sql(_) | Self::ByOrigin(_) => true,
+        }
+    }
+
     /// Whether a message with these properties is wanted.
     pub(crate) fn wants(&self, properties: &str) -> bool {
         let expression = match self {
-            Self::Sql(expression) => Some(expression),
+            Self::Sql(expression) | Self::Registered(expression, _) => Some(expression),
             Self::ByOrigin(filters) => {
                 properties::get(properties, names::RETRY_TOPIC).and_then(|topic| filters.get(topic))
             }

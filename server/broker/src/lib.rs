@@ -7,6 +7,7 @@
 
 mod address_server;
 mod advertised;
+mod bloom;
 mod broker;
 mod clients;
 mod consumer_filters;

@@ -22,6 +22,7 @@ use ferrocket_protocol::settings::{
 use ferrocket_remoting::{AddressServer, ClientTls, ServerTls, TlsError};
 use ferrocket_store::{ConfigFiles, FlushDiskType, OsDisk, StoreConfig};
 
+use crate::bloom::BloomFilter;
 use crate::topics::TopicSettings;
 
 mod table;
@@ -142,6 +143,8 @@ impl BrokerSettings {
             store_path_commit_log,
             mapped_file_size_commit_log: settings.get_i64("mappedFileSizeCommitLog"),
             mapped_file_size_consume_queue: settings.get_i64("mappedFileSizeConsumeQueue"),
+            enable_consume_queue_ext: settings.get_bool("enableConsumeQueueExt"),
+            mapped_file_size_consume_queue_ext: settings.get_i64("mappedFileSizeConsumeQueueExt"),
             flush_disk_type: match settings.get_str("flushDiskType") {
                 "SYNC_FLUSH" => FlushDiskType::SyncFlush,
                 _ => FlushDiskType::AsyncFlush,
@@ -272,6 +275,10 @@ pub(crate) struct Values {
     pub(crate) filter_support_retry: bool,
     /// `filterDataCleanTimeSpan`.
     pub(crate) filter_data_clean_ms: i64,
+    /// `enableCalcFilterBitMap`.
+    pub(crate) calc_filter_bit_map: bool,
+    /// `maxErrorRateOfBloomFilter` and `expectConsumerNumUseFilter`.
+    pub(crate) bloom: BloomFilter,
     /// `longPollingEnable`.
     pub(crate) long_polling: bool,
     /// `shortPollingTimeMills`.
@@ -421,6 +428,11 @@ impl Values {
             property_filter: flag("enablePropertyFilter"),
             filter_support_retry: flag("filterSupportRetry"),
             filter_data_clean_ms: settings.get_i64("filterDataCleanTimeSpan"),
+            calc_filter_bit_map: flag("enableCalcFilterBitMap"),
+            bloom: BloomFilter::new(
+                settings.get_i32("maxErrorRateOfBloomFilter"),
+                settings.get_i32("expectConsumerNumUseFilter"),
+            ),
             long_polling: flag("longPollingEnable"),
             short_polling: settings.get_millis("shortPollingTimeMills"),
             notify_consumer_ids_changed: flag("notifyConsumerIdsChangedEnable"),
@@ -689,9 +701,10 @@ mod tests {
     fn runtime_updates() {
         let live = LiveSettings::new(BrokerSettings::default(), 1).unwrap();
         let update = |text: &str, now_ms| live.update(text, now_ms, drop);
-        let updated = update("brokerPermission=4\ntraceOn=true\nenableConsumeQueueExt=true\n", 2).unwrap();
+        let updated =
+            update("brokerPermission=4\ntraceOn=true\nbitMapLengthConsumeQueueExt=64\n", 2).unwrap();
         assert_eq!(updated.changed, ["brokerPermission"]);
-        assert_eq!(updated.without_effect, ["enableConsumeQueueExt"]);
+        assert_eq!(updated.without_effect, ["bitMapLengthConsumeQueueExt"]);
         assert_eq!(live.now().permission, 4);
         assert_eq!(live.text().1.counter, 1);
         for refused in [

@@ -14,8 +14,9 @@ use ferrocket_protocol::message::{
 };
 
 use crate::commit_log::Tail;
-use crate::config::StoreConfig;
+use crate::config::{RECORD_LEN_MAX, StoreConfig};
 use crate::consume_queue::{ConsumeQueue, PENDING_BYTES_MAX, QueueEntry};
+use crate::consume_queue_ext::{BitMap, BitMaps, ExtUnit};
 use crate::disk;
 use crate::error::{AppendError, StoreError};
 use crate::index::IndexKey;
@@ -69,6 +70,8 @@ struct Encoded<'a> {
     /// Bytes of the properties, which are the end of the record.
     properties_len: usize,
     properties: StoreProperties<'a>,
+    /// With `enableConsumeQueueExt`: which filters want it.
+    bit_map: Option<BitMap>,
     /// Other queues that it stands in, too.
     listed: Listed,
     /// Its place in its queue and in those, given under the lock.
@@ -138,6 +141,7 @@ impl Store {
             listed = multi_dispatch::find(config, &self.queues, first)?;
             self.check_len(first, first.encoded_len(), listed.len_max())?;
         }
+        let bit_maps = self.bit_maps();
         let from = group.bytes.len();
         for record in &append.records {
             record.encode(&mut group.bytes);
@@ -146,6 +150,7 @@ impl Store {
                 flags: record.wire_sys_flag(),
                 properties_len: record.properties.len(),
                 properties: StoreProperties::read(&record.properties),
+                bit_map: bit_maps.as_ref().and_then(|maps| maps.bit_map(&record.topic, &record.properties)),
                 listed: std::mem::take(&mut listed),
                 queue_offset: 0,
                 places: Vec::new(),
@@ -170,6 +175,9 @@ impl Store {
             self.check_len(record, 0, 0)?;
             if record.body.len() > config.max_message_size {
                 return Err(AppendError::Size { len: record.body.len(), max: config.max_message_size });
+            }
+            if record.encoded_len() > RECORD_LEN_MAX {
+                return Err(AppendError::Size { len: record.encoded_len(), max: RECORD_LEN_MAX });
             }
             len += record.encoded_len();
         }
@@ -218,8 +226,12 @@ impl Store {
         let end = tail.end;
         let Placed { answers, mut arrivals, keys, .. } = placed;
         let mut crowded = false;
-        for arrival in &arrivals {
-            crowded |= arrival.queue.push(arrival.entry) >= PENDING_BYTES_MAX;
+        for arrival in &mut arrivals {
+            let waiting = match arrival.unit.take() {
+                Some(unit) => arrival.queue.push_with(arrival.entry, &unit),
+                None => arrival.queue.push(arrival.entry),
+            };
+            crowded |= waiting >= PENDING_BYTES_MAX;
             self.queues.list_dirty(&arrival.queue);
         }
         let crowded_arrivals = self.sync_flush() && self.park_arrivals(std::mem::take(&mut arrivals));
@@ -249,6 +261,7 @@ impl Store {
         let mut placed = Placed { answers: Vec::with_capacity(group.parts.len()), ..Placed::default() };
         let mut rest = &mut group.bytes[..];
         let mut records = group.records.iter();
+        let bit_maps = self.bit_maps();
         let index_enable = self.opened.message_index_enable;
         for part in &group.parts {
             let len = part.bytes.len() as i64;
@@ -268,7 +281,7 @@ impl Store {
                 physical_offsets: Vec::with_capacity(part.records),
             };
             for encoded in records.by_ref().take(part.records) {
-                let Encoded { len, flags, properties, queue_offset, listed, places, .. } = encoded;
+                let Encoded { len, flags, properties, queue_offset, listed, places, bit_map, .. } = encoded;
                 let (shown, queue_offset) = (record::has_queue_offset(*flags), *queue_offset);
                 if appended.physical_offsets.is_empty() {
                     appended.queue_offset = queue_offset;
@@ -293,11 +306,19 @@ impl Store {
                     let tags_code = properties.tags_code(topic, store_timestamp, &self.delay_levels);
                     let entry = QueueEntry { physical_offset, size: *len as i32, tags_code };
                     let queue = part.queue.clone();
-                    placed.arrivals.push(Arrival { queue, entry, queue_offset });
+                    let unit = self.opened.enable_consume_queue_ext.then(|| {
+                        let is_current =
+                            |map: &&BitMap| bit_maps.as_ref().is_some_and(|maps| maps.is_current(map));
+                        let bit_map = bit_map.as_ref().filter(is_current).map_or(&[][..], |map| &map.bits);
+                        ExtUnit { tags_code, store_timestamp, bit_map }.to_bytes()
+                    });
+                    placed.arrivals.push(Arrival { queue, entry, queue_offset, unit });
+                    // As in Java their entries hold the tags code.
                     placed.arrivals.extend(listed.with(places).map(|(queue, queue_offset)| Arrival {
                         queue: queue.clone(),
                         entry,
                         queue_offset,
+                        unit: None,
                     }));
                 }
                 end += *len as i64;
@@ -305,6 +326,12 @@ impl Store {
             placed.answers.push(appended);
         }
         placed
+    }
+
+    /// Who makes bit maps, if entries have units that hold them.
+    fn bit_maps(&self) -> Option<Arc<dyn BitMaps>> {
+        let bit_maps = self.opened.enable_consume_queue_ext.then(|| self.bit_maps.read().expect("bit maps"));
+        bit_maps.and_then(|bit_maps| bit_maps.clone())
     }
 
     /// Writes each run where it belongs, filling the segment that ends before it with a blank.

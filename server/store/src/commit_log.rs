@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use bytes::Bytes;
 use ferrocket_protocol::message::{MAGIC_BLANK, MAGIC_V1, MAGIC_V2, PHYSICAL_OFFSET_AT};
 
+use crate::config::RECORD_LEN_MAX;
 use crate::disk::{self, Disk, DiskFile, read_full, write_full};
 use crate::record::{self, BLANK_LEN};
 use crate::segments::{self, Segments};
@@ -264,12 +265,12 @@ impl CommitLog {
 
     /// The record at `offset`; at most `len_max` bytes of it are believed, and only if it says itself that it
     /// stands there.
-    pub(crate) fn record_at(&self, offset: i64, len_max: usize) -> Option<Bytes> {
+    pub(crate) fn record_at(&self, offset: i64) -> Option<Bytes> {
         let head = self.read(offset, PHYSICAL_OFFSET_AT + 8)?;
         let (size, magic) = record::size_and_magic(&head)?;
         let own_offset =
             head.get(PHYSICAL_OFFSET_AT..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
-        let size = usize::try_from(size).ok().filter(|size| *size <= len_max)?;
+        let size = usize::try_from(size).ok().filter(|size| *size <= RECORD_LEN_MAX)?;
         let is_record = [MAGIC_V1, MAGIC_V2].contains(&magic) && own_offset == Some(offset);
         is_record.then(|| self.read(offset, size))?
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 /// Bytes of one ConsumeQueue entry.
 pub(crate) const UNIT_LEN: usize = 20;
-/// Bytes that a record may have beyond the longest body, as in Java's encoder.
-const RECORD_ROOM: usize = 64 * 1024;
+/// Bytes of the longest record, whatever the settings: no longer one comes in a request, nor is one believed that is
+/// asked for by its place.
+pub(crate) const RECORD_LEN_MAX: usize = 16 << 20;
 
 /// When a message counts as stored. Java counterpart: `FlushDiskType`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,11 @@ pub struct StoreConfig {
     /// `mappedFileSizeConsumeQueue`: bytes of a ConsumeQueue file, rounded up to whole entries. Default
     /// 6,000,000 (300,000 entries).
     pub mapped_file_size_consume_queue: i64,
+    /// `enableConsumeQueueExt`: whether entries of ConsumeQueues point to units that hold their tags code, their
+    /// message's store time and a bit map of the filters that want it. Default false.
+    pub enable_consume_queue_ext: bool,
+    /// `mappedFileSizeConsumeQueueExt`: bytes of a file of such units. Default 48 MiB.
+    pub mapped_file_size_consume_queue_ext: i64,
     /// `flushDiskType`: default [`FlushDiskType::AsyncFlush`].
     pub flush_disk_type: FlushDiskType,
     /// `flushIntervalCommitLog`: between asynchronous flushes. Default 500 ms.
@@ -59,7 +65,7 @@ pub struct StoreConfig {
     /// `cleanFileForciblyEnable`: whether a disk that is nearly full costs segments that have not expired.
     /// Default true.
     pub clean_file_forcibly_enable: bool,
-    /// `maxMessageSize`: bytes of the longest body. Default 4 MiB.
+    /// `maxMessageSize`: bytes of the longest body. Default 4 MiB; a whole record has 16 MiB at most.
     pub max_message_size: usize,
     /// `checkCRCOnRecover`: whether recovery compares each body with its CRC. Default true.
     pub check_crc_on_recover: bool,
@@ -111,6 +117,8 @@ impl Default for StoreConfig {
             store_path_commit_log: None,
             mapped_file_size_commit_log: 1 << 30,
             mapped_file_size_consume_queue: 300_000 * UNIT_LEN as i64,
+            enable_consume_queue_ext: false,
+            mapped_file_size_consume_queue_ext: 48 << 20,
             flush_disk_type: FlushDiskType::AsyncFlush,
             flush_interval_commit_log: Duration::from_millis(500),
             flush_interval_consume_queue: Duration::from_secs(1),
@@ -157,11 +165,6 @@ impl StoreConfig {
     pub fn consume_queue_file_len(&self) -> i64 {
         let unit = UNIT_LEN as i64;
         (self.mapped_file_size_consume_queue + unit - 1) / unit * unit
-    }
-
-    /// Bytes of the longest record.
-    pub fn record_len_max(&self) -> usize {
-        self.max_message_size + RECORD_ROOM
     }
 
     /// The delay of each level in milliseconds; level 1 comes first.

@@ -12,12 +12,13 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::config::UNIT_LEN;
+use crate::consume_queue_ext::{Units, place_of};
 use crate::disk::{read_full, rewrite, sync_for_good, write_full};
 use crate::record;
 use crate::segments::Segments;
@@ -28,6 +29,8 @@ const SECTOR_LEN: i64 = 512;
 /// Bytes that recovery reads at a time, and at first: most of very many queues are short.
 const SCAN_CHUNK: usize = 64 * 1024;
 const SCAN_CHUNK_FIRST: usize = 2 * 1024;
+/// Entries that [`ConsumeQueue::correct`] reads at a time.
+const CORRECT_CHUNK: usize = 3_200;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
 const RECENT_FILES: usize = 3;
 /// Bytes of entries in memory at which recovery writes them out and an append asks the keeper to.
@@ -40,7 +43,8 @@ pub struct QueueEntry {
     pub physical_offset: i64,
     /// Bytes of the record.
     pub size: i32,
-    /// Hash of the tags, or when a delayed message is due (ms since 1970).
+    /// Hash of the tags, or when a delayed message is due (ms since 1970). In a file it may be the place of a unit
+    /// that holds it (see `consume_queue_ext.rs`); what [`crate::Store`] gives out is the code itself.
     pub tags_code: i64,
 }
 
@@ -92,7 +96,7 @@ impl QueueEntry {
 
     /// Where its record ends; 0 for a blank one.
     pub(crate) fn end(self) -> i64 {
-        if self == Self::BLANK { 0 } else { self.physical_offset + i64::from(self.size) }
+        if self == Self::BLANK { 0 } else { self.physical_offset.saturating_add(self.size.into()) }
     }
 }
 
@@ -108,11 +112,14 @@ pub(crate) struct ConsumeQueue {
     /// Whether the queue is listed as having something to write out.
     pub(crate) listed: AtomicBool,
     files: Mutex<Files>,
+    /// With `enableConsumeQueueExt`; has locks of its own, taken after that of the files.
+    pub(crate) units: OnceLock<Box<Units>>,
     state: Mutex<State>,
 }
 
-struct Files {
-    segments: Segments,
+/// The files of a queue, of which all but the end is in memory only, or of its units.
+pub(crate) struct Files {
+    pub(crate) segments: Segments,
     /// Whether what lies behind the end in the last file is known to be zero.
     clean_tail: bool,
     /// Where the files start that were written to since they were synced.
@@ -120,10 +127,59 @@ struct Files {
     /// Whether the names of the first file and its folders may not be on the disk yet.
     unsynced_names: bool,
     /// Used since the last sweep of idle files.
-    used: bool,
+    pub(crate) used: bool,
 }
 
 impl Files {
+    pub(crate) fn new(segments: Segments) -> Self {
+        Self { segments, clean_tail: false, unsynced: BTreeSet::new(), unsynced_names: false, used: false }
+    }
+
+    /// Writes at the end, which is `at`, and makes the files that it takes. Returns the new end.
+    pub(crate) fn append(&mut self, mut at: i64, bytes: &[u8]) -> io::Result<i64> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let len = self.segments.file_len();
+            let start = at - at % len;
+            let (now, later) = rest.split_at_checked((start + len - at) as usize).unwrap_or((rest, &[]));
+            match self.segments.file_of(at)? {
+                Some((start, file)) => {
+                    if !self.clean_tail {
+                        file.zero_from((at - start) as u64)?;
+                    }
+                    write_full(&*file, now, (at - start) as u64)?;
+                }
+                None => {
+                    let blanks = ((at - start) / UNIT) as usize;
+                    let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
+                    content.extend_from_slice(now);
+                    if self.segments.count() == 0 {
+                        self.segments.add_first(start, &content)?;
+                        self.unsynced_names = true;
+                    } else {
+                        self.sync()?;
+                        self.segments.add(start, &content)?;
+                    }
+                }
+            }
+            self.clean_tail = true;
+            self.used = true;
+            self.unsynced.insert(start);
+            at += now.len() as i64;
+            rest = later;
+        }
+        Ok(at)
+    }
+
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.unsynced_names || !self.unsynced.is_empty()
+    }
+
+    pub(crate) fn count_as_synced(&mut self) {
+        self.unsynced.clear();
+        self.unsynced_names = false;
+    }
+
     /// Puts all of it on the disk.
     fn sync(&mut self) -> io::Result<()> {
         for start in std::mem::take(&mut self.unsynced) {
@@ -182,20 +238,14 @@ impl State {
 impl ConsumeQueue {
     pub(crate) fn new(topic: Text, queue_id: i32, segments: Segments) -> Self {
         let key_hash = record::topic_hash(&topic);
-        let files = Files {
-            segments,
-            clean_tail: false,
-            unsynced: BTreeSet::new(),
-            unsynced_names: false,
-            used: false,
-        };
         Self {
             topic,
             queue_id,
             key_hash,
             next: AtomicI64::new(0),
             listed: AtomicBool::new(false),
-            files: Mutex::new(files),
+            files: Mutex::new(Files::new(segments)),
+            units: OnceLock::new(),
             state: Mutex::new(State::default()),
         }
     }
@@ -268,6 +318,14 @@ impl ConsumeQueue {
         state.pending.len()
     }
 
+    /// The same with a unit that holds what the entry says and more; the entry then holds its place, if it gets one.
+    pub(crate) fn push_with(&self, entry: QueueEntry, unit: &[u8]) -> usize {
+        let Some((place, waiting)) = self.units.get().and_then(|units| units.put(unit)) else {
+            return self.push(entry);
+        };
+        self.push(QueueEntry { tags_code: place, ..entry }).max(waiting)
+    }
+
     /// The entry of this number.
     pub(crate) fn entry(&self, number: i64) -> Option<QueueEntry> {
         QueueEntry::read(&self.read(number, 1))
@@ -317,7 +375,7 @@ impl ConsumeQueue {
     /// Writes out what is in memory. Nothing is synced, except new files.
     pub(crate) fn write_out(&self) -> io::Result<()> {
         let mut files = self.files();
-        let (mut at, bytes) = {
+        let (at, bytes) = {
             let mut state = self.state();
             let pending = std::mem::take(&mut state.pending);
             // A round that found no room has left something.
@@ -326,37 +384,11 @@ impl ConsumeQueue {
             state.writing = Bytes::from(writing);
             (state.written * UNIT, state.writing.clone())
         };
-        let mut rest = bytes.as_ref();
-        while !rest.is_empty() {
-            let len = files.segments.file_len();
-            let start = at - at % len;
-            let (now, later) = rest.split_at_checked((start + len - at) as usize).unwrap_or((rest, &[]));
-            match files.segments.file_of(at)? {
-                Some((start, file)) => {
-                    if !files.clean_tail {
-                        file.zero_from((at - start) as u64)?;
-                    }
-                    write_full(&*file, now, (at - start) as u64)?;
-                }
-                None => {
-                    let blanks = ((at - start) / UNIT) as usize;
-                    let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
-                    content.extend_from_slice(now);
-                    if files.segments.count() == 0 {
-                        files.segments.add_first(start, &content)?;
-                        files.unsynced_names = true;
-                    } else {
-                        files.sync()?;
-                        files.segments.add(start, &content)?;
-                    }
-                }
-            }
-            files.clean_tail = true;
-            files.used = true;
-            files.unsynced.insert(start);
-            at += now.len() as i64;
-            rest = later;
+        // Those that these entries point to were there before them, and come first.
+        if let Some(units) = self.units.get() {
+            units.write_out()?;
         }
+        let at = files.append(at, &bytes)?;
         let mut state = self.state();
         state.written = at / UNIT;
         state.writing = Bytes::new();
@@ -365,34 +397,23 @@ impl ConsumeQueue {
 
     /// What has been written out counts as being on the disk: for whoever syncs everything next.
     pub(crate) fn count_as_synced(&self) {
-        let mut files = self.files();
-        files.unsynced.clear();
-        files.unsynced_names = false;
+        self.files().count_as_synced();
+        if let Some(units) = self.units.get() {
+            units.files().count_as_synced();
+        }
     }
 
     /// Whether [`ConsumeQueue::sync`] has something to do.
     pub(crate) fn is_unsynced(&self) -> bool {
-        let files = self.files();
-        files.unsynced_names || !files.unsynced.is_empty()
+        self.files().is_unsynced() || self.units.get().is_some_and(|units| units.files().is_unsynced())
     }
 
     /// Puts on the disk what has been written out. Does nothing if it is there.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        let unsynced = {
-            let mut files = self.files();
-            if std::mem::take(&mut files.unsynced_names) {
-                files.segments.sync_names()?;
-            }
-            std::mem::take(&mut files.unsynced)
-        };
-        for start in unsynced {
-            let file = self.files().segments.file_of(start)?;
-            // Synced without the lock; the file may have been removed, with all that was in it.
-            if let Some((_, file)) = file {
-                file.sync()?;
-            }
+        if let Some(units) = self.units.get() {
+            sync_apart(|| units.files())?;
         }
-        Ok(())
+        sync_apart(|| self.files())
     }
 
     /// After a crash: the entries of records from `synced` on may not be on the disk yet. They are written again,
@@ -412,6 +433,33 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// After a crash, when entries may point to units that are not on the disk: those from `number` on for which
+    /// `right` gives another one are that from now on.
+    pub(crate) fn correct(
+        &self,
+        mut number: i64,
+        right: &dyn Fn(QueueEntry) -> Option<QueueEntry>,
+    ) -> io::Result<()> {
+        let written = self.state().written;
+        while number < written {
+            let units = self.try_read(number, CORRECT_CHUNK.min((written - number) as usize))?;
+            if units.is_empty() {
+                break;
+            }
+            let mut files = self.files();
+            for unit in units.chunks_exact(UNIT_LEN) {
+                let entry = QueueEntry::read(unit);
+                if let Some(right) = entry.and_then(right).filter(|right| Some(*right) != entry)
+                    && let Some((start, file)) = files.segments.file_of(number * UNIT)?
+                {
+                    write_full(&*file, &right.to_bytes(), (number * UNIT - start) as u64)?;
+                }
+                number += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Closes the files.
     pub(crate) fn close(&self) {
         self.files().segments.close_files();
@@ -422,6 +470,13 @@ impl ConsumeQueue {
         let mut files = self.files();
         if !std::mem::take(&mut files.used) {
             files.segments.close_files();
+        }
+        drop(files);
+        if let Some(units) = self.units.get() {
+            let mut files = units.files();
+            if !std::mem::take(&mut files.used) {
+                files.segments.close_files();
+            }
         }
     }
 
@@ -576,17 +631,43 @@ impl ConsumeQueue {
             deleted += 1;
         }
         self.correct_min(min_physical);
+        if let Some(units) = self.units.get()
+            && let Some(place) = self.entry(self.min()).and_then(place_of)
+        {
+            units.delete_before(place)?;
+        }
         Ok(deleted)
     }
 
     /// Removes everything. The queue is not to be used afterwards.
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
-        files.unsynced.clear();
-        files.unsynced_names = false;
+        files.count_as_synced();
         *self.state() = State { gone: true, ..State::default() };
+        if let Some(units) = self.units.get() {
+            units.destroy()?;
+        }
         files.segments.remove_all()
     }
+}
+
+/// Puts on the disk what has been written, and waits for that without the lock.
+fn sync_apart<'a>(files: impl Fn() -> MutexGuard<'a, Files>) -> io::Result<()> {
+    let unsynced = {
+        let mut files = files();
+        if std::mem::take(&mut files.unsynced_names) {
+            files.segments.sync_names()?;
+        }
+        std::mem::take(&mut files.unsynced)
+    };
+    for start in unsynced {
+        // The file may have been removed meanwhile, with all that was in it.
+        let file = files().segments.file_of(start)?;
+        if let Some((_, file)) = file {
+            file.sync()?;
+        }
+    }
+    Ok(())
 }
 
 /// Bytes of valid entries at the front of a file, and where the newest of their records ends.

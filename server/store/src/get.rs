@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::consume_queue_ext::{UnitWindow, place_of};
 use crate::store::Store;
 
 /// Entries that one get looks at, unless it may answer with more messages (Java: 16,000 bytes).
@@ -116,6 +117,23 @@ impl Store {
         limits: &GetLimits,
         matches: &dyn Fn(i64) -> bool,
     ) -> GetResult {
+        let mut window = UnitWindow::default();
+        // Whose tags are not known goes out: clients look at them again.
+        let mut goes_out = |queue: &ConsumeQueue, entry| {
+            self.with_tags_code(queue, entry, &mut window).is_none_or(|entry| matches(entry.tags_code))
+        };
+        self.get_entries(topic, queue_id, offset, limits, &mut goes_out)
+    }
+
+    /// Messages of a queue from `offset` on whose entries go out.
+    fn get_entries(
+        &self,
+        topic: &str,
+        queue_id: i32,
+        offset: i64,
+        limits: &GetLimits,
+        goes_out: &mut dyn FnMut(&ConsumeQueue, QueueEntry) -> bool,
+    ) -> GetResult {
         let Some(queue) = self.queues.get(topic, queue_id) else {
             return GetResult::empty(GetStatus::NoMessageInQueue, 0, 0, 0);
         };
@@ -164,16 +182,18 @@ impl Store {
                     break 'scan;
                 }
                 result.next_begin_offset += 1;
-                // Whose tags are not known goes out: clients look at them again.
-                if !self.with_tags_code(entry).is_none_or(|entry| matches(entry.tags_code)) {
+                if !goes_out(&queue, entry) {
                     continue;
                 }
                 if !entry.is_message() || entry.physical_offset < log_min {
                     if picked.entries.is_empty() {
                         result.status = GetStatus::MessageWasRemoving;
                     }
-                    let segment = self.log.segment_len();
-                    skip_before = entry.physical_offset + segment - entry.physical_offset % segment;
+                    // Gone with its segment are the others in it. Nonsense says nothing about those behind it.
+                    if entry.is_message() {
+                        let segment = self.log.segment_len();
+                        skip_before = entry.physical_offset - entry.physical_offset % segment + segment;
+                    }
                     continue;
                 }
                 skip_before = i64::MIN;
@@ -189,13 +209,15 @@ impl Store {
 
     /// Messages of a queue from `offset` on that `wants` accepts, given the whole record. It reads what it
     /// leaves out, too, so it ends early when that is much: with what it has, or with
-    /// [`GetStatus::NoMatchedMessage`].
+    /// [`GetStatus::NoMatchedMessage`]. Not read is what `may_want` leaves out, given the store time (ms since 1970)
+    /// and the bit map of a message that has one.
     pub fn get_wanted(
         &self,
         topic: &str,
         queue_id: i32,
         offset: i64,
         limits: &GetLimits,
+        may_want: &dyn Fn(i64, &[u8]) -> bool,
         wants: &dyn Fn(&[u8]) -> bool,
     ) -> GetResult {
         let config = self.config();
@@ -203,9 +225,16 @@ impl Store {
         let mut wanted: Vec<Bytes> = Vec::new();
         let (mut bytes, mut looked_at) = (0, 0);
         let mut next = offset;
+        let mut window = UnitWindow::default();
+        let mut goes_out = |queue: &ConsumeQueue, entry: QueueEntry| {
+            let place = place_of(entry);
+            let unit =
+                place.and_then(|place| queue.units.get().and_then(|units| units.read(place, &mut window)));
+            unit.is_none_or(|unit| unit.bit_map.is_empty() || may_want(unit.store_timestamp, unit.bit_map))
+        };
         loop {
-            let mut part = self.get(topic, queue_id, next, &GetLimits::default(), &|_| true);
-            let mut is_end = part.status != GetStatus::Found;
+            let mut part = self.get_entries(topic, queue_id, next, &GetLimits::default(), &mut goes_out);
+            let mut is_end = !matches!(part.status, GetStatus::Found | GetStatus::NoMatchedMessage);
             if is_end {
                 if next == offset {
                     return part;
@@ -270,11 +299,11 @@ impl Store {
     /// Bytes from `offset` on that are worth reading at once: what lies between two records may cost less to
     /// copy than a second read.
     fn span(&self, offset: i64, entries: &[(QueueEntry, i64)]) -> usize {
-        let segment_end = offset + self.log.segment_len() - offset % self.log.segment_len();
+        let segment_end = (offset - offset % self.log.segment_len()).saturating_add(self.log.segment_len());
         let mut end = offset;
         for (entry, _) in entries {
             let gap = entry.physical_offset - end;
-            let entry_end = entry.physical_offset + i64::from(entry.size);
+            let entry_end = entry.end();
             let fits = entry_end <= segment_end && (end == offset || entry_end - offset <= SPAN_MAX);
             if !(0..=GAP_MAX).contains(&gap) || !fits {
                 break;
@@ -304,5 +333,6 @@ fn is_full(
     } else {
         (config.max_transfer_count_on_message_in_memory, config.max_transfer_bytes_on_message_in_memory)
     };
-    count > 0 && (count >= count_max.min(limits.count_max) || bytes + size > bytes_max.min(limits.bytes_max))
+    let is_long = bytes.saturating_add(size) > bytes_max.min(limits.bytes_max);
+    count > 0 && (count >= count_max.min(limits.count_max) || is_long)
 }

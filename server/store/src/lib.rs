@@ -4,7 +4,7 @@
 //! ```text
 //! <root>/commitlog/<20 digits>                   every message: the only truth
 //! <root>/consumequeue/<topic>/<id>/<20 digits>   each queue's messages as places in the CommitLog
-//! <root>/consumequeue_ext/…                      of Java: only read around and removed
+//! <root>/consumequeue_ext/<topic>/<id>/…         with enableConsumeQueueExt: what entries have no room for
 //! <root>/index/<local time>                      keys of messages as places in the CommitLog
 //! <root>/config/*.json                           what the broker keeps: topics, groups, offsets
 //! <root>/checkpoint, abort, lock                 how far the disk is; that the store is open; whose it is
@@ -46,6 +46,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{FlushDiskType, StoreConfig};
 pub use config_files::ConfigFiles;
 pub use consume_queue::QueueEntry;
+pub use consume_queue_ext::{BitMap, BitMaps};
 pub use disk::{Call, DirEntry, Disk, DiskFile, DiskLock, DiskSpace, Fault, OsDisk, SimDisk};
 pub use error::{AppendError, OpenError, StoreError};
 pub use get::{GetLimits, GetResult, GetStatus};

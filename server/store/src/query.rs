@@ -5,15 +5,12 @@ use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::consume_queue_ext::UnitWindow;
 use crate::record;
 use crate::store::Store;
 
 /// How often a query by key goes back in time when it found nothing that is still there.
 const QUERY_ROUNDS: usize = 3;
-/// Bytes of a record that are believed, whatever is accepted now: no longer one comes in a request, and
-/// `maxMessageSize` may have been more before.
-const RECORD_LEN_MAX: usize = 16 << 20;
-
 /// The answer to a query by key.
 #[derive(Clone, Debug, Default)]
 pub struct QueryResult {
@@ -28,7 +25,7 @@ pub struct QueryResult {
 impl Store {
     /// The record that starts at this place, if one can be there.
     pub fn record_at(&self, physical_offset: i64) -> Option<Bytes> {
-        self.log.record_at(physical_offset, self.config().record_len_max().max(RECORD_LEN_MAX))
+        self.log.record_at(physical_offset)
     }
 
     /// The first offset of a queue that can be read; 0 if there is no such queue.
@@ -46,7 +43,7 @@ impl Store {
         let queue = self.queues.get(topic, queue_id)?;
         let visible = (queue.min()..self.visible_end(&queue)).contains(&offset);
         let entry = visible.then(|| queue.entry(offset))?.filter(|entry| *entry != QueueEntry::BLANK)?;
-        Some(self.with_tags_code(entry).unwrap_or(entry))
+        Some(self.with_tags_code(&queue, entry, &mut UnitWindow::default()).unwrap_or(entry))
     }
 
     /// When the message was stored, ms since 1970; -1 if it is not there.

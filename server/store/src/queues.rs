@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use ferrocket_protocol::Text;
 
 use crate::consume_queue::ConsumeQueue;
+use crate::consume_queue_ext::Units;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::multi_dispatch::is_lmq;
@@ -24,6 +25,8 @@ pub(crate) struct Queues {
     building: Arc<Path>,
     file_len: i64,
     open: OpenFiles,
+    /// Where queues keep their units, and bytes of a file of them; set when the queues are recovered.
+    ext: OnceLock<(PathBuf, i64)>,
     /// Light queues in the table; changed under its lock.
     lmq_count: AtomicUsize,
     /// Read by every append and get, changed when a queue gets its first message or goes.
@@ -51,6 +54,7 @@ impl Queues {
             building,
             file_len,
             open: OpenFiles::up_to(OPEN_FILES_MAX),
+            ext: OnceLock::new(),
             lmq_count: AtomicUsize::new(0),
             table: RwLock::new(HashMap::new()),
             dirty: Mutex::new(Vec::new()),
@@ -82,6 +86,20 @@ impl Queues {
         Ok(queues)
     }
 
+    /// From now on every queue keeps units, in `<dir>/<topic>/<number>/`. Called once, when all queues are recovered.
+    pub(crate) fn open_units(&self, dir: PathBuf, file_len: i64) -> Result<(), OpenError> {
+        for queue in self.all() {
+            let dir = dir.join(&*queue.topic).join(queue.queue_id.to_string());
+            let (disk, building) = (self.disk.clone(), self.building.clone());
+            let segments = Segments::load(disk, dir.clone(), building, file_len, self.open.clone())?;
+            let units =
+                Units::load(segments, queue.end()).map_err(OpenError::io("reading units in", &dir))?;
+            queue.units.get_or_init(|| Box::new(units));
+        }
+        self.ext.get_or_init(|| (dir, file_len));
+        Ok(())
+    }
+
     pub(crate) fn get(&self, topic: &str, queue_id: i32) -> Option<Arc<ConsumeQueue>> {
         self.table.read().expect("queues").get(topic)?.get(&queue_id).cloned()
     }
@@ -96,9 +114,15 @@ impl Queues {
         let make = || {
             self.lmq_count.fetch_add(is_lmq(topic).into(), Ordering::Relaxed);
             let dir = self.dir.join(topic).join(queue_id.to_string());
-            let (disk, building) = (self.disk.clone(), self.building.clone());
-            let segments = Segments::new(disk, dir, building, self.file_len, self.open.clone());
-            Arc::new(ConsumeQueue::new(name.clone(), queue_id, segments))
+            let segments = |dir, len| {
+                Segments::new(self.disk.clone(), dir, self.building.clone(), len, self.open.clone())
+            };
+            let queue = ConsumeQueue::new(name.clone(), queue_id, segments(dir, self.file_len));
+            if let Some((dir, len)) = self.ext.get() {
+                let dir = dir.join(topic).join(queue_id.to_string());
+                queue.units.get_or_init(|| Box::new(Units::empty(segments(dir, *len))));
+            }
+            Arc::new(queue)
         };
         table.entry(name.clone()).or_default().entry(queue_id).or_insert_with(make).clone()
     }

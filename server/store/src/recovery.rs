@@ -24,6 +24,7 @@ use crate::checkpoint::Times;
 use crate::commit_log::CommitLog;
 use crate::config::{StoreConfig, UNIT_LEN};
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::consume_queue_ext::entry_of_record;
 use crate::disk::{self, DiskFile, read_full, rewrite};
 use crate::error::OpenError;
 use crate::index::{Index, IndexKey};
@@ -42,6 +43,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) times: Times,
     pub(crate) delay_levels: &'a [i64],
     pub(crate) now_ms: i64,
+    /// Whether entries may point to units of `consumequeue_ext`.
+    pub(crate) has_ext: bool,
 }
 
 /// Where a scan of the log stopped.
@@ -120,6 +123,10 @@ pub(crate) fn recover(parts: &Parts<'_>, clean: bool) -> Result<i64, OpenError> 
     }
     if !clean {
         for queue in parts.queues.all() {
+            if parts.has_ext {
+                let right = |entry| entry_of_record(parts.log, parts.delay_levels, entry);
+                queue.correct(queue.first_behind(synced), &right).map_err(queue_io(&queue))?;
+            }
             queue.mark_unsynced(synced).map_err(queue_io(&queue))?;
             // Leaves its place to the next one's, which are then opened once, too.
             queue.close();

@@ -14,6 +14,7 @@ use crate::commit_log::CommitLog;
 use crate::config::{FlushDiskType, StoreConfig};
 use crate::config_files::ConfigFiles;
 use crate::consume_queue::{ConsumeQueue, QueueEntry};
+use crate::consume_queue_ext::{self, BitMaps, EXT_FILE_LEN_MIN};
 use crate::disk::{Disk, DiskLock};
 use crate::durability::{Durability, Signal};
 use crate::error::{AppendError, OpenError, StoreError};
@@ -59,6 +60,8 @@ pub(crate) struct Arrival {
     pub(crate) queue: Arc<ConsumeQueue>,
     pub(crate) entry: QueueEntry,
     pub(crate) queue_offset: i64,
+    /// What its entry shall point to, until the queue has it.
+    pub(crate) unit: Option<Vec<u8>>,
 }
 
 /// An open store. Locks are taken in the order: flushing, tail of the log, segments, queue table, a queue,
@@ -89,6 +92,7 @@ pub struct Store {
     /// Messages that are announced when they are durable, in the order of the log.
     parked: Mutex<VecDeque<Arrival>>,
     arrivals: RwLock<Option<Arc<dyn Arrivals>>>,
+    pub(crate) bit_maps: RwLock<Option<Arc<dyn BitMaps>>>,
     config_files: ConfigFiles,
     closed: AtomicBool,
     pub(crate) flusher: Arc<Signal>,
@@ -148,6 +152,7 @@ impl Store {
         let shape = Shape { slots: config.max_hash_slot_num, entries: config.max_index_num };
         let index = Index::load(disk.clone(), root.join("index"), building.clone(), shape)?;
         let log = CommitLog::new(disk.clone(), log_dir, building, segments, config.recent_bytes_max);
+        let ext_dir = root.join("consumequeue_ext");
         let parts = recovery::Parts {
             config: &config,
             log: &log,
@@ -156,8 +161,14 @@ impl Store {
             times: checkpoint.times,
             delay_levels: &delay_levels,
             now_ms: clock.now_ms(),
+            has_ext: config.enable_consume_queue_ext
+                || disk.exists(&ext_dir).map_err(OpenError::io("looking for", &ext_dir))?,
         };
         let newest = recovery::recover(&parts, clean)?;
+        if config.enable_consume_queue_ext {
+            consume_queue_ext::clean(&*disk, root, &queues).map_err(OpenError::io("cleaning", &ext_dir))?;
+            queues.open_units(ext_dir, config.mapped_file_size_consume_queue_ext)?;
+        }
         disk.create(&abort, 0).map_err(OpenError::io("making", &abort))?;
         disk.sync_dir(root).map_err(OpenError::io("syncing", root))?;
         let durability = Durability::new();
@@ -172,6 +183,7 @@ impl Store {
             appending_since: AtomicI64::new(0),
             parked: Mutex::new(VecDeque::new()),
             arrivals: RwLock::new(None),
+            bit_maps: RwLock::new(None),
             closed: AtomicBool::new(false),
             flusher: Arc::default(),
             keeper: Arc::default(),
@@ -264,6 +276,16 @@ impl Store {
     /// Sets who is told of new messages; there is one such listener.
     pub fn on_arrival(&self, arrivals: Arc<dyn Arrivals>) {
         *self.arrivals.write().expect("arrivals") = Some(arrivals);
+    }
+
+    /// The newest message's store time, ms since 1970; 0 if there is none.
+    pub fn newest_timestamp(&self) -> i64 {
+        self.log.tail().timestamp
+    }
+
+    /// Sets who makes bit maps for the units of messages (`enableConsumeQueueExt`); there is one such.
+    pub fn make_bit_maps(&self, bit_maps: Arc<dyn BitMaps>) {
+        *self.bit_maps.write().expect("bit maps") = Some(bit_maps);
     }
 
     /// Whether messages are accepted.
@@ -406,7 +428,7 @@ impl Store {
     /// Tells the listener.
     pub(crate) fn announce(&self, arrivals: &[Arrival]) {
         let Some(listener) = self.arrivals.read().expect("arrivals").clone() else { return };
-        for Arrival { queue, entry, queue_offset } in arrivals {
+        for Arrival { queue, entry, queue_offset, .. } in arrivals {
             listener.arrived(&queue.topic, queue.queue_id, *queue_offset, entry.tags_code);
         }
     }
@@ -447,6 +469,12 @@ fn check(config: &StoreConfig) -> Result<(), OpenError> {
     if !(1..=i64::from(i32::MAX)).contains(&queue) {
         return Err(OpenError::Setting(format!(
             "mapped_file_size_consume_queue {queue} is not within 1..=2^31-1"
+        )));
+    }
+    let ext = config.mapped_file_size_consume_queue_ext;
+    if config.enable_consume_queue_ext && !(EXT_FILE_LEN_MIN..=i64::from(i32::MAX)).contains(&ext) {
+        return Err(OpenError::Setting(format!(
+            "mapped_file_size_consume_queue_ext {ext} is not within {EXT_FILE_LEN_MIN}..=2^31-1"
         )));
     }
     if config.max_hash_slot_num == 0 || config.max_index_num < 2 {

@@ -60,7 +60,8 @@ pub(crate) fn heart_beat(broker: &Arc<Shared>, connection: &Connection, request:
             );
         }
         let changed = broker.clients.consumer_heartbeat(connection, &channel, consumer, notify);
-        broker.filters.heartbeat(&consumer.group_name, &consumer.subscription_data_set, now_ms);
+        let not_before_messages = || broker.clock.now_ms().max(broker.store.newest_timestamp());
+        broker.filters.heartbeat(&consumer.group_name, &consumer.subscription_data_set, &not_before_messages);
         if changed.map_err(too_many)? {
             tracing::info!(group = consumer.group_name, client_id = %channel.client_id, "the consumers of a group changed");
         }

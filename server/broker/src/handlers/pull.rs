@@ -239,7 +239,7 @@ fn filter_of_subscription(
         ));
     }
     if !is_tag_type(Some(&subscribed.expression_type)) {
-        let (compiled, version) =
+        let (compiled, version, bits) =
             broker.filters.find(&header.consumer_group, &header.topic).ok_or_else(|| {
                 Refusal::new(
                     ResponseCode::FILTER_DATA_NOT_EXIST,
@@ -255,7 +255,7 @@ fn filter_of_subscription(
         if !broker.settings.now().property_filter {
             return Err(not_supported(&subscribed.expression_type));
         }
-        return Ok(PullFilter::Properties(PropertyFilter::Sql(compiled)));
+        return Ok(PullFilter::Properties(PropertyFilter::Registered(compiled, bits)));
     }
     // A class filter is applied by whoever runs the class.
     if subscribed.class_filter_mode {
@@ -282,7 +282,8 @@ fn look(
         PullFilter::Properties(filter) => {
             let wants =
                 |record: &[u8]| RecordView::parse(record).is_ok_and(|record| filter.wants(record.properties));
-            broker.store.get_wanted(topic, queue_id, offset, &limits, &wants)
+            let may_want = |stored_ms, bit_map: &[u8]| filter.may_want(stored_ms, bit_map);
+            broker.store.get_wanted(topic, queue_id, offset, &limits, &may_want, &wants)
         }
         _ => broker.store.get(topic, queue_id, offset, &limits, &|tags_code| filter.wants_tags(tags_code)),
     };

@@ -187,6 +187,27 @@ const OWN: &[Setting] = &[
         "How long the filters of a group are kept when nobody of it is connected, ms.",
     )
     .hot(),
+    Setting::boolean(
+        "enableCalcFilterBitMap",
+        false,
+        "Whether messages are judged by the filters for their topic when they are stored, so that pulls need not \
+         look at those that a filter does not want; needs `enableConsumeQueueExt`.",
+    )
+    .hot(),
+    Setting::int(
+        "maxErrorRateOfBloomFilter",
+        "20",
+        1,
+        99,
+        "Of 100 messages that a filter does not want, those that are looked at all the same.",
+    ),
+    Setting::int(
+        "expectConsumerNumUseFilter",
+        "32",
+        1,
+        20_000,
+        "For how many filters of a topic that holds; each takes some bits in every message's entry.",
+    ),
     Setting::boolean("aclEnable", false, "Whether requests need an account (ACL 1.0).").important(),
     Setting::text(
         "aclFile",
@@ -314,6 +335,18 @@ const OWN: &[Setting] = &[
     ),
     Setting::int("mappedFileSizeCommitLog", "1073741824", 4096, INT_MAX, "Bytes of a CommitLog segment."),
     Setting::int("mappedFileSizeConsumeQueue", "6000000", 20, INT_MAX, "Bytes of a ConsumeQueue file."),
+    Setting::boolean(
+        "enableConsumeQueueExt",
+        false,
+        "Whether entries of ConsumeQueues hold a place in `consumequeue_ext`, where there is room for a bit map.",
+    ),
+    Setting::int(
+        "mappedFileSizeConsumeQueueExt",
+        "50331648",
+        64,
+        INT_MAX,
+        "Bytes of a file of `consumequeue_ext`.",
+    ),
     Setting::one_of(
         "flushDiskType",
         "ASYNC_FLUSH",

@@ -33,11 +33,10 @@ pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
          syncBrokerMetadataPeriod syncControllerMetadataPeriod",
     ),
     (
-        "They speed filters up. Every expression is judged on the message itself, with the same outcome.",
-        "bitMapLengthConsumeQueueExt enableCalcFilterBitMap enableConsumeQueueExt \
-         expectConsumerNumUseFilter mappedFileSizeConsumeQueueExt maxErrorRateOfBloomFilter \
-         maxFilterMessageSize",
+        "Follows from `maxErrorRateOfBloomFilter` and `expectConsumerNumUseFilter`, as in Java.",
+        "bitMapLengthConsumeQueueExt",
     ),
+    ("A pull looks at 800 entries, or at as many as it may answer with.", "maxFilterMessageSize"),
     ("Always so: a start completes the index wherever it ends.", "messageIndexSafe"),
     (
         "A flush comes `flushIntervalCommitLog` after a message and takes all there is.",

@@ -13,6 +13,8 @@ use ferrocket_protocol::{MessageRecord, RemotingCommand, RequestCode, fastjson};
 use crate::support::{Peer, Rig, SUBSCRIPTION, SUSPEND, outcome, pull};
 
 const ON: (&str, &str) = ("enablePropertyFilter", "true");
+/// The bits of `cg#T`, as Java's `BloomFilter` gives them.
+const CG_BITS: [usize; 3] = [42, 57, 98];
 const NOT_SUPPORTED: &str = "The broker does not support consumer to filter message by SQL92";
 
 fn sql(topic: &str, expression: &str, version: i64) -> SubscriptionData {
@@ -239,4 +241,49 @@ async fn retries_are_judged() {
         peer.store("%RETRY%cg", 0, "RETRY_TOPIC\u{1}U\u{2}a\u{1}1", "3").await;
         assert_eq!(bodies(peer.pull(&pull_own("%RETRY%cg", 0, 5)).await), expected);
     }
+}
+
+/// With both settings a message's unit has the bits that Java's Bloom filter gives to those who want it, and
+/// what groups get is the same as without: old messages and new groups included.
+#[tokio::test]
+async fn messages_are_judged_when_they_are_stored() {
+    let bit_maps = [
+        ON,
+        ("enableConsumeQueueExt", "true"),
+        ("enableCalcFilterBitMap", "true"),
+        ("mappedFileSizeConsumeQueueExt", "1000"),
+    ];
+    let rig = Rig::start(&bit_maps).await;
+    let peer = rig.peer().await;
+    peer.store("T", 0, "a\u{1}1", "unseen").await;
+    peer.subscribe("c1", "g", vec![sql("T", "a = 1", 5)]).await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a > 1", 5)]).await;
+    for (a, body) in [("1", "one"), ("2", "two"), ("0", "none")] {
+        peer.store("T", 0, &format!("a\u{1}{a}"), body).await;
+    }
+    let of_group = async |peer: &Peer, group: &str| {
+        let header = PullMessageHeader { consumer_group: group.into(), ..pull_own("T", 0, 5) };
+        bodies(peer.pull(&header).await)
+    };
+    let rig = rig.restart().await;
+    let peer = rig.peer().await;
+    peer.subscribe("c1", "g", vec![sql("T", "a = 1", 5)]).await;
+    peer.subscribe("c1", "cg", vec![sql("T", "a > 1", 5)]).await;
+    peer.subscribe("c1", "new", vec![sql("T", "a < 2", 5)]).await;
+    assert_eq!(of_group(&peer, "g").await, ["unseen", "one"]);
+    assert_eq!(of_group(&peer, "cg").await, ["two"]);
+    assert_eq!(of_group(&peer, "new").await, ["unseen", "one", "none"]);
+    let units = std::fs::read(rig.store_dir().join("consumequeue_ext/T/0/00000000000000000000")).unwrap();
+    // The first message found no filter; units of 34 bytes hold a bit map of 112 bits.
+    let bits = |bits: &[usize]| {
+        let mut bit_map = vec![0; 14];
+        bits.iter().for_each(|bit| bit_map[bit / 8] |= 1 << (bit % 8));
+        bit_map
+    };
+    assert_eq!(units[..2], [0, 20]);
+    let bit_map = |number: usize| &units[20 + number * 34..][..34][20..];
+    assert_eq!(bit_map(0), bits(&[90, 68, 28]), "g#T");
+    assert_eq!(bit_map(1), bits(&CG_BITS), "cg#T");
+    assert_eq!(bit_map(2), bits(&[]));
+    assert!(units[20 + 3 * 34..].iter().all(|byte| *byte == 0));
 }

@@ -87,6 +87,10 @@ impl Rig {
         self.restart().await
     }
 
+    pub(crate) fn store_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub(crate) async fn peer(&self) -> Peer {
         Peer::connect(self.broker.local_addr()).await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ferrocket_protocol::RecordView;
 use ferrocket_protocol::message::tags_code;
-use ferrocket_store::{Append, Call, Fault, Store};
+use ferrocket_store::{Append, Call, Fault, GetLimits, GetStatus, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -116,6 +116,16 @@ impl Ledger {
         for ((topic, queue, offset, body), _) in &self.sent {
             let entry = store.entry(topic, *queue, *offset).unwrap();
             assert_eq!(entry.tags_code, tags_code(Some(topic)), "tags code of {body} in {topic}");
+            // An entry has no unit or its own.
+            let key = format!("u-{}", key_of(body));
+            let is_own = |_: i64, bit_map: &[u8]| bit_map == key.as_bytes();
+            let is_it = |record: &[u8]| RecordView::parse(record).unwrap().queue_offset == *offset;
+            let found = store.get_wanted(topic, *queue, *offset, &GetLimits::default(), &is_own, &is_it);
+            assert_eq!(
+                (found.status, found.message_count),
+                (GetStatus::Found, 1),
+                "unit of {body} in {topic}"
+            );
         }
         for ((topic, _, offset, body), _) in &self.sent {
             let found = store.query(topic, &format!("u-{}", key_of(body)), 9, 0, i64::MAX).records;
@@ -181,7 +191,10 @@ fn power_cuts_at_every_sync_lose_nothing_durable() {
     for call in [Call::Sync, Call::SyncDir, Call::Rename, Call::Create, Call::Remove] {
         for nth in 1..60 {
             let seed = nth * 7 + 1;
-            let (world, mut ledger) = (World::new().sync_flush(), Ledger::default());
+            let (mut world, mut ledger) = (World::new().sync_flush(), Ledger::default());
+            if nth % 3 == 0 {
+                world = world.ext();
+            }
             let mut rng = StdRng::seed_from_u64(seed);
             println!("{call:?} {nth}, seed {seed}");
             one_life(&world, &mut ledger, &mut rng, seed, None);
@@ -206,6 +219,9 @@ fn random_power_cuts_lose_nothing_durable() {
         if seed % 2 == 0 {
             world = world.sync_flush();
         }
+        if seed % 3 == 0 {
+            world = world.ext();
+        }
         let (mut ledger, mut rng) = (Ledger::default(), StdRng::seed_from_u64(seed));
         for _ in 0..8 {
             let call = [Call::Sync, Call::Write, Call::SyncDir][rng.random_range(0..3)];
@@ -220,7 +236,10 @@ fn random_power_cuts_lose_nothing_durable() {
 fn kills_lose_nothing() {
     for seed in seeds() {
         println!("seed {seed}");
-        let (world, mut ledger) = (World::new(), Ledger::default());
+        let (mut world, mut ledger) = (World::new(), Ledger::default());
+        if seed % 3 == 0 {
+            world = world.ext();
+        }
         let mut rng = StdRng::seed_from_u64(seed);
         for _ in 0..4 {
             let store = world.open();

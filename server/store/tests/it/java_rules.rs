@@ -815,3 +815,41 @@ fn entries_of_consumequeue_ext() {
     store.delete_topic("T").unwrap();
     assert_eq!(world.names("consumequeue_ext"), ["SCHEDULE_TOPIC_XXXX"]);
 }
+
+/// An entry is the disk's word and may say anything, first of a file, last or between: the store opens, and a reader gets
+/// past it.
+#[test]
+fn entries_may_say_anything() {
+    let nonsense = [
+        (i64::MAX - 1, 100),
+        (i64::MAX, i32::MAX),
+        (i64::MAX, -1),
+        (i64::MIN, 1),
+        (-1, i32::MIN),
+        (1, i32::MAX),
+        (0, 0),
+    ];
+    for (physical, size) in nonsense {
+        for number in [0, 3, 9, 25, 59] {
+            let world = World::new();
+            store_with(&world, 60);
+            let file = world.file(&format!("consumequeue/A/0/{:020}", number / 10 * 200));
+            let entry = [&physical.to_be_bytes()[..], &i32::to_be_bytes(size)].concat();
+            file.write_at(&entry, number % 10 * 20).unwrap();
+            let store = world.open();
+            let (mut offset, mut count) = (store.min_offset("A", 0), 0);
+            while offset < store.max_offset("A", 0) {
+                let limits = GetLimits::default();
+                let found = store.get("A", 0, offset, &limits, &|_| true);
+                let wanted = store.get_wanted("A", 0, offset, &limits, &|_, _| true, &|_| true);
+                assert!(found.next_begin_offset > offset && wanted.next_begin_offset > offset);
+                count += found.message_count;
+                offset = found.next_begin_offset;
+            }
+            assert!(count > 0, "{physical} {size} at {number}");
+            send(&store, "A", 0, "more");
+            store.close().unwrap();
+            world.open().close().unwrap();
+        }
+    }
+}

@@ -125,7 +125,7 @@ fn filters_by_record_leave_out() {
     let get = |offset, count_max, ending: &str| {
         let limits = GetLimits { count_max, ..GetLimits::default() };
         let wants = |record: &[u8]| RecordView::parse(record).unwrap().body.ends_with(ending.as_bytes());
-        let result = store.get_wanted("A", 0, offset, &limits, &wants);
+        let result = store.get_wanted("A", 0, offset, &limits, &|_, _| true, &wants);
         let bodies = result.records.iter().map(|record| RecordView::parse(record).unwrap().queue_offset);
         assert_eq!(result.message_count, result.records.len());
         assert_eq!(result.bytes, result.records.iter().map(|record| record.len()).sum::<usize>());
@@ -137,6 +137,22 @@ fn filters_by_record_leave_out() {
     assert_eq!(get(950, 32, "x"), (GetStatus::NoMatchedMessage, vec![], 1_000));
     assert_eq!(get(1_000, 32, "x"), (GetStatus::OffsetOverflowOne, vec![], 1_000));
     assert_eq!(get(-1, 32, "9"), (GetStatus::OffsetTooSmall, vec![], 0));
+}
+
+/// A record of more than 16 MiB is refused whatever the settings say: it could not be asked for by its place.
+#[test]
+fn records_have_a_longest() {
+    const LONGEST: usize = 16 << 20;
+    let mut world = World::new();
+    world.config.mapped_file_size_commit_log = 40 << 20;
+    world.config.max_message_size = 20 << 20;
+    let store = world.open();
+    let short = send(&store, "A", 0, &"x".repeat(12));
+    let around = (short.end_offset - short.physical_offset) as usize - 12;
+    let place = send(&store, "A", 0, &"x".repeat(LONGEST - around)).physical_offset;
+    assert_eq!(store.record_at(place).map(|record| record.len()), Some(LONGEST));
+    let longer = try_send(&store, message("A", 0, &"x".repeat(LONGEST - around + 1)));
+    assert_eq!(longer, Err(AppendError::Size { len: LONGEST + 1, max: LONGEST }));
 }
 
 /// A batch has consecutive offsets in one segment; a group is one write.

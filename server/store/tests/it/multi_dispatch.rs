@@ -206,9 +206,9 @@ fn filters_count_in_the_queue_that_is_read() {
     let even = |record: &[u8]| {
         RecordView::parse(record).unwrap().body.last().is_some_and(|last| last.is_multiple_of(2))
     };
-    let first = store.get_wanted("%LMQ%a", 0, 0, &limits, &even);
+    let first = store.get_wanted("%LMQ%a", 0, 0, &limits, &|_, _| true, &even);
     assert_eq!((first.message_count, first.next_begin_offset), (2, 4));
-    let second = store.get_wanted("%LMQ%a", 0, 4, &limits, &even);
+    let second = store.get_wanted("%LMQ%a", 0, 4, &limits, &|_, _| true, &even);
     assert_eq!((second.message_count, second.next_begin_offset), (2, 8));
 }
 

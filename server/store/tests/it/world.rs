@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferrocket_protocol::{MessageRecord, RecordView};
+use ferrocket_protocol::{MessageRecord, RecordView, properties};
 use ferrocket_store::{
-    Append, AppendError, Appended, Disk, DiskFile, FlushDiskType, GetLimits, GetResult, ManualClock,
-    OpenError, SimDisk, Store, StoreConfig,
+    Append, AppendError, Appended, BitMap, BitMaps, Disk, DiskFile, FlushDiskType, GetLimits, GetResult,
+    ManualClock, OpenError, SimDisk, Store, StoreConfig,
 };
 
 /// When every test begins, ms since 1970.
@@ -44,8 +44,17 @@ impl World {
         self
     }
 
+    /// With units, in files of 150 bytes, whose bit map is the message's unique key.
+    pub(crate) fn ext(mut self) -> Self {
+        self.config.enable_consume_queue_ext = true;
+        self.config.mapped_file_size_consume_queue_ext = 150;
+        self
+    }
+
     pub(crate) fn try_open(&self) -> Result<Arc<Store>, OpenError> {
-        Store::open(self.config.clone(), Arc::new(self.disk.clone()), self.clock.clone())
+        let store = Store::open(self.config.clone(), Arc::new(self.disk.clone()), self.clock.clone())?;
+        store.make_bit_maps(Arc::new(Keys));
+        Ok(store)
     }
 
     pub(crate) fn open(&self) -> Arc<Store> {
@@ -79,6 +88,20 @@ impl World {
             self.disk.list(&self.path(below)).unwrap().into_iter().map(|entry| entry.name).collect();
         names.sort();
         names
+    }
+}
+
+/// Makes bit maps of messages' unique keys.
+struct Keys;
+
+impl BitMaps for Keys {
+    fn bit_map(&self, _topic: &str, properties: &str) -> Option<BitMap> {
+        let bits = properties::get(properties, "UNIQ_KEY")?.as_bytes().to_vec();
+        Some(BitMap { bits, filters: 0 })
+    }
+
+    fn is_current(&self, _bit_map: &BitMap) -> bool {
+        true
     }
 }
 
