@@ -46,6 +46,9 @@ pub(crate) struct Run {
     /// On a runtime of one thread, the caller's, instead of one of several beside it
     #[arg(long)]
     one_thread: bool,
+    /// By a task instead of the thread that runs `main`
+    #[arg(long)]
+    task: bool,
 }
 
 struct Workload {
@@ -54,7 +57,8 @@ struct Workload {
     /// Enough for Java's compilers.
     warm_up: u64,
     window: usize,
-    one_thread: bool,
+    /// Options of our run.
+    ours: &'static [&'static str],
 }
 
 const BODY_LEN: usize = 1024;
@@ -63,20 +67,19 @@ const AWAITED: Workload = Workload {
     messages: 60_000,
     warm_up: 60_000,
     window: 1,
-    one_thread: false,
+    ours: &[],
 };
-const QUEUED: Workload = Workload {
-    name: "one of 256 under way",
-    messages: 400_000,
-    warm_up: 400_000,
-    window: 256,
-    one_thread: false,
-};
-const WORKLOADS: [Workload; 4] = [
+const QUEUED: Workload =
+    Workload { name: "one of 256 under way", messages: 400_000, warm_up: 400_000, window: 256, ours: &[] };
+const ONE_THREAD: &[&str] = &["--one-thread"];
+const TASK: &[&str] = &["--task"];
+const WORKLOADS: [Workload; 6] = [
     AWAITED,
-    Workload { name: "awaited, on a runtime of one thread", one_thread: true, ..AWAITED },
+    Workload { name: "awaited, by a task", ours: TASK, ..AWAITED },
+    Workload { name: "awaited, on a runtime of one thread", ours: ONE_THREAD, ..AWAITED },
     QUEUED,
-    Workload { name: "one of 256 under way, on a runtime of one thread", one_thread: true, ..QUEUED },
+    Workload { name: "one of 256 under way, by a task", ours: TASK, ..QUEUED },
+    Workload { name: "one of 256 under way, on a runtime of one thread", ours: ONE_THREAD, ..QUEUED },
 ];
 
 /// Runs all pairs and prints a table of medians.
@@ -135,7 +138,7 @@ fn our_command(namesrv: &str, workload: &Workload, options: &Options) -> Result<
     let mut command = Command::new(here);
     command.args(["client-run", namesrv, &messages.to_string(), &warm_up.to_string()]);
     command.args([workload.window.to_string(), BODY_LEN.to_string()]);
-    command.args(workload.one_thread.then_some("--one-thread"));
+    command.args(workload.ours);
     Ok(command)
 }
 
@@ -173,19 +176,23 @@ fn cpu_us(mut command: Command, workload: &Workload, options: &Options) -> Resul
 }
 
 /// One run of our client: what [`cpu_us`] starts.
-pub(crate) fn run_one(run: &Run) -> Result<(), String> {
+pub(crate) fn run_one(run: Run) -> Result<(), String> {
     let mut runtime =
         if run.one_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     let runtime = runtime.enable_all().build().map_err(|error| format!("a runtime: {error}"))?;
-    runtime.block_on(measure(run)).map_err(|error| error.to_string())
+    let measured = match run.task {
+        true => runtime.block_on(runtime.spawn(measure(run))).map_err(|error| error.to_string())?,
+        false => runtime.block_on(measure(run)),
+    };
+    measured.map_err(|error| error.to_string())
 }
 
-async fn measure(run: &Run) -> Result<(), Box<dyn std::error::Error>> {
+async fn measure(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let client = Client::builder(&run.namesrv).build()?;
     let producer = client.producer("client-bench-ours").start().await?;
-    send(&producer, run, run.warm_up).await?;
+    send(&producer, &run, run.warm_up).await?;
     let before = cpu_time(std::process::id())?;
-    send(&producer, run, run.messages).await?;
+    send(&producer, &run, run.messages).await?;
     let cpu = cpu_time(std::process::id())?.saturating_sub(before);
     println!("cpu\t{}\t0", cpu.as_nanos());
     Ok(client.shutdown().await?)

@@ -40,17 +40,16 @@ use crate::validate::{check_group, check_topic};
 
 /// Administration with a client's connections and account. Cheap to clone. Java: `DefaultMQAdminExt`.
 ///
-/// ```no_run
+/// ```
 /// use ferrocket::admin::TopicConfig;
 ///
-/// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
 /// let admin = client.admin();
 /// admin.create_topic(&TopicConfig::new("Orders", 8, 8, 6)).await?;
 /// for (queue, offset) in admin.topic_stats("Orders").await?.offset_table {
 ///     println!("{queue}: {} to {}", offset.min_offset, offset.max_offset);
 /// }
-/// # Ok(())
-/// # }
+/// # Ok(()) }).unwrap();
 /// ```
 #[derive(Clone)]
 pub struct Admin {
@@ -73,6 +72,14 @@ struct Master {
 impl Admin {
     /// The brokers of all clusters that the NameServer knows. Java: `examineBrokerClusterInfo`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// for (name, broker) in client.admin().cluster_info().await?.broker_addr_table {
+    ///     println!("{name} of {}: {:?}", broker.cluster, broker.broker_addrs);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Whatever keeps NameServers from answering.
     pub async fn cluster_info(&self) -> Result<ClusterInfo> {
@@ -80,6 +87,15 @@ impl Admin {
     }
 
     /// The names of all topics, those of RocketMQ's own among them. Java: `fetchAllTopicList`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let topics = client.admin().topics().await?;
+    /// assert!(topics.contains("Orders"));
+    /// println!("{} dead letter topics", topics.iter().filter(|topic| topic.starts_with("%DLQ%")).count());
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Whatever keeps NameServers from answering.
@@ -91,6 +107,15 @@ impl Admin {
 
     /// Which brokers have a topic, and how many queues of it. Java: `examineTopicRouteInfo`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// for queues in client.admin().topic_route("Orders").await?.queue_datas {
+    ///     println!("{}: {} to write, {} to read", queues.broker_name, queues.write_queue_nums, queues.read_queue_nums);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NoRoute`] when no broker has it, and whatever keeps NameServers from answering.
     pub async fn topic_route(&self, topic: &str) -> Result<TopicRouteData> {
@@ -99,6 +124,16 @@ impl Admin {
     }
 
     /// Makes a topic on every broker, or gives it these settings where it is. Java: `createAndUpdateTopicConfig`.
+    ///
+    /// ```
+    /// use ferrocket::admin::TopicConfig;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// // Eight queues to read and to write, 6 for both rights.
+    /// client.admin().create_topic(&TopicConfig::new("Orders", 8, 8, 6)).await?;
+    /// # assert_eq!(client.fetch_queues("Orders").await?.len(), 8);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a name that cannot be a topic's; what a broker refuses; brokers asked before it
@@ -124,6 +159,15 @@ impl Admin {
     /// Removes a topic from every broker, then from the NameServer. Its messages stay in the CommitLog until they
     /// expire, and are found no more. Java: `deleteTopicInBroker`, `deleteTopicInNameServer`.
     ///
+    /// ```
+    /// # use ferrocket::admin::TopicConfig;
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # client.admin().create_topic(&TopicConfig::new("Old", 1, 1, 6)).await?;
+    /// client.admin().delete_topic("Old").await?;
+    /// assert!(!client.admin().topics().await?.contains("Old"));
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub async fn delete_topic(&self, topic: &str) -> Result<()> {
@@ -142,6 +186,15 @@ impl Admin {
     /// Makes a consumer group on every broker, or gives it these settings. Java:
     /// `createAndUpdateSubscriptionGroupConfig`.
     ///
+    /// ```
+    /// use ferrocket::admin::SubscriptionGroupConfig;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let billing = SubscriptionGroupConfig { retry_max_times: 3, ..SubscriptionGroupConfig::new("billing") };
+    /// client.admin().create_group(&billing).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
     pub async fn create_group(&self, group: &SubscriptionGroupConfig) -> Result<()> {
@@ -155,6 +208,14 @@ impl Admin {
 
     /// Removes a consumer group and its offsets from every broker. Java: `deleteSubscriptionGroup` with
     /// `removeOffset`.
+    ///
+    /// ```
+    /// # use ferrocket::admin::SubscriptionGroupConfig;
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # client.admin().create_group(&SubscriptionGroupConfig::new("old")).await?;
+    /// client.admin().delete_group("old").await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`create_topic`](Self::create_topic).
@@ -171,6 +232,15 @@ impl Admin {
 
     /// First and last offset of every queue of a topic. Java: `examineTopicStats`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let stats = client.admin().topic_stats("Orders").await?;
+    /// let messages: i64 = stats.offset_table.values().map(|queue| queue.max_offset - queue.min_offset).sum();
+    /// assert_eq!(messages, 1);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`topic_route`](Self::topic_route), and whatever keeps a broker from answering.
     pub async fn topic_stats(&self, topic: &str) -> Result<TopicStatsTable> {
@@ -184,6 +254,17 @@ impl Admin {
     }
 
     /// How far a group is in every queue of a topic; 0 where it never was. Java: `examineConsumeStats`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.pull_consumer("billing").start().await?;
+    /// # consumer.update_consume_offset(&sent.message_queue, 0).await?;
+    /// let stats = client.admin().consume_stats("billing", "Orders").await?;
+    /// let behind: i64 = stats.offset_table.values().map(|queue| queue.broker_offset - queue.consumer_offset).sum();
+    /// println!("{behind} messages behind");
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`topic_stats`](Self::topic_stats).
@@ -206,6 +287,16 @@ impl Admin {
     /// Who consumes in a group, as a broker of the topic sees it; none when nobody is connected. Java:
     /// `examineConsumerConnectionInfo`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// match client.admin().consumer_connection("billing", "Orders").await? {
+    ///     Some(connected) => println!("{} members", connected.connection_set.len()),
+    ///     None => println!("nobody consumes"),
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`topic_route`](Self::topic_route), and whatever keeps the broker from answering.
     pub async fn consumer_connection(&self, group: &str, topic: &str) -> Result<Option<ConsumerConnection>> {
@@ -223,6 +314,14 @@ impl Admin {
 
     /// The message with this offset message id ([`MessageExt::offset_msg_id`], `SendResult::offset_msg_id`). The id
     /// says which of the topic's brokers has it. Java: `viewMessage`, which asks whatever address the id names.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let message = client.admin().view_message("Orders", &sent.offset_msg_id).await?;
+    /// assert_eq!(message.msg_id, sent.msg_id);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a text that is no such id, or names no broker of the topic: ids come from anywhere, and
@@ -275,6 +374,19 @@ impl Admin {
     /// Up to `max` messages of a topic with this key ([`Message::key`](crate::Message::key)), stored between the two
     /// times, from every broker; the oldest first. Java: `queryMessage`.
     ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let order = ferrocket::Message::new("Orders", "paid").key("o-42");
+    /// # let sent = client.producer("p").start().await?.send(order).await?;
+    /// let (now, hour) = (SystemTime::now(), Duration::from_secs(3600));
+    /// for message in client.admin().query_message("Orders", "o-42", 32, now - hour, now + hour).await? {
+    ///     println!("{} {:?}", message.msg_id, message.body);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`topic_stats`](Self::topic_stats).
     pub async fn query_message(
@@ -294,6 +406,14 @@ impl Admin {
 
     /// The message with this unique key, the id that `SendResult::msg_id` has; the last one where a retried send
     /// stored several. Java: `queryMessageByUniqKey`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "paid")).await?;
+    /// let found = client.admin().query_message_by_unique_key("Orders", &sent.msg_id).await?;
+    /// println!("{}", if found.is_some() { "it is there" } else { "nobody has it" });
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`topic_stats`](Self::topic_stats).
@@ -335,6 +455,24 @@ impl Admin {
     /// where that is. Consumers that are connected are told; without any, the stored offsets are set. A connected group
     /// without stored offsets is refused by the broker (code 1). Java:
     /// `resetOffsetByTimestamp` with `isForce`.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "paid")).await?;
+    /// # let billing = client.pull_consumer("billing").start().await?;
+    /// # for queue in billing.fetch_queues("Orders").await? {
+    /// #     billing.update_consume_offset(&queue, 1).await?;
+    /// # }
+    /// # billing.shutdown().await;
+    /// // The last hour once more.
+    /// let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    /// for (queue, offset) in client.admin().reset_offset("billing", "Orders", an_hour_ago).await? {
+    ///     println!("{queue}: goes on at {offset}");
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`topic_stats`](Self::topic_stats); brokers asked before the one that fails have reset the group.

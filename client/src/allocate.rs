@@ -18,6 +18,33 @@ pub use consistent_hash::ConsistentHash;
 pub use machine_room::{MachineRoom, MachineRoomNearby, MachineRoomResolver};
 
 /// Divides queues among consumers.
+///
+/// ```
+/// use std::borrow::Cow;
+///
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateError, AllocateMessageQueueStrategy};
+///
+/// /// All queues to the first consumer; the others stand by.
+/// struct OneAtWork;
+///
+/// impl AllocateMessageQueueStrategy for OneAtWork {
+///     fn allocate(
+///         &self,
+///         _group: &str,
+///         client_id: &str,
+///         queues: &[MessageQueue],
+///         clients: &[String],
+///     ) -> Result<Vec<MessageQueue>, AllocateError> {
+///         let is_first = clients.first().is_some_and(|first| first == client_id);
+///         Ok(if is_first { queues.to_vec() } else { Vec::new() })
+///     }
+///
+///     fn name(&self) -> Cow<'static, str> {
+///         "ONE_AT_WORK".into()
+///     }
+/// }
+/// ```
 pub trait AllocateMessageQueueStrategy: Send + Sync + 'static {
     /// The queues of consumer `client_id` of `group`.
     ///
@@ -36,6 +63,13 @@ pub trait AllocateMessageQueueStrategy: Send + Sync + 'static {
 }
 
 /// Why no division is possible.
+///
+/// ```
+/// use ferrocket::allocate::{AllocateError, AllocateMessageQueueStrategy, Averagely};
+///
+/// let divided = Averagely.allocate("billing", "10.0.0.7@1", &[], &["10.0.0.7@1".into()]);
+/// assert_eq!(divided, Err(AllocateError::NoQueues));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocateError {
@@ -82,6 +116,17 @@ fn index_of(
 }
 
 /// Runs of neighbouring queues, as even as possible; the default. Java: `AllocateMessageQueueAveragely`.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateMessageQueueStrategy, Averagely};
+///
+/// let queues: Vec<_> = (0..5).map(|id| MessageQueue::new("Orders", "broker-a", id)).collect();
+/// let members = ["a".to_owned(), "b".to_owned()];
+/// assert_eq!(Averagely.allocate("billing", "a", &queues, &members)?, queues[..3]);
+/// assert_eq!(Averagely.allocate("billing", "b", &queues, &members)?, queues[3..]);
+/// # Ok::<(), ferrocket::allocate::AllocateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Averagely;
 
@@ -108,6 +153,17 @@ impl AllocateMessageQueueStrategy for Averagely {
 }
 
 /// Every n-th queue. Java: `AllocateMessageQueueAveragelyByCircle`.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateMessageQueueStrategy, AveragelyByCircle};
+///
+/// let queues: Vec<_> = (0..5).map(|id| MessageQueue::new("Orders", "broker-a", id)).collect();
+/// let members = ["a".to_owned(), "b".to_owned()];
+/// let shares = AveragelyByCircle.allocate("billing", "b", &queues, &members)?;
+/// assert_eq!(shares, [queues[1].clone(), queues[3].clone()]);
+/// # Ok::<(), ferrocket::allocate::AllocateError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AveragelyByCircle;
 
@@ -129,6 +185,17 @@ impl AllocateMessageQueueStrategy for AveragelyByCircle {
 }
 
 /// The queues given, whoever else is in the group. Java: `AllocateMessageQueueByConfig`.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::ByConfig;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// // This instance, by its own configuration.
+/// let mine = ByConfig::new([MessageQueue::new("Orders", "broker-a", 0)]);
+/// let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").allocate(mine).start().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct ByConfig {
     queues: Vec<MessageQueue>,

@@ -36,6 +36,22 @@ use std::thread::Thread;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Waits for what asynchronous code would `.await`.
+///
+/// ```
+/// use ferrocket::Message;
+/// use ferrocket::blocking::Wait;
+///
+/// # #[cfg(feature = "testing")] fn run() -> ferrocket::Result<()> {
+/// # let cluster = ferrocket::testing::Cluster::start().wait()?;
+/// # let client = cluster.client().build()?;
+/// let producer = client.producer("orders").start().wait()?;
+/// let sent = producer.send(Message::new("Orders", "paid")).wait()?;
+/// println!("{sent}");
+/// client.shutdown().wait()?;
+/// # cluster.shutdown().wait()
+/// # }
+/// # #[cfg(feature = "testing")] run().unwrap();
+/// ```
 pub trait Wait: IntoFuture + Sized {
     /// Blocks the calling thread until the result is there.
     ///
@@ -64,6 +80,30 @@ impl<F: IntoFuture> Wait for F {
 
 /// Makes a handler of a function that blocks: it is called on a thread of its own, so that others are not kept waiting.
 /// For `on_message`, `on_batch` and their orderly kin; a panic counts as one of the handler.
+///
+/// ```
+/// use ferrocket::blocking::{Wait, on_thread};
+/// use ferrocket::{ConsumeFromWhere, Message, MessageExt};
+///
+/// # #[cfg(feature = "testing")] fn run() -> ferrocket::Result<()> {
+/// # let cluster = ferrocket::testing::Cluster::start().wait()?;
+/// # let client = cluster.client().build()?;
+/// # let sent = client.producer("p").start().wait()?.send(Message::new("Orders", "paid")).wait()?;
+/// let (bodies, heard) = std::sync::mpsc::channel();
+/// let consumer = client
+///     .push_consumer("billing")
+///     .subscribe("Orders", "*")
+///     .consume_from(ConsumeFromWhere::FirstOffset)
+///     // It may read files, or wait for a database.
+///     .on_message(on_thread(move |message: MessageExt| bodies.send(message.body)))
+///     .start()
+///     .wait()?;
+/// assert_eq!(heard.recv().unwrap(), "paid");
+/// # client.shutdown().wait()?;
+/// # cluster.shutdown().wait()
+/// # }
+/// # #[cfg(feature = "testing")] run().unwrap();
+/// ```
 pub fn on_thread<M, R>(
     handle: impl Fn(M) -> R + Send + Sync + 'static,
 ) -> impl Fn(M) -> Pin<Box<dyn Future<Output = R> + Send>> + Send + Sync + 'static

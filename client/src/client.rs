@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, Text, fastjson};
-use ferrocket_remoting::{Connection, Dialer};
+use ferrocket_remoting::{Connection, Dialer, PendingCall};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell, Semaphore, watch};
@@ -56,6 +56,21 @@ pub(crate) const CREATE_TOPIC_KEY: &str = "TBW102";
 ///
 /// A listener that owns a clone, or a producer, keeps its client in use as long as it consumes: such a client goes on
 /// when everything else of it is dropped, and has to be shut down. When its runtime ends without that, this is logged.
+///
+/// ```
+/// use ferrocket::{Client, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let namesrv_addr = cluster.namesrv_addr();
+/// let client = Client::builder(namesrv_addr).build()?;
+/// let producer = client.producer("order-service").start().await?;
+/// let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").start().await?;
+/// let sent = producer.send(Message::new("Orders", "paid")).await?;
+/// println!("{sent} by {}", client.client_id());
+/// // Ends both, and whatever else uses the client.
+/// client.shutdown().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -145,6 +160,20 @@ impl Default for Template {
 impl Client {
     /// Sets up a client for the cluster of these NameServers: `"host:port;host:port"`. An empty list reads
     /// the environment variable `NAMESRV_ADDR`, as Java's clients do.
+    ///
+    /// ```
+    /// use ferrocket::{Client, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let namesrv_addr = &format!("127.0.0.1:9;{}", cluster.namesrv_addr());
+    /// // Any of them will do: when one does not answer, the next is asked.
+    /// let client = Client::builder(namesrv_addr).build()?;
+    /// let producer = client.producer("order-service").start().await?;
+    /// let sent = producer.send(Message::new("Orders", "paid")).await?;
+    /// assert!(sent.is_ok());
+    /// # client.shutdown().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn builder(namesrv_addr: &str) -> ClientBuilder {
         ClientBuilder::new(namesrv_addr)
     }
@@ -220,7 +249,8 @@ impl Client {
         }
     }
 
-    /// How many producers and consumers nobody has shut down, if there are any; told once.
+    /// The producers and consumers of a client that nobody has shut down, if it has any. No new ones are taken from
+    /// then on, as in a shutdown; after one has begun, and a second time, none are told.
     fn left_behind(&self) -> Option<(usize, usize)> {
         let (producers, consumers) = {
             let state = self.lock();
@@ -231,11 +261,30 @@ impl Client {
     }
 
     /// A producer of this group, to be set up and started.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("order-service").retries(3).start().await?;
+    /// let sent = producer.send(Message::new("Orders", "paid").key("o-42")).await?;
+    /// println!("{} at {}", sent.msg_id, sent.queue_offset);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn producer(&self, group: &str) -> ProducerBuilder {
         ProducerBuilder::new(self.clone(), group)
     }
 
     /// How brokers call this client: address, `@`, process and instance.
+    ///
+    /// ```
+    /// use ferrocket::Client;
+    ///
+    /// let client = Client::builder("127.0.0.1:9876").instance_name("billing-1").build()?;
+    /// // 10.0.0.7@billing-1
+    /// assert!(client.client_id().ends_with("@billing-1"));
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn client_id(&self) -> &str {
         &self.shared.client_id
     }
@@ -249,6 +298,15 @@ impl Client {
     /// The queues that messages of `topic` can be sent to, ordered by broker and queue id.
     /// Java: `fetchPublishMessageQueues`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "paid")).await?;
+    /// for queue in client.fetch_queues("Orders").await? {
+    ///     println!("queue {} of broker {}", queue.queue_id, queue.broker_name);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::NoRoute`] when the topic does not exist, and whatever keeps NameServers from answering.
     pub async fn fetch_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
@@ -258,6 +316,17 @@ impl Client {
 
     /// The queues that messages of `topic` can be read from, ordered by broker and queue id.
     /// Java: `fetchSubscribeMessageQueues`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "paid")).await?;
+    /// // Every other queue, whoever else consumes.
+    /// let queues = client.fetch_subscribe_queues("Orders").await?;
+    /// let consumer = client.lite_pull_consumer("audit").start().await?;
+    /// consumer.assign(queues.into_iter().step_by(2)).await?;
+    /// assert_eq!(consumer.assignment().len(), 2);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Client::fetch_queues`].
@@ -275,15 +344,20 @@ impl Client {
     /// handlers, pauses of pulling. At most 256 wait to be taken; the next are counted as
     /// [`Event::Missed`](crate::Event::Missed). Every stream gets every event.
     ///
-    /// ```no_run
-    /// # fn run(client: ferrocket::Client) {
+    /// ```
+    /// use ferrocket::Event;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
     /// let mut events = client.events();
     /// tokio::spawn(async move {
     ///     while let Some(event) = events.next().await {
-    ///         println!("{event:?}");
+    ///         match event {
+    ///             Event::SlowHandler { group, msg_id, .. } => eprintln!("{group}: {msg_id} takes long"),
+    ///             other => println!("{other:?}"),
+    ///         }
     ///     }
     /// });
-    /// # }
+    /// # Ok(()) }).unwrap();
     /// ```
     pub fn events(&self) -> Events {
         self.shared.watchers.watch()
@@ -296,6 +370,20 @@ impl Client {
     /// all that waits for them; producers are unregistered; connections close. Further calls wait for the first, and
     /// whoever gives up waiting does not stop it. A handler must not await it, since it would be waited for; it may spawn
     /// it.
+    ///
+    /// ```
+    /// use ferrocket::{ErrorKind, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let producer = client.producer("order-service").start().await?;
+    /// let pending = producer.enqueue(Message::new("Orders", "paid")).await?;
+    /// client.shutdown().await?;
+    /// // What was under way has been stored, and nothing more is taken.
+    /// assert!(pending.await?.is_ok());
+    /// let refused = producer.send(Message::new("Orders", "late")).await.unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Closed);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Timeout`] when sends were still under way after 10 s. All is closed nevertheless.
@@ -467,21 +555,21 @@ impl Client {
         Ok(self.replied(addr, reply))
     }
 
-    /// The same over a connection that was looked up before: the request is in line there with the first poll, or
-    /// fails.
-    pub(crate) async fn call_over(
+    /// The same over a connection that was looked up before: when this returns, the request is in line there. Its
+    /// answer is to be shown to [`Client::replied`].
+    pub(crate) async fn begin_over(
         &self,
         connection: &Connection,
-        addr: &str,
         request: RemotingCommand,
+        now: Instant,
         timeout: Duration,
-    ) -> Result<RemotingCommand> {
+    ) -> Result<PendingCall> {
         self.check_running()?;
-        let reply = connection.call(request, timeout).await?;
-        Ok(self.replied(addr, reply))
+        Ok(connection.begin(request, now, timeout).await?)
     }
 
-    fn replied(&self, addr: &str, reply: RemotingCommand) -> RemotingCommand {
+    /// Does what an answer asks of the client itself, whatever the request was.
+    pub(crate) fn replied(&self, addr: &str, reply: RemotingCommand) -> RemotingCommand {
         if reply.response_code() == ResponseCode::GO_AWAY {
             // A broker of 5.x that is about to stop, or a proxy: it refused the request, and answers on a new
             // connection, if it is still or again there.

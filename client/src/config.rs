@@ -63,6 +63,20 @@ impl ClientConfig {
 }
 
 /// Sets up a [`Client`]. Obtained from [`Client::builder`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::Client;
+///
+/// let client = Client::builder("127.0.0.1:9876")
+///     .instance_name("billing-1")
+///     .namespace("staging")
+///     .heartbeat_broker_interval(Duration::from_secs(10))
+///     .build()?;
+/// assert!(client.client_id().ends_with("@billing-1"));
+/// # Ok::<(), ferrocket::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ClientBuilder {
@@ -198,6 +212,15 @@ impl ClientBuilder {
     }
 
     /// The account that signs every request, for clusters with access control (ACL 1.0). Default: none.
+    ///
+    /// ```
+    /// use ferrocket::Client;
+    ///
+    /// let secret = std::env::var("ROCKETMQ_SECRET_KEY").unwrap_or_default();
+    /// # let secret = "12345678".to_owned();
+    /// let client = Client::builder("127.0.0.1:9876").acl("order-service", secret).build()?;
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn acl(mut self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
         self.account = Some(Secret(access_key.into(), secret_key.into()));
         self
@@ -221,6 +244,20 @@ impl ClientBuilder {
     /// `namespace`: put before the names of topics and groups on their way to the cluster, `namespace%name`, and
     /// taken away on their way back. System topics and topics of replies are everybody's. Default: none, or the
     /// instance that the NameServers' address names (`http://MQ_INST_x_y.domain:port`).
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// // One cluster for two stages: the cluster knows this topic as `staging%Orders`.
+    /// let staging = cluster.client().namespace("staging").build()?;
+    /// let producer = staging.producer("order-service").start().await?;
+    /// let sent = producer.send(Message::new("Orders", "paid")).await?;
+    /// assert_eq!(sent.message_queue.topic, "Orders");
+    /// assert!(client.admin().topics().await?.contains("staging%Orders"));
+    /// # staging.shutdown().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.config.namespace = namespace.into();
         self
@@ -243,6 +280,14 @@ impl ClientBuilder {
     /// (8080 without port). Asked for `/rocketmq/nsaddr` when no address is given: before the first route is
     /// needed, every two minutes, and when no NameServer answers. With a unit name, for that unit's.
     /// Default: none, where Java asks `jmenv.tbsite.net`.
+    ///
+    /// ```
+    /// use ferrocket::Client;
+    ///
+    /// // GET http://config.example.com:8080/rocketmq/nsaddr answers the NameServers' addresses.
+    /// let client = Client::builder("").namesrv_domain("config.example.com:8080").build()?;
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn namesrv_domain(mut self, domain: impl Into<String>) -> Self {
         self.config.namesrv_domain = Some(domain.into());
         self
@@ -256,6 +301,14 @@ impl ClientBuilder {
 
     /// `socksProxyConfig`: dials NameServers and brokers through a SOCKS5 proxy, which also resolves their
     /// names. Default: none. Java 5 may have several, by the peers' addresses.
+    ///
+    /// ```
+    /// use ferrocket::{Client, SocksProxy};
+    ///
+    /// let proxy = SocksProxy::new("127.0.0.1:1080").login("user", "password");
+    /// let client = Client::builder("127.0.0.1:9876").socks_proxy(proxy).build()?;
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn socks_proxy(mut self, proxy: SocksProxy) -> Self {
         self.socks_proxy = Some(proxy);
         self
@@ -264,6 +317,19 @@ impl ClientBuilder {
     /// `enableTrace`: whether what this client sends and consumes, and how transactions end, is recorded in the
     /// trace topic, where `mqadmin queryMsgTraceById` finds it. Default no. Brokers must have the topic
     /// (`traceTopicEnable`, or a topic of your own). Java 4.9: `enableMsgTrace` of each producer and consumer.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let client = cluster.client().enable_trace(true).build()?;
+    /// let producer = client.producer("order-service").start().await?;
+    /// let sent = producer.send(Message::new("Orders", "paid")).await?;
+    /// // mqadmin queryMsgTraceById -i <id> tells what became of it.
+    /// println!("{}", sent.msg_id);
+    /// # client.shutdown().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn enable_trace(mut self, enable: bool) -> Self {
         self.config.enable_trace = enable;
         self
@@ -314,6 +380,14 @@ impl ClientBuilder {
 
     /// `backPressureForAsyncSendNum`: most messages under way at once, over all producers of the client;
     /// further sends wait. Default 10,000. To each broker fewer may be under way: as many as it answers quickly.
+    ///
+    /// ```
+    /// use ferrocket::Client;
+    ///
+    /// // A small service: further sends wait until some of these are stored.
+    /// let client = Client::builder("127.0.0.1:9876").in_flight_max(500).in_flight_bytes_max(8 << 20).build()?;
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn in_flight_max(mut self, messages: usize) -> Self {
         self.config.in_flight_max = messages;
         self
@@ -328,12 +402,33 @@ impl ClientBuilder {
 
     /// Limits and times of the connections, see [`RemotingConfig`]. An account, a proxy and TLS that are set on this
     /// builder, before or after, come before those in it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::{Client, RemotingConfig};
+    ///
+    /// let remoting = RemotingConfig { connect_timeout: Duration::from_secs(1), ..RemotingConfig::default() };
+    /// let client = Client::builder("127.0.0.1:9876").remoting(remoting).build()?;
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     pub fn remoting(mut self, remoting: RemotingConfig) -> Self {
         self.config.remoting = remoting;
         self
     }
 
     /// `useTLS`: talks to NameServers and brokers through TLS, and to none in plain text. Default: plain text.
+    ///
+    /// ```
+    /// use ferrocket::{Client, TlsOptions};
+    ///
+    /// # fn connect() -> ferrocket::Result<()> {
+    /// let tls = TlsOptions::trusting("ca.pem").identity("client.pem", "client.key");
+    /// let client = Client::builder("127.0.0.1:9876").tls(tls).build()?;
+    /// # Ok(()) }
+    /// # // There are no such files here.
+    /// # assert_eq!(connect().unwrap_err().kind(), ferrocket::ErrorKind::Config);
+    /// ```
     #[cfg(feature = "tls")]
     pub fn tls(mut self, options: TlsOptions) -> Self {
         self.tls = Some(options);
@@ -341,6 +436,16 @@ impl ClientBuilder {
     }
 
     /// The client. Connects to nothing yet, but reads the files of TLS.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::{Client, ErrorKind};
+    ///
+    /// let error = Client::builder("127.0.0.1:9876").poll_name_server_interval(Duration::ZERO).build().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// assert!(error.to_string().starts_with("poll_name_server_interval (ms) is 0"), "{error}");
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for addresses that are none, the proxy's as well, half an account, zero limits, times or

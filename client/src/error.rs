@@ -13,6 +13,14 @@ use ferrocket_remoting::CallError;
 use crate::message::Message;
 
 /// The result of everything in this crate.
+///
+/// ```
+/// use ferrocket::{Message, Producer, Result, SendResult};
+///
+/// async fn announce(producer: &Producer, order: &str) -> Result<SendResult> {
+///     producer.send(Message::new("Orders", "paid").key(order)).await
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Defines [`ErrorKind`] and what is said about its values elsewhere: bindings make their exceptions, types and
@@ -20,6 +28,22 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 macro_rules! error_kinds {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal, retryable: $retryable:expr;)+) => {
         /// What kind of fault an [`Error`] is.
+        ///
+        /// ```
+        /// use ferrocket::{Error, ErrorKind};
+        ///
+        /// /// What to tell those who wait.
+        /// fn words(error: &Error) -> &'static str {
+        ///     match error.kind() {
+        ///         ErrorKind::NoRoute | ErrorKind::NoBroker | ErrorKind::Connect => "the cluster is away",
+        ///         // It may have been stored.
+        ///         ErrorKind::Timeout => "nobody knows",
+        ///         _ => "it was refused",
+        ///     }
+        /// }
+        /// // Its number never changes.
+        /// assert_eq!((ErrorKind::Timeout.number(), ErrorKind::Timeout.name()), (6, "Timeout"));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorKind {
@@ -90,6 +114,22 @@ impl ErrorKind {
 }
 
 /// An error with all that is known about it. Cheap to move; clones share the cause.
+///
+/// ```
+/// use ferrocket::{Error, ErrorKind, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").max_message_size(10).start().await?;
+/// let error: Error = producer.send(Message::new("Orders", "x".repeat(100))).await.unwrap_err();
+/// match error.kind() {
+///     ErrorKind::InvalidMessage => eprintln!("never: {error}"),
+///     _ if error.is_retryable() => eprintln!("later: {error}"),
+///     _ => eprintln!("{error}, code {:?} of {:?}", error.code(), error.addr()),
+/// }
+/// let message = error.into_unsent().remove(0);
+/// assert_eq!(message.topic(), "Orders");
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct Error(Box<Parts>);
 
@@ -107,6 +147,18 @@ struct Parts {
 impl Error {
     /// An error of this kind, for code that stands between this crate and an application: bindings, wrappers, and
     /// doubles in tests.
+    ///
+    /// ```
+    /// use ferrocket::{Error, ErrorKind, Message};
+    ///
+    /// /// Stands for a producer in a test of what comes after a failure.
+    /// fn send(message: Message) -> ferrocket::Result<()> {
+    ///     Err(Error::new(ErrorKind::Timeout, "nobody answered").with_unsent(vec![message]))
+    /// }
+    ///
+    /// let error = send(Message::new("Orders", "paid")).unwrap_err();
+    /// assert!(error.is_retryable());
+    /// ```
     pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
@@ -182,6 +234,16 @@ impl Error {
     }
 
     /// The server's response code, if a server answered.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let error = client.admin().view_message("Orders", "nonsense").await.unwrap_err();
+    /// assert_eq!(error.code(), None); // No server was asked.
+    /// let error = client.admin().topic_route("NoSuchTopic").await.unwrap_err();
+    /// assert_eq!(error.code(), Some(17)); // TOPIC_NOT_EXIST
+    /// println!("{} said {:?}", error.addr().unwrap_or("?"), error.remark());
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn code(&self) -> Option<i32> {
         self.0.code.map(|code| code.0)
     }
@@ -199,11 +261,46 @@ impl Error {
     /// The messages of a failed send as the caller handed them in; several for a batch.
     ///
     /// After [`ErrorKind::Timeout`] and a lost connection a broker may have stored them all the same.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// # producer.shutdown().await;
+    /// let batch = vec![Message::new("Orders", "paid").key("o-42"), Message::new("Orders", "paid").key("o-43")];
+    /// if let Err(error) = producer.send_batch(batch).await {
+    ///     for message in error.unsent() {
+    ///         eprintln!("{:?} was not sent: {error}", message.property_value("KEYS"));
+    ///     }
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn unsent(&self) -> &[Message] {
         &self.0.unsent
     }
 
     /// Takes the unsent messages out.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::{Message, Producer, Result, SendResult};
+    ///
+    /// async fn send_at_last(producer: &Producer, mut message: Message) -> Result<SendResult> {
+    ///     loop {
+    ///         match producer.send(message).await {
+    ///             Err(error) if error.is_retryable() => message = error.into_unsent().remove(0),
+    ///             done => return done,
+    ///         }
+    ///         tokio::time::sleep(Duration::from_secs(1)).await;
+    ///     }
+    /// }
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |_, client| {
+    /// #     let producer = client.producer("order-service").start().await?;
+    /// #     send_at_last(&producer, Message::new("Orders", "paid")).await.map(drop)
+    /// # }).unwrap();
+    /// ```
     pub fn into_unsent(self) -> Vec<Message> {
         self.0.unsent
     }

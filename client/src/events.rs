@@ -22,6 +22,21 @@ const WATCHERS_MAX: usize = 64;
 
 /// Something that happened in a client. See [`Client::events`](crate::Client::events). In a namespace topics and queues
 /// are called as in the program, groups as the consumers' `group()`, which has the namespace.
+///
+/// ```
+/// use ferrocket::Event;
+///
+/// /// A line for those who watch the service.
+/// fn line(event: &Event) -> Option<String> {
+///     match event {
+///         Event::Rebalanced { group, topic, queues } => Some(format!("{group}: {} of {topic}", queues.len())),
+///         Event::Disconnected { addr } => Some(format!("no connection to {addr}")),
+///         Event::Missed(count) => Some(format!("{count} events were not looked at")),
+///         _ => None,
+///     }
+/// }
+/// # assert_eq!(line(&Event::Missed(3)).as_deref(), Some("3 events were not looked at"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -131,6 +146,22 @@ impl Watchers {
 
 /// The events of a client from the moment it was made, see [`Client::events`](crate::Client::events). It ends with
 /// the client.
+///
+/// ```
+/// use ferrocket::{Event, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let mut events = client.events();
+/// # let producer = client.producer("order-service").start().await?;
+/// let sent = producer.send(Message::new("Orders", "paid")).await?;
+/// while let Some(event) = events.next().await {
+///     if let Event::Connected { addr } = event {
+///         println!("connected to {addr}");
+///         break;
+///     }
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct Events {
     inbox: mpsc::Receiver<Event>,

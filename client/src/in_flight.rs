@@ -197,7 +197,6 @@ struct LaneState {
 #[derive(Debug)]
 pub(crate) struct Room {
     lane: Arc<Lane>,
-    entered_ms: i64,
 }
 
 impl Lane {
@@ -265,8 +264,8 @@ impl Lane {
     }
 
     /// Adapts the window to the end of one message, whose room is given back afterwards.
-    fn finished(&self, answer: Answer, sent_ms: i64, timeout: Duration) {
-        let now_ms = self.now_ms();
+    fn finished(&self, answer: Answer, sent: Instant, timeout: Duration) {
+        let [sent_ms, now_ms] = [sent, Instant::now()].map(|time| self.ms(time));
         if answer == Answer::Stored {
             self.stored_ms.store(now_ms, Ordering::Relaxed);
             self.stored_anywhere_ms.store(now_ms, Ordering::Relaxed);
@@ -294,11 +293,11 @@ impl Lane {
     }
 
     fn entered(self: &Arc<Self>) -> Room {
-        Room { lane: Arc::clone(self), entered_ms: self.now_ms() }
+        Room { lane: Arc::clone(self) }
     }
 
-    fn now_ms(&self) -> i64 {
-        self.epoch.elapsed().as_millis() as i64
+    fn ms(&self, time: Instant) -> i64 {
+        time.duration_since(self.epoch).as_millis() as i64
     }
 
     fn state(&self) -> MutexGuard<'_, LaneState> {
@@ -308,9 +307,10 @@ impl Lane {
 }
 
 impl Room {
-    /// The message is no longer under way, and this is what became of it. `timeout` is that of the whole send.
-    pub(crate) fn leave(self, answer: Answer, timeout: Duration) {
-        self.lane.finished(answer, self.entered_ms, timeout);
+    /// The message that was sent then is no longer under way, and this is what became of it. `timeout` is that of the
+    /// whole send.
+    pub(crate) fn leave(self, answer: Answer, sent: Instant, timeout: Duration) {
+        self.lane.finished(answer, sent, timeout);
     }
 }
 
@@ -361,15 +361,15 @@ mod tests {
         let lane = budget.lane(&"a".into());
         let mut rooms = fill(&lane);
         let start = rooms.len();
-        rooms.pop().unwrap().leave(Answer::Stored, SECOND);
+        rooms.pop().unwrap().leave(Answer::Stored, Instant::now(), SECOND);
         rooms.extend(fill(&lane));
         assert_eq!(rooms.len(), start + 1);
-        rooms.pop().unwrap().leave(Answer::Busy, SECOND);
+        rooms.pop().unwrap().leave(Answer::Busy, Instant::now(), SECOND);
         assert!(fill(&lane).is_empty());
         let size = lane.state().window.size() as usize;
         assert!(size < start);
         while rooms.len() > size {
-            rooms.pop().unwrap().leave(Answer::Other, SECOND);
+            rooms.pop().unwrap().leave(Answer::Other, Instant::now(), SECOND);
             assert!(fill(&lane).is_empty() || rooms.len() < size);
         }
         // Dropped without a word, as when the send is given up.
@@ -393,15 +393,16 @@ mod tests {
                     let patience = Patience { timeout: SECOND, while_moving: true };
                     let room = lane.enter(patience).await?;
                     order.lock().unwrap().push(number);
+                    let entered = Instant::now();
                     tokio::time::sleep(SECOND * 9 / 10).await;
-                    room.leave(Answer::Stored, SECOND * 10);
+                    room.leave(Answer::Stored, entered, SECOND * 10);
                     Result::<()>::Ok(())
                 })
             })
             .collect();
-        let late = lane.enter(PATIENCE);
+        let (late, entered) = (lane.enter(PATIENCE), Instant::now());
         tokio::time::sleep(SECOND / 2).await;
-        rooms.pop().unwrap().leave(Answer::Stored, SECOND * 10);
+        rooms.pop().unwrap().leave(Answer::Stored, entered, SECOND * 10);
         assert!(lane.try_enter().is_none());
         assert_eq!(late.await.unwrap_err().kind(), ErrorKind::FlowControl);
         for waiter in waiters {

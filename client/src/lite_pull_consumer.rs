@@ -40,6 +40,26 @@ pub(crate) use polls::Polls;
 ///
 /// Dropping it does not stop it while something else of its [`Client`] is there: [`LitePullConsumer::shutdown`] or
 /// [`shutdown`](Client::shutdown) of its client does.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::{ConsumeFromWhere, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "paid")).await?;
+/// let consumer = client
+///     .lite_pull_consumer("audit")
+///     .subscribe("Orders", "*")
+///     .consume_from(ConsumeFromWhere::FirstOffset)
+///     .auto_commit(false)
+///     .start()
+///     .await?;
+/// let messages = consumer.poll(Duration::from_secs(30)).await?;
+/// assert_eq!(&messages[0].body[..], b"paid");
+/// consumer.commit().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct LitePullConsumer {
     consumer: Arc<Consumer>,
@@ -54,11 +74,32 @@ impl LitePullConsumer {
     }
 
     /// The queues this consumer pulls at the moment, ordered by topic, broker and number. Java: `assignment`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").start().await?;
+    /// for queue in consumer.assignment() {
+    ///     println!("{queue}: {:?}", consumer.committed(&queue).await?);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn assignment(&self) -> Vec<MessageQueue> {
         self.client().bare_queues(self.consumer.queues().keys())
     }
 
     /// Subscribes to another topic, or to the same by another selector. Java: `subscribe`.
+    ///
+    /// ```
+    /// use ferrocket::MessageSelector;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").start().await?;
+    /// consumer.subscribe("Refunds", "*").await?;
+    /// // From now on only these of the first topic.
+    /// consumer.subscribe("Orders", MessageSelector::by_tag("vip || gold")).await?;
+    /// consumer.unsubscribe("Refunds");
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a name or selector that cannot work, and after
@@ -79,6 +120,16 @@ impl LitePullConsumer {
     /// Pulls exactly these queues from now on, whoever else is in the group. Returns when those that could be
     /// reached are [assigned](Self::assignment); the others follow. With automatic commits what was handed out
     /// before counts as done. Java: `assign`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "paid")).await?;
+    /// let consumer = client.lite_pull_consumer("export").start().await?;
+    /// let queues = consumer.fetch_queues("Orders").await?;
+    /// consumer.assign(queues.clone()).await?;
+    /// assert_eq!(consumer.assignment(), queues);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for no queues, and for a consumer with subscriptions;
@@ -186,6 +237,22 @@ impl LitePullConsumer {
     /// Goes on at this offset of a queue; messages of it in memory are thrown away. What the group has stored
     /// changes with the next commit. Java: `seek`.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("p").start().await?;
+    /// # let queue = producer.send_ordered(Message::new("Orders", "o-42"), "k").await?.message_queue;
+    /// # let next = producer.send_ordered(Message::new("Orders", "o-43"), "k").await?.queue_offset;
+    /// let consumer = client.lite_pull_consumer("export").start().await?;
+    /// consumer.assign([queue.clone()]).await?;
+    /// consumer.seek(&queue, next).await?;
+    /// assert_eq!(&consumer.poll(Duration::from_secs(30)).await?[0].body[..], b"o-43");
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a queue that is not assigned, and an offset that it
     /// does not have; whatever keeps the broker from telling its offsets.
@@ -202,6 +269,23 @@ impl LitePullConsumer {
 
     /// Goes on at the first message that the queue still has. Java: `seekToBegin`.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([sent.message_queue]).await?;
+    /// // Everything once more.
+    /// for queue in consumer.assignment() {
+    ///     consumer.seek_to_begin(&queue).await?;
+    /// }
+    /// assert_eq!(&consumer.poll(Duration::from_secs(30)).await?[0].body[..], b"o-42");
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`seek`](Self::seek).
     pub async fn seek_to_begin(&self, queue: &MessageQueue) -> Result<()> {
@@ -211,6 +295,18 @@ impl LitePullConsumer {
 
     /// Goes on behind the last message of the queue. Java: `seekToEnd`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([sent.message_queue]).await?;
+    /// // Only what comes from now on.
+    /// for queue in consumer.assignment() {
+    ///     consumer.seek_to_end(&queue).await?;
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`seek`](Self::seek).
     pub async fn seek_to_end(&self, queue: &MessageQueue) -> Result<()> {
@@ -219,6 +315,21 @@ impl LitePullConsumer {
     }
 
     /// Goes on at the first message stored at this time or later. Java: `offsetForTimestamp` and `seek`.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([sent.message_queue]).await?;
+    /// let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    /// for queue in consumer.assignment() {
+    ///     consumer.seek_to_time(&queue, an_hour_ago).await?;
+    /// }
+    /// # assert_eq!(&consumer.poll(Duration::from_secs(30)).await?[0].body[..], b"o-42");
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`seek`](Self::seek).
@@ -253,6 +364,18 @@ impl LitePullConsumer {
 
     /// Pulls these queues no more, and keeps what is in memory of them back (Java still hands that out). Lasts
     /// until [`resume`](Self::resume), or until the queue goes to another consumer. Java: `pause`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([sent.message_queue]).await?;
+    /// let queues = consumer.assignment();
+    /// consumer.pause(&queues);
+    /// // The disk is full; later:
+    /// consumer.resume(&queues);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn pause<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>) {
         self.set_paused(queues, true);
     }
@@ -276,6 +399,20 @@ impl LitePullConsumer {
     /// Stores that everything handed out so far is consumed, and waits until brokers have confirmed it. Java:
     /// `commitSync`, which returns before anything is stored.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("audit").auto_commit(false).subscribe("Orders", "*");
+    /// # let consumer = consumer.consume_from(ferrocket::ConsumeFromWhere::FirstOffset).start().await?;
+    /// # async fn store(messages: &[ferrocket::MessageExt]) -> ferrocket::Result<()> { Ok(()) }
+    /// let messages = consumer.poll(Duration::from_secs(30)).await?;
+    /// store(&messages).await?;
+    /// consumer.commit().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// The first failure; what was not stored is tried again every
     /// [`auto_commit_interval`](LitePullConsumerBuilder::auto_commit_interval).
@@ -286,6 +423,19 @@ impl LitePullConsumer {
 
     /// Stores these offsets, each that of the next message to consume, and waits for the brokers. Java:
     /// `commit(Map<MessageQueue, Long>, boolean)`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.lite_pull_consumer("export").auto_commit(false).start().await?;
+    /// # consumer.assign([queue.clone()]).await?;
+    /// // Found in the program's own database.
+    /// let next = 1;
+    /// consumer.commit_offsets([(queue.clone(), next)]).await?;
+    /// assert_eq!(consumer.committed(&queue).await?, Some(next));
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a queue that is not assigned or a negative offset:
@@ -311,6 +461,20 @@ impl LitePullConsumer {
     /// The committed offset of a queue: what this consumer committed last, else what the group has stored.
     /// Java: `committed`, which answers -1 for none.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([sent.message_queue]).await?;
+    /// for queue in consumer.assignment() {
+    ///     match consumer.committed(&queue).await? {
+    ///         Some(next) => println!("{queue}: goes on at {next}"),
+    ///         None => println!("{queue}: nothing yet"),
+    ///     }
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
     pub async fn committed(&self, queue: &MessageQueue) -> Result<Option<i64>> {
@@ -324,6 +488,20 @@ impl LitePullConsumer {
 
     /// The offset of the first message of a queue stored at this time or later. Java: `offsetForTimestamp`.
     ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.lite_pull_consumer("export").start().await?;
+    /// # consumer.assign([queue.clone()]).await?;
+    /// let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    /// let offset = consumer.offset_for_timestamp(&queue, an_hour_ago).await?;
+    /// assert_eq!(offset, sent.queue_offset);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn offset_for_timestamp(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
@@ -331,6 +509,17 @@ impl LitePullConsumer {
     }
 
     /// The queues of a topic, to [`assign`](Self::assign) some of them. Java: `fetchMessageQueues`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let consumer = client.lite_pull_consumer("export").start().await?;
+    /// // Those of one broker.
+    /// let queues = consumer.fetch_queues("Orders").await?;
+    /// let of_one = queues.iter().filter(|queue| queue.broker_name == queues[0].broker_name);
+    /// consumer.assign(of_one.cloned()).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Client::fetch_subscribe_queues`](crate::Client::fetch_subscribe_queues).
@@ -341,6 +530,15 @@ impl LitePullConsumer {
     /// Has `listener` called with a topic's queues whenever they change, as soon as that is known: every
     /// [`poll_name_server_interval`](crate::ClientBuilder::poll_name_server_interval). A second listener of a
     /// topic replaces the first. Java: `registerTopicMessageQueueChangeListener`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let consumer = client.lite_pull_consumer("export").start().await?;
+    /// let told = |topic: &str, queues: &[ferrocket::MessageQueue]| println!("{topic} has {} queues", queues.len());
+    /// consumer.topic_queue_change_listener("Orders", told).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`fetch_queues`](Self::fetch_queues): the listener hears of what differs from the queues now.
@@ -387,6 +585,20 @@ fn chosen(client: &Client, queues: impl IntoIterator<Item = MessageQueue>) -> Re
 }
 
 /// The messages of a [`LitePullConsumer`], see [`LitePullConsumer::stream`].
+///
+/// ```
+/// use ferrocket::{ConsumeFromWhere, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "paid")).await?;
+/// # let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*");
+/// # let consumer = consumer.consume_from(ConsumeFromWhere::FirstOffset).start().await?;
+/// let mut messages = consumer.stream();
+/// if let Some(message) = messages.next().await {
+///     println!("{}: {} bytes", message.msg_id, message.body.len());
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct LitePullStream {

@@ -56,11 +56,25 @@ impl Message {
     }
 
     /// One word by which consumers filter.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// let message = Message::new("Orders", "paid").tags("vip");
+    /// assert_eq!(message.property_value("TAGS"), Some("vip"));
+    /// ```
     pub fn tags(self, tags: impl Into<String>) -> Self {
         self.property(names::TAGS, tags)
     }
 
     /// One more key under which the message can be looked up.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// let message = Message::new("Orders", "paid").key("o-42").key("customer-7");
+    /// assert_eq!(message.property_value("KEYS"), Some("o-42 customer-7"));
+    /// ```
     pub fn key(self, key: impl Into<String>) -> Self {
         let key = key.into();
         match self.property_value(names::KEYS).map(|keys| format!("{keys}{KEY_SEPARATOR}{key}")) {
@@ -70,12 +84,27 @@ impl Message {
     }
 
     /// Several more keys, as [`Message::key`].
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// let message = Message::new("Orders", "paid").keys(["o-42", "customer-7"]);
+    /// assert_eq!(message, Message::new("Orders", "paid").key("o-42").key("customer-7"));
+    /// ```
     pub fn keys<K: Into<String>>(self, keys: impl IntoIterator<Item = K>) -> Self {
         keys.into_iter().fold(self, |message, key| message.key(key))
     }
 
     /// Delivery after the broker's delay of this level: 1 to 18 are 1s 5s 10s 30s 1m 2m … 10m 20m 30m 1h 2h
     /// by default; 0 is no delay.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// // In ten seconds, unless the broker has other levels.
+    /// let message = Message::new("Reminders", "pay o-42").delay_level(3);
+    /// assert_eq!(message.property_value("DELAY"), Some("3"));
+    /// ```
     pub fn delay_level(mut self, level: u32) -> Self {
         if level == 0 {
             self.properties.remove(names::DELAY_TIME_LEVEL);
@@ -86,12 +115,30 @@ impl Message {
 
     /// Delivery at this time, to the millisecond. Brokers from 5.0 on (`timerWheelEnable`) wait for it, up to three
     /// days by default; older ones deliver at once. Java: `setDeliverTimeMs`.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// let tomorrow = SystemTime::now() + Duration::from_secs(24 * 60 * 60);
+    /// let message = Message::new("Reminders", "pay o-42").deliver_at(tomorrow);
+    /// ```
     pub fn deliver_at(self, time: SystemTime) -> Self {
         self.timed(names::TIMER_DELIVER_MS, ms_of(time))
     }
 
     /// Delivery after this time, counted by the broker; otherwise as [`Message::deliver_at`].
     /// Java: `setDelayTimeSec`, or `setDelayTimeMs` where it is no whole number of seconds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// let message = Message::new("Reminders", "pay o-42").deliver_after(Duration::from_secs(90));
+    /// assert_eq!(message.property_value("TIMER_DELAY_SEC"), Some("90"));
+    /// ```
     pub fn deliver_after(self, delay: Duration) -> Self {
         match delay.subsec_nanos() {
             0 => self.timed(names::TIMER_DELAY_SEC, delay.as_secs()),
@@ -110,6 +157,13 @@ impl Message {
 
     /// Whether the broker answers only when the message is flushed and replicated as it is set up to
     /// (default), or as soon as it is written.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// // Faster, where the loss of a few is no harm.
+    /// let message = Message::new("Metrics", "cpu 0.7").wait_store_msg_ok(false);
+    /// ```
     pub fn wait_store_msg_ok(self, wait: bool) -> Self {
         self.property(names::WAIT_STORE_MSG_OK, if wait { "true" } else { "false" })
     }
@@ -122,12 +176,32 @@ impl Message {
 
     /// Any other property. Upper-case names may have a meaning to brokers, see
     /// [`ferrocket_protocol::properties::names`].
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// // Consumers can select it by `region = 'north' AND amount > 100`.
+    /// let message = Message::new("Orders", "paid").property("region", "north").property("amount", "120");
+    /// assert_eq!(message.property_value("region"), Some("north"));
+    /// ```
     pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.set_property(name.into(), value.into());
         self
     }
 
     /// The answer to a request of which only the properties are at hand, see [`MessageExt::reply_message`].
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// // What a gateway kept of a request.
+    /// let kept = HashMap::from([("CLUSTER", "main"), ("CORRELATION_ID", "7"), ("REPLY_TO_CLIENT", "10.0.0.7@1")]);
+    /// let reply = Message::reply_to(|name| kept.get(name).copied(), "1.99")?;
+    /// assert_eq!(reply.topic(), "main_REPLY_TOPIC");
+    /// # Ok::<(), ferrocket::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As there.
@@ -234,6 +308,24 @@ impl fmt::Debug for Message {
 }
 
 /// A message as a broker delivered it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::{ConsumeFromWhere, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
+/// let order = Message::new("Orders", "paid").tags("vip").key("o-42").property("region", "north");
+/// let sent = producer.send(order).await?;
+/// # let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*");
+/// # let consumer = consumer.consume_from(ConsumeFromWhere::FirstOffset).start().await?;
+/// let received = consumer.poll(Duration::from_secs(30)).await?.remove(0);
+/// assert_eq!((received.tags(), received.keys().next()), (Some("vip"), Some("o-42")));
+/// assert_eq!((&received.body[..], received.property("region")), (&b"paid"[..], Some("north")));
+/// assert_eq!((received.msg_id, received.queue_offset), (sent.msg_id, sent.queue_offset));
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageExt {
@@ -355,6 +447,22 @@ impl MessageExt {
     /// The answer to this request, to be sent with any producer: the broker brings it to the one who asked with
     /// [`Producer::request`](crate::Producer::request). Java: `MessageUtil.createReplyMessage`.
     ///
+    /// ```
+    /// use ferrocket::{Client, Producer, PushConsumer, Result};
+    ///
+    /// async fn answer_prices(client: &Client, replier: Producer) -> Result<PushConsumer> {
+    ///     let answer = move |message: ferrocket::MessageExt| {
+    ///         let replier = replier.clone();
+    ///         async move { replier.send(message.reply_message("1.99")?).await.map(drop) }
+    ///     };
+    ///     client.push_consumer("prices").subscribe("Prices", "*").on_message(answer).start().await
+    /// }
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |_, client| {
+    /// #     let replier = client.producer("replier").start().await?;
+    /// #     answer_prices(&client, replier).await.map(drop)
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::InvalidMessage`] when this is no message of a broker that knows its cluster.
     pub fn reply_message(&self, body: impl Into<Bytes>) -> Result<Message> {
@@ -362,6 +470,21 @@ impl MessageExt {
     }
 
     /// The broker's id of the message: its address and the place in its CommitLog.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use ferrocket::{ConsumeFromWhere, Message};
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("order-service").start().await?.send(Message::new("Orders", "paid")).await?;
+    /// # let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*");
+    /// # let consumer = consumer.consume_from(ConsumeFromWhere::FirstOffset).start().await?;
+    /// # let message = consumer.poll(Duration::from_secs(30)).await?.remove(0);
+    /// // Shown to somebody, and looked up by it later.
+    /// let id = message.offset_msg_id();
+    /// let found = client.admin().view_message("Orders", &id).await?;
+    /// assert_eq!(found.msg_id, message.msg_id);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn offset_msg_id(&self) -> String {
         offset_msg_id(self.store_host, self.commit_log_offset)
     }
@@ -372,6 +495,21 @@ impl MessageExt {
     }
 
     /// The id of the transaction that the message is or was part of.
+    ///
+    /// ```
+    /// use ferrocket::{LocalTransactionState, MessageExt};
+    ///
+    /// /// For `check_local_transaction`: the local work left a file of that name.
+    /// async fn check(half: MessageExt) -> LocalTransactionState {
+    ///     match half.transaction_id().map(std::fs::exists) {
+    ///         Some(Ok(true)) => LocalTransactionState::CommitMessage,
+    ///         _ => LocalTransactionState::Unknown,
+    ///     }
+    /// }
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// client.producer("orders").check_local_transaction(check).start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn transaction_id(&self) -> Option<&str> {
         let half = self.property(names::TRANSACTION_PREPARED)?;
         half.eq_ignore_ascii_case("true").then(|| self.property(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX))?

@@ -5,7 +5,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::message_id::UniqueKeys;
@@ -19,8 +19,12 @@ pub(crate) fn now_ms() -> i64 {
 
 /// A time as milliseconds since 1970; before that 0.
 pub(crate) fn ms_of(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    as_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// A duration as milliseconds; beyond what they count, the most they do.
+pub(crate) fn as_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A number that nobody can foresee, from the seed of the standard library's hash maps.

@@ -28,6 +28,19 @@ use crate::validate::{config, within};
 const SUGGESTIONS_MAX: usize = 65_536;
 
 /// Sets up a [`PullConsumer`]. Obtained from [`Client::pull_consumer`]; names and defaults are Java's.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let consumer = client
+///     .pull_consumer("export")
+///     .consumer_pull_timeout(Duration::from_secs(5))
+///     .max_reconsume_times(3)
+///     .start()
+///     .await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct PullConsumerBuilder {
     client: Client,
@@ -40,8 +53,9 @@ impl Client {
     /// A consumer of this group for programs that manage queues themselves, to be set up and started. Java:
     /// `DefaultMQPullConsumer`.
     ///
-    /// ```no_run
-    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
     /// let consumer = client.pull_consumer("export").start().await?;
     /// for queue in consumer.fetch_queues("Orders").await? {
     ///     let mut offset = consumer.fetch_consume_offset(&queue).await?.unwrap_or(0);
@@ -57,8 +71,7 @@ impl Client {
     ///         consumer.update_consume_offset(&queue, offset).await?;
     ///     }
     /// }
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }).unwrap();
     /// ```
     pub fn pull_consumer(&self, group: &str) -> PullConsumerBuilder {
         PullConsumerBuilder {
@@ -106,6 +119,20 @@ impl PullConsumerBuilder {
 }
 
 /// What a pull found. Java: `PullResult`.
+///
+/// ```
+/// use ferrocket::PullStatus;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+/// # let queue = sent.message_queue.clone();
+/// # let consumer = client.pull_consumer("export").start().await?;
+/// let pulled = consumer.pull(&queue, "*", sent.queue_offset, 32).await?;
+/// assert_eq!((pulled.status, pulled.messages.len()), (PullStatus::Found, 1));
+/// assert_eq!(pulled.next_begin_offset, sent.queue_offset + 1);
+/// println!("the queue goes from {} to {}", pulled.min_offset, pulled.max_offset);
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PullResult {
@@ -123,6 +150,22 @@ pub struct PullResult {
 
 /// A consumer for programs that manage queues and offsets themselves. Cheap to clone. Java:
 /// `DefaultMQPullConsumer`.
+///
+/// ```
+/// use ferrocket::PullStatus;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+/// let consumer = client.pull_consumer("export").start().await?;
+/// for queue in consumer.fetch_queues("Orders").await? {
+///     let begin = consumer.min_offset(&queue).await?;
+///     let pulled = consumer.pull(&queue, "*", begin, 32).await?;
+///     if pulled.status == PullStatus::Found {
+///         consumer.update_consume_offset(&queue, pulled.next_begin_offset).await?;
+///     }
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct PullConsumer {
     consumer: Arc<Consumer>,
@@ -150,6 +193,16 @@ impl PullConsumer {
     /// The queues of a topic that are this consumer's share, if all of the group's consumers divide them so; all
     /// for a broadcasting one. Nobody else is kept from pulling them. Java: `fetchMessageQueuesInBalance`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let consumer = client.pull_consumer("export").start().await?;
+    /// // Nobody else is in the group.
+    /// let mine = consumer.fetch_queues_in_balance("Orders").await?;
+    /// assert_eq!(mine, consumer.fetch_queues("Orders").await?);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`fetch_queues`](Self::fetch_queues), and whatever keeps the broker from telling the group's members.
     pub async fn fetch_queues_in_balance(&self, topic: &str) -> Result<Vec<MessageQueue>> {
@@ -163,6 +216,20 @@ impl PullConsumer {
     }
 
     /// Up to `max` messages of a queue from `offset` on that match; at once, with or without any. Java: `pull`.
+    ///
+    /// ```
+    /// use ferrocket::MessageSelector;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42").tags("vip")).await?;
+    /// # let (queue, offset) = (sent.message_queue.clone(), sent.queue_offset);
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// let pulled = consumer.pull(&queue, MessageSelector::by_tag("vip || gold"), offset, 32).await?;
+    /// for message in &pulled.messages {
+    ///     println!("{}: {:?}", message.msg_id, message.tags());
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a negative offset, no messages, or a selector that
@@ -179,6 +246,17 @@ impl PullConsumer {
 
     /// As [`pull`](Self::pull), but the broker holds the request until there is something, at most
     /// [`broker_suspend_max_time`](PullConsumerBuilder::broker_suspend_max_time). Java: `pullBlockIfNotFound`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let (queue, offset) = (sent.message_queue.clone(), sent.queue_offset);
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// // Answered as soon as something is there.
+    /// let pulled = consumer.pull_block_if_not_found(&queue, "*", offset, 32).await?;
+    /// println!("{} messages, on at {}", pulled.messages.len(), pulled.next_begin_offset);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`pull`](Self::pull).
@@ -276,6 +354,16 @@ impl PullConsumer {
 
     /// The offset behind a queue's last message. Java: `maxOffset`.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// let (min, max) = (consumer.min_offset(&queue).await?, consumer.max_offset(&queue).await?);
+    /// println!("{} messages are there", max - min);
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Whatever keeps the broker from answering.
     pub async fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
@@ -283,6 +371,19 @@ impl PullConsumer {
     }
 
     /// The offset of the first message of a queue stored at this time or later. Java: `searchOffset`.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// let yesterday = SystemTime::now() - Duration::from_secs(24 * 60 * 60);
+    /// let offset = consumer.search_offset(&queue, yesterday).await?;
+    /// let pulled = consumer.pull(&queue, "*", offset, 32).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Whatever keeps the broker from answering.
@@ -293,6 +394,18 @@ impl PullConsumer {
     /// The group's stored offset of a queue, if there is one. Java: `fetchConsumeOffset`, which answers -1 for
     /// none and -2 for a failure.
     ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// let offset = match consumer.fetch_consume_offset(&queue).await? {
+    ///     Some(stored) => stored,
+    ///     None => consumer.min_offset(&queue).await?,
+    /// };
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// Whatever keeps the broker, or the file of a broadcasting consumer, from telling it.
     pub async fn fetch_consume_offset(&self, queue: &MessageQueue) -> Result<Option<i64>> {
@@ -301,6 +414,17 @@ impl PullConsumer {
 
     /// Stores the group's offset of a queue, that of the next message to consume, and waits until it is stored.
     /// Java: `updateConsumeOffset`, which only notes it for the next round.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// let pulled = consumer.pull(&queue, "*", 0, 32).await?;
+    /// consumer.update_consume_offset(&queue, pulled.next_begin_offset).await?;
+    /// assert_eq!(consumer.fetch_consume_offset(&queue).await?, Some(pulled.next_begin_offset));
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a negative offset; whatever keeps the broker, or the
@@ -319,6 +443,21 @@ impl PullConsumer {
 
     /// Has the group's push consumers get a message again after the broker's delay of this level: 0 by the number
     /// of attempts, -1 makes it a dead letter at once. Java: `sendMessageBack`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// # let queue = sent.message_queue.clone();
+    /// # let consumer = client.pull_consumer("export").start().await?;
+    /// # fn store(message: &ferrocket::MessageExt) -> std::io::Result<()> { Err(std::io::ErrorKind::StorageFull.into()) }
+    /// for message in consumer.pull(&queue, "*", 0, 32).await?.messages {
+    ///     if store(&message).is_err() {
+    ///         // Push consumers of the group get it in ten seconds.
+    ///         consumer.send_message_back(&message, 3).await?;
+    ///     }
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// Whatever keeps the message's broker, and the retry topic's after it, from taking it.

@@ -45,6 +45,20 @@ pub use ferrocket_protocol::body::heartbeat::{ConsumeFromWhere, MessageModel};
 ///
 /// Dropping it does not stop it while something else of its [`Client`] is there: [`PushConsumer::shutdown`] or
 /// [`shutdown`](Client::shutdown) of its client does.
+///
+/// ```
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let consumer = client
+///     .push_consumer("billing")
+///     .subscribe("Orders", "*")
+///     .on_message(|message| async move { println!("{}", message.msg_id) })
+///     .start()
+///     .await?;
+/// println!("{} has {} queues", consumer.group(), consumer.queues().len());
+/// // Messages in hand are finished, offsets stored.
+/// consumer.shutdown().await;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct PushConsumer {
     consumer: Arc<Consumer>,
@@ -59,12 +73,31 @@ impl PushConsumer {
     }
 
     /// The queues this consumer holds at the moment, ordered by topic, broker and number.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// for queue in consumer.queues() {
+    ///     println!("{} {} {}", queue.topic, queue.broker_name, queue.queue_id);
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn queues(&self) -> Vec<MessageQueue> {
         self.consumer.calls.client.bare_queues(self.consumer.queues().keys())
     }
 
     /// Subscribes to another topic, or to the same by another expression (see
     /// [`PushConsumerBuilder::subscribe`]).
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// consumer.subscribe("Refunds", "*").await?;
+    /// // Only these of the first topic from now on.
+    /// consumer.subscribe("Orders", "paid").await?;
+    /// consumer.unsubscribe("Refunds");
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a topic name or an expression that cannot work;
@@ -79,6 +112,15 @@ impl PushConsumer {
     }
 
     /// Stops pulling; messages in memory are still handled. Java: `suspend`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// consumer.suspend();
+    /// // The database is away; later:
+    /// consumer.resume();
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn suspend(&self) {
         self.consumer.suspend();
     }
@@ -90,6 +132,14 @@ impl PushConsumer {
 
     /// Changes how many handlers are at work at once, 1 to 1000; those at work finish what they have. Java:
     /// `updateCorePoolSize`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// // More hands for the evening.
+    /// consumer.set_concurrency(200)?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for another number.
@@ -107,6 +157,15 @@ impl PushConsumer {
     /// [`await_termination_when_shutdown`](PushConsumerBuilder::await_termination_when_shutdown)), stores the
     /// offsets, gives locks back and unregisters. Further calls wait for the first, and whoever gives up waiting does
     /// not stop it.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// consumer.shutdown().await;
+    /// // Producers and other consumers of the client go on.
+    /// let producer = client.producer("order-service").start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub async fn shutdown(&self) {
         self.consumer.shutdown().await;
     }

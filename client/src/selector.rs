@@ -41,6 +41,15 @@ impl MessageSelector {
 
     /// Messages whose properties satisfy an SQL92 condition; brokers need `enablePropertyFilter=true`, which is
     /// not their default, and refuse pulls otherwise. Java: `bySql`.
+    ///
+    /// ```
+    /// use ferrocket::{Message, MessageSelector};
+    ///
+    /// let large = MessageSelector::by_sql("amount > 1000 AND region IN ('north', 'west')");
+    /// assert_eq!(large.expression_type(), "SQL92");
+    /// // It looks at properties, never at bodies.
+    /// let order = Message::new("Orders", "paid").property("amount", "1200").property("region", "west");
+    /// ```
     pub fn by_sql(condition: impl Into<String>) -> Self {
         Self { expression_type: SQL92, expression: condition.into() }
     }

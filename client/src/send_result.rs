@@ -15,6 +15,20 @@ use crate::error::{Error, Result};
 pub(crate) const DEFAULT_REGION: &str = "DefaultRegion";
 
 /// How safe a stored message is. All four mean that the broker has it.
+///
+/// ```
+/// use ferrocket::{Message, SendStatus};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
+/// let sent = producer.send(Message::new("Orders", "paid")).await?;
+/// match sent.status {
+///     SendStatus::SendOk => {}
+///     // Stored, but not yet on disk or on a slave.
+///     status => eprintln!("{}: {status}", sent.msg_id),
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendStatus {
@@ -57,6 +71,20 @@ impl fmt::Display for SendStatus {
 }
 
 /// The broker's receipt. Its text form is that of Java's `SendResult.toString`.
+///
+/// ```
+/// use ferrocket::Message;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
+/// let sent = producer.send(Message::new("Orders", "paid")).await?;
+/// assert!(sent.is_ok());
+/// let (queue, offset) = (&sent.message_queue, sent.queue_offset);
+/// println!("{} is number {offset} of {queue}", sent.msg_id);
+/// // Java's words.
+/// assert!(sent.to_string().starts_with("SendResult [sendStatus=SEND_OK, msgId="));
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]

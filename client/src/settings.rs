@@ -109,6 +109,14 @@ fn unknown(key: &str, known: impl Iterator<Item = &'static Setting>) -> crate::E
 
 /// The tables by the name of what is set up: `client`, `producer`, `transaction_producer`, `push_consumer`,
 /// `lite_pull_consumer` and `pull_consumer`. That of transactions has the producer's rows, too.
+///
+/// ```
+/// for (builder, rows) in ferrocket::settings::tables() {
+///     for row in rows {
+///         println!("{builder}: {} (default {:?}): {}", row.key, row.default, row.doc);
+///     }
+/// }
+/// ```
 pub fn tables() -> [(&'static str, Vec<&'static Setting>); 6] {
     [
         ("client", ClientBuilder::settings().collect()),
@@ -124,6 +132,16 @@ macro_rules! settable {
     ($($builder:ty: $rows:expr;)+) => {
         $(impl $builder {
             /// Sets one of the [`settings`](Self::settings) by its key.
+            ///
+            /// ```
+            /// use ferrocket::Client;
+            ///
+            /// let client = Client::builder("127.0.0.1:9876").set("instanceName", "billing-1")?.build()?;
+            /// let producer = client.producer("order-service").set("sendMsgTimeout", "5000")?;
+            /// let error = producer.set("sendMsgTimout", "5000").unwrap_err();
+            /// assert_eq!(error.to_string(), "unknown setting sendMsgTimout, did you mean sendMsgTimeout?");
+            /// # Ok::<(), ferrocket::Error>(())
+            /// ```
             ///
             /// # Errors
             /// [`ErrorKind::Config`](crate::ErrorKind::Config) names the nearest key, or key, value and what is
@@ -409,6 +427,13 @@ const PRODUCER: Rows<ProducerBuilder> = &[&[
         (1, INT_MAX),
         "How long a send takes at most, all attempts together, ms.",
         |b, ms| b.send_msg_timeout(millis(ms)),
+    ),
+    Row::int(
+        "sendMsgMaxTimeoutPerRequest",
+        "-1",
+        (-1, INT_MAX),
+        "How long one attempt takes at most while another may follow, ms; -1 for all the time that is left.",
+        |b, ms| b.send_msg_max_timeout_per_request(unless_negative(ms).map(Duration::from_millis)),
     ),
     Row::int(
         "retryTimesWhenSendFailed",

@@ -22,6 +22,7 @@
 //! with the cluster.
 
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
@@ -29,12 +30,31 @@ use std::time::Duration;
 use ferrocket_broker::{Broker, BrokerSettings};
 use ferrocket_namesrv::{NameServer, NamesrvSettings};
 use ferrocket_store::{Clock, SimDisk, SystemClock};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::client::Client;
 use crate::config::ClientBuilder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message_ids::as_millis;
+
+/// How long an example may take: on a busy machine, too.
+const EXAMPLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A running NameServer and Broker. Dropping it stops both without the courtesies of [`Cluster::shutdown`].
+///
+/// ```
+/// use ferrocket::Message;
+/// use ferrocket::testing::Cluster;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let cluster = Cluster::start().await?;
+/// let client = cluster.client().build()?;
+/// let producer = client.producer("orders").start().await?;
+/// assert!(producer.send(Message::new("Orders", "paid")).await?.is_ok());
+/// client.shutdown().await?;
+/// cluster.shutdown().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Cluster {
     namesrv: NameServer,
@@ -46,6 +66,20 @@ pub struct Cluster {
 }
 
 /// Sets up a [`Cluster`]. Obtained from [`Cluster::builder`].
+///
+/// ```
+/// use ferrocket::testing::Cluster;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let cluster = Cluster::builder()
+///     .broker_setting("messageDelayLevel", "1h 1d")
+///     .broker_setting("enablePropertyFilter", "true")
+///     .namesrv_setting("orderMessageEnable", "true")
+///     .start()
+///     .await?;
+/// # cluster.shutdown().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct ClusterBuilder {
@@ -116,6 +150,17 @@ impl Cluster {
     }
 
     /// Where the NameServer listens, `127.0.0.1:port`.
+    ///
+    /// ```
+    /// use ferrocket::testing::Cluster;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let cluster = Cluster::start().await?;
+    /// // For a client in another language, or another process.
+    /// println!("NAMESRV_ADDR={}", cluster.namesrv_addr());
+    /// # cluster.shutdown().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn namesrv_addr(&self) -> &str {
         &self.namesrv_addr
     }
@@ -128,8 +173,29 @@ impl Cluster {
     /// Turns the Broker's clock on by so much. What is due then happens now: delayed messages, retries among them,
     /// are delivered, half messages asked about. Leases of queues and the silence of clients are counted in real
     /// time and do not run out.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::testing::Cluster;
+    /// use ferrocket::{ConsumeFromWhere, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let cluster = Cluster::builder().broker_setting("messageDelayLevel", "1d").start().await?;
+    /// # let client = cluster.client().build()?;
+    /// # let producer = client.producer("p").start().await?;
+    /// let sent = producer.send(Message::new("Reminders", "a day has passed").delay_level(1)).await?;
+    /// cluster.advance(Duration::from_secs(24 * 60 * 60));
+    /// # let consumer = client.lite_pull_consumer("c").subscribe("Reminders", "*");
+    /// # let consumer = consumer.consume_from(ConsumeFromWhere::FirstOffset).start().await?;
+    /// let messages = consumer.poll(Duration::from_secs(30)).await?;
+    /// assert_eq!(&messages[0].body[..], b"a day has passed");
+    /// # client.shutdown().await?;
+    /// # cluster.shutdown().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn advance(&self, by: Duration) {
-        self.clock.0.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.clock.0.fetch_add(as_millis(by), Ordering::SeqCst);
         self.broker.clock_turned();
     }
 
@@ -141,6 +207,45 @@ impl Cluster {
         let stopped = self.broker.shutdown().await.map_err(io);
         self.namesrv.shutdown().await;
         stopped
+    }
+}
+
+/// Runs the program of an example in this documentation, with a client of a cluster of its own.
+///
+/// # Errors
+/// The program's own, and [`ErrorKind::Timeout`] for one that does not end.
+#[doc(hidden)]
+pub fn example(program: impl AsyncFnOnce(&Cluster, Client) -> Result<()>) -> Result<()> {
+    let stage = Stage::new()?;
+    let ran = stage.run(pin!(program(&stage.cluster, stage.client.clone())));
+    ran.and(stage.end())
+}
+
+/// Where an example runs. There are many of them: what is here is built once, and not with each.
+struct Stage {
+    runtime: Runtime,
+    cluster: Cluster,
+    client: Client,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(io)?;
+        let cluster = runtime.block_on(Cluster::start())?;
+        let client = cluster.client().mq_client_api_timeout(EXAMPLE_TIMEOUT).build()?;
+        Ok(Self { runtime, cluster, client })
+    }
+
+    fn run(&self, program: Pin<&mut dyn Future<Output = Result<()>>>) -> Result<()> {
+        let ran = self.runtime.block_on(async { tokio::time::timeout(EXAMPLE_TIMEOUT, program).await });
+        ran.unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "the example does not end")))
+    }
+
+    fn end(self) -> Result<()> {
+        self.runtime.block_on(async {
+            self.client.shutdown().await?;
+            self.cluster.shutdown().await
+        })
     }
 }
 

@@ -19,7 +19,7 @@ const SENDS: u64 = 1_000;
 /// What one awaited send may cost.
 const SEND_MAX: u64 = 1;
 /// What one of many queued sends may cost.
-const ENQUEUE_MAX: u64 = 3;
+const ENQUEUE_MAX: u64 = 2;
 /// What the connection may allocate for its reads, each of which brings many receipts.
 const READS_MAX: u64 = 500;
 

@@ -6,6 +6,9 @@ use std::process::Command;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use ferrocket_protocol::body::route::TopicRouteData;
+use ferrocket_protocol::fastjson;
+
 use crate::matrix::Server;
 use crate::process::{POLL, Process, free_port};
 use crate::route;
@@ -133,6 +136,16 @@ impl Cluster {
     pub fn knows(&self, topic: &str) -> Result<bool, String> {
         let route = route::query(self.namesrv_port, topic);
         route.map(|route| route.is_some()).map_err(|e| format!("route of {topic}: {e}"))
+    }
+
+    /// The system flag of `topic`, as the NameServer tells it.
+    pub fn topic_flags(&self, topic: &str) -> Result<i32, String> {
+        let route = route::query(self.namesrv_port, topic).map_err(|e| format!("route of {topic}: {e}"))?;
+        let route = route.ok_or_else(|| format!("no route of {topic}"))?;
+        let route: TopicRouteData =
+            fastjson::from_slice(route.as_bytes()).map_err(|e| format!("{route}: {e}"))?;
+        let queues = route.queue_datas.first().ok_or_else(|| format!("{topic} is at no Broker"))?;
+        Ok(queues.topic_sys_flag)
     }
 
     /// Waits until the NameServer routes `topic` to the Broker.

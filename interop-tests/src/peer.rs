@@ -146,6 +146,13 @@ impl Client {
             (Self::Node, ResetOffset | ConsumeDirectly | RunningInfo) => {
                 Some("the library answers no request of a Broker")
             }
+            (Self::OursPython | Self::OursNode | Self::OursC, LightQueues) => {
+                Some("the package has no pull consumer")
+            }
+            (Self::Cpp | Self::Node, LightQueues) => Some("the library has no pull consumer"),
+            (Self::Go, Unit) => Some("the library knows a unit's name, and nothing sets its unit mode"),
+            (Self::Cpp, Unit) => Some("not in the C interface, on which the Python package is built"),
+            (Self::Node, Unit) => Some("as for auto-create"),
             (Self::Cpp | Self::Node, Sql) => Some("the library has no SQL92 filters"),
             (Self::Node, AutoCreate) => Some("the library gives up on code 17 and never uses TBW102"),
             _ => None,

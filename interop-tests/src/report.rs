@@ -174,7 +174,7 @@ mod tests {
         let passed: Vec<_> = Scenario::ALL.into_iter().filter(|s| *s != Scenario::Retry).collect();
         let text = table(&[Outcome { cell, passed, failed }]);
         let row =
-            Client::ALL.iter().map(|client| if *client == Client::Go { " FAIL 1/27 |" } else { " n.a. |" });
+            Client::ALL.iter().map(|client| if *client == Client::Go { " FAIL 1/29 |" } else { " n.a. |" });
         assert!(text.contains(&format!("| ours / Java 4.9.7 |{}", row.collect::<String>())));
         assert!(text.contains("- FAIL ours / Java 4.9.7 / Go 2.1.2: retry: 1 lost: r-3"));
     }

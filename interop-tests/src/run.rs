@@ -18,6 +18,9 @@ use crate::setup::Workshop;
 /// Scenarios under way at once; most of their time is spent waiting.
 const SCENARIOS_MAX: usize = 16;
 
+/// What Brokers have besides, for what is off by default: light queues.
+const SETTINGS: &str = "enableLmq=true\nenableMultiDispatch=true\n";
+
 /// What is played where.
 struct Bill {
     scenarios: Vec<Scenario>,
@@ -37,6 +40,7 @@ impl Bill {
 /// Runs all `cells` that play something, group by group. With `once`, what is between Broker and client is played
 /// in one cell of each such pair.
 pub fn run(workshop: &Workshop, cells: &[Cell], scenarios: &[Scenario], once: bool) -> Vec<Outcome> {
+    let workshop = &Workshop { broker_settings: SETTINGS.into(), ..workshop.clone() };
     let bill = Bill { scenarios: scenarios.to_vec(), chosen: once.then(|| one_per_broker(cells)) };
     let folder = std::env::temp_dir().join(format!("ferrocket-interop-{}", std::process::id()));
     let mut outcomes = Vec::new();

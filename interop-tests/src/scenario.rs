@@ -66,6 +66,10 @@ pub enum Scenario {
     ConsumeDirectly,
     /// What a consumer tells an administrator.
     RunningInfo,
+    /// Messages that stand in light queues (LMQ), too.
+    LightQueues,
+    /// Producer and consumer of a unit.
+    Unit,
     /// Consumer and broker restart; only what is new arrives.
     Restart,
     /// Accounts, signatures and rights.
@@ -77,7 +81,7 @@ type Row = (&'static str, &'static str, fn(Play<'_>, &Names) -> Result<(), Strin
 
 impl Scenario {
     /// All, in table order. The last two are played apart: they need the Broker started anew.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Sync,
         Self::Async,
         Self::Oneway,
@@ -103,6 +107,8 @@ impl Scenario {
         Self::CloneOffset,
         Self::ConsumeDirectly,
         Self::RunningInfo,
+        Self::LightQueues,
+        Self::Unit,
         Self::Restart,
         Self::Acl,
     ];
@@ -222,6 +228,18 @@ impl Scenario {
                 "running-info",
                 "consumerStatus (307): the consumer tells its subscription and the four queues that it holds",
                 control::running_info,
+            ),
+            Self::LightQueues => (
+                "light-queues",
+                "messages that name light queues (`INNER_MULTI_DISPATCH`, `%LMQ%`): each is pulled from every queue that \
+                 it names and consumed from its topic, a pull that waits is woken",
+                kinds::light_queues,
+            ),
+            Self::Unit => (
+                "unit",
+                "a producer and a consumer of a unit: the topics that are made for them are marked, the client's id ends \
+                 with the unit's name, and each message arrives once",
+                kinds::unit,
             ),
             Self::Restart => (
                 "restart",

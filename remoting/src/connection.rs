@@ -6,12 +6,13 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::future::poll_fn;
+use std::future::Future;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -246,36 +247,41 @@ impl Connection {
     /// ignored when it still comes.
     pub async fn call(
         &self,
-        mut request: RemotingCommand,
+        request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand, CallError> {
-        let deadline = deadline(timeout);
-        let expired = || CallError::Timeout { addr: self.link.name.clone(), after: timeout };
+        self.begin(request, Instant::now(), timeout).await?.await
+    }
+
+    /// The first half of [`call`](Self::call): when this returns, the request is in line, behind those of earlier
+    /// calls. The time for the answer counts from `now`.
+    ///
+    /// # Errors
+    /// All but [`CallError::Connect`].
+    pub async fn begin(
+        &self,
+        mut request: RemotingCommand,
+        now: Instant,
+        timeout: Duration,
+    ) -> Result<PendingCall, CallError> {
+        // For ever with a time beyond all clocks.
+        let deadline = now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30));
         self.sign(&mut request)?;
         if self.is_full() {
-            tokio::time::timeout_at(deadline, self.room()).await.map_err(|_| expired())??;
+            let expired = |_| CallError::Timeout { addr: self.link.name.clone(), after: timeout };
+            tokio::time::timeout_at(deadline, self.room()).await.map_err(expired)??;
         }
         let entered = lock(&self.link.calls).enter(deadline);
         let (opaque, is_nearer) = entered.map_err(|refused| match refused {
             Refused::Full => CallError::Busy { addr: self.link.name.clone() },
             Refused::Closed => self.closed_error(),
         })?;
-        let waiting = Waiting { link: &self.link, opaque };
+        let call = PendingCall { connection: self.clone(), opaque, after: timeout, is_over: false };
         if is_nearer {
             self.link.wake.notify_one();
         }
         request.opaque = opaque;
-        if !self.write(&request) && !self.queue(&request) {
-            return Err(self.closed_error());
-        }
-        drop(request);
-        let answer = poll_fn(|cx| lock(&self.link.calls).poll(opaque, cx)).await;
-        // It is no longer in the table.
-        std::mem::forget(waiting);
-        answer.map_err(|reason| match reason {
-            NoAnswer::Expired => expired(),
-            NoAnswer::Closed => self.closed_error(),
-        })
+        if self.write(&request) || self.queue(&request) { Ok(call) } else { Err(self.closed_error()) }
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -470,21 +476,40 @@ pub(crate) fn fitting(reply: RemotingCommand) -> RemotingCommand {
     reply.reply_error(ResponseCode::SYSTEM_ERROR, "the answer exceeds the greatest frame")
 }
 
-/// The end of a call's time; one that never comes for a time beyond all clocks.
-fn deadline(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
-}
-
-/// Forgets a call whose caller no longer waits.
-struct Waiting<'a> {
-    link: &'a Link,
+/// A request whose answer is awaited. Dropping it gives the call up: an answer that still comes is ignored.
+///
+/// The task that it wakes is woken from the connection's, with no lock held: once the answer is there, the time is up
+/// or the connection is closed.
+#[derive(Debug)]
+#[must_use = "nobody learns of the answer"]
+pub struct PendingCall {
+    connection: Connection,
     opaque: i32,
+    after: Duration,
+    /// It is no longer in the table.
+    is_over: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Future for PendingCall {
+    type Output = Result<RemotingCommand, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(lock(&self.connection.link.calls).poll(self.opaque, cx));
+        self.is_over = true;
+        Poll::Ready(answer.map_err(|reason| match reason {
+            NoAnswer::Expired => {
+                CallError::Timeout { addr: self.connection.link.name.clone(), after: self.after }
+            }
+            NoAnswer::Closed => self.connection.closed_error(),
+        }))
+    }
+}
+
+impl Drop for PendingCall {
     fn drop(&mut self) {
-        // Dropped once the lock is free.
-        let _call = lock(&self.link.calls).forget(self.opaque);
+        if !self.is_over {
+            // Dropped once the lock is free.
+            let _call = lock(&self.connection.link.calls).forget(self.opaque);
+        }
     }
 }

@@ -24,7 +24,7 @@ mod tls;
 
 pub use address_server::AddressServer;
 pub use config::RemotingConfig;
-pub use connection::{Connection, Handler, RefuseAll};
+pub use connection::{Connection, Handler, PendingCall, RefuseAll};
 pub use dialer::{Dialer, dial};
 pub use error::CallError;
 pub use listener::Listener;

@@ -76,6 +76,8 @@
  *
  * Keys of a producer:
  *   sendMsgTimeout (default 3000): How long a send takes at most, all attempts together, ms.
+ *   sendMsgMaxTimeoutPerRequest (default -1): How long one attempt takes at most while another may follow, ms; -1 for
+ *       all the time that is left.
  *   retryTimesWhenSendFailed (default 2): How often a failed send that is awaited is tried again, on another broker
  *       where there is one.
  *   retryTimesWhenSendAsyncFailed (default 2): How often a failed send that is queued is tried again, on another
@@ -96,6 +98,8 @@
  *
  * Keys of a transaction producer:
  *   sendMsgTimeout (default 3000): How long a send takes at most, all attempts together, ms.
+ *   sendMsgMaxTimeoutPerRequest (default -1): How long one attempt takes at most while another may follow, ms; -1 for
+ *       all the time that is left.
  *   retryTimesWhenSendFailed (default 2): How often a failed send that is awaited is tried again, on another broker
  *       where there is one.
  *   retryTimesWhenSendAsyncFailed (default 2): How often a failed send that is queued is tried again, on another

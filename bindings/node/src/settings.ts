@@ -146,6 +146,11 @@ export interface ProducerSettings {
    */
   sendMsgTimeout?: number | undefined;
   /**
+   * How long one attempt takes at most while another may follow, ms; -1 for all the time that is
+   * left. From -1 to 2147483647. Default: -1.
+   */
+  sendMsgMaxTimeoutPerRequest?: number | undefined;
+  /**
    * How often a failed send that is awaited is tried again, on another broker where there is one.
    * From 0 to 2147483647. Default: 2.
    */

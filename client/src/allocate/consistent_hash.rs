@@ -11,6 +11,20 @@ use super::md5::md5;
 use super::{AllocateError, AllocateMessageQueueStrategy, index_of};
 
 /// Each consumer stands at several places of a ring; a queue belongs to the next one clockwise.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateMessageQueueStrategy, ConsistentHash};
+///
+/// let queues: Vec<_> = (0..16).map(|id| MessageQueue::new("Orders", "broker-a", id)).collect();
+/// let (three, two) = (["a".to_owned(), "b".into(), "c".into()], ["a".to_owned(), "b".into()]);
+/// let strategy = ConsistentHash::new(100);
+/// // When `c` goes, `a` keeps what it has.
+/// let before = strategy.allocate("billing", "a", &queues, &three)?;
+/// let after = strategy.allocate("billing", "a", &queues, &two)?;
+/// assert!(before.iter().all(|queue| after.contains(queue)));
+/// # Ok::<(), ferrocket::allocate::AllocateError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ConsistentHash {
     virtual_nodes: u32,

@@ -11,6 +11,16 @@ use super::{AllocateError, AllocateMessageQueueStrategy, index_of};
 
 /// Only the queues of the given rooms, where a broker's name says its room: `room@name`.
 /// Java: `AllocateMessageQueueByMachineRoom`.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateMessageQueueStrategy, MachineRoom};
+///
+/// let (near, far) = (MessageQueue::new("T", "room1@broker-a", 0), MessageQueue::new("T", "room2@broker-b", 0));
+/// let mine = MachineRoom::new(["room1"]).allocate("g", "a", &[near.clone(), far], &["a".into()])?;
+/// assert_eq!(mine, [near]);
+/// # Ok::<(), ferrocket::allocate::AllocateError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MachineRoom {
     rooms: BTreeSet<String>,
@@ -55,6 +65,24 @@ fn room(broker_name: &str) -> Option<&str> {
 }
 
 /// Says in which machine room a broker or a consumer stands. An empty answer is an error.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::MachineRoomResolver;
+///
+/// /// Brokers are named after their room, clients by their network.
+/// struct Rooms;
+///
+/// impl MachineRoomResolver for Rooms {
+///     fn broker_deploy_in(&self, queue: &MessageQueue) -> String {
+///         queue.broker_name.split('-').next().unwrap_or_default().to_owned()
+///     }
+///
+///     fn consumer_deploy_in(&self, client_id: &str) -> String {
+///         if client_id.starts_with("10.1.") { "room1".into() } else { "room2".into() }
+///     }
+/// }
+/// ```
 pub trait MachineRoomResolver: Send + Sync + 'static {
     /// The room of the queue's broker.
     fn broker_deploy_in(&self, queue: &MessageQueue) -> String;
@@ -64,6 +92,23 @@ pub trait MachineRoomResolver: Send + Sync + 'static {
 
 /// The queues of the consumer's own room go to the consumers there; rooms without consumers are divided among
 /// all. Java: `AllocateMachineRoomNearby`.
+///
+/// ```
+/// use ferrocket::MessageQueue;
+/// use ferrocket::allocate::{AllocateMessageQueueStrategy, Averagely, MachineRoomNearby, MachineRoomResolver};
+///
+/// # struct Rooms;
+/// # impl MachineRoomResolver for Rooms {
+/// #     fn broker_deploy_in(&self, queue: &MessageQueue) -> String { queue.broker_name[..5].to_owned() }
+/// #     fn consumer_deploy_in(&self, client_id: &str) -> String { client_id[..5].to_owned() }
+/// # }
+/// // `Rooms` says where everybody stands.
+/// let strategy = MachineRoomNearby::new(Averagely, Rooms);
+/// let queues = [MessageQueue::new("T", "room1-a", 0), MessageQueue::new("T", "room2-a", 0)];
+/// let mine = strategy.allocate("g", "room2-x", &queues, &["room1-x".into(), "room2-x".into()])?;
+/// assert_eq!(mine, queues[1..]);
+/// # Ok::<(), ferrocket::allocate::AllocateError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct MachineRoomNearby<S, R> {
     strategy: S,

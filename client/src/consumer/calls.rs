@@ -27,7 +27,7 @@ use tracing::Instrument;
 use crate::client::{Client, Template, read_body};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt, RETRY_TOPIC_PREFIX};
-use crate::message_ids::now_ms;
+use crate::message_ids::{as_millis, now_ms};
 use crate::route::{BrokerAddr, MASTER_ID};
 use crate::spans;
 
@@ -83,6 +83,18 @@ pub(crate) struct Pull<'a> {
 }
 
 /// What a pull found. Java: `PullStatus`.
+///
+/// ```
+/// use ferrocket::{PullResult, PullStatus};
+///
+/// /// Whether there may be more at once.
+/// fn goes_on(pulled: &PullResult) -> bool {
+///     match pulled.status {
+///         PullStatus::Found | PullStatus::NoMatchedMsg | PullStatus::OffsetIllegal => true,
+///         PullStatus::NoNewMsg => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PullStatus {
     /// Messages, of which the client may still leave some out that do not match.
@@ -286,7 +298,7 @@ impl Calls {
             max_msg_nums: pull.count_max,
             sys_flag,
             commit_offset: pull.commit.unwrap_or(0),
-            suspend_timeout_millis: pull.suspend.map_or(0, |suspend| suspend.as_millis() as i64),
+            suspend_timeout_millis: pull.suspend.map_or(0, as_millis),
             subscription: pull.expression,
             sub_version: pull.sub_version,
             expression_type: Some(pull.expression_type),

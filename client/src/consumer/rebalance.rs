@@ -29,7 +29,7 @@ use super::{Assigned, Consumer, Sink};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Event;
 use crate::message::RETRY_TOPIC_PREFIX;
-use crate::message_ids::now_ms;
+use crate::message_ids::{as_millis, now_ms};
 use crate::push_consumer::{ConsumeFromWhere, MessageModel};
 use crate::validate::config;
 
@@ -415,7 +415,7 @@ impl Consumer {
     /// Tells the application of handlers and deliveries that take longer than they may, once of each.
     fn tell_of_slow_handlers(&self) {
         let timeout = self.settings.consume_timeout;
-        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let timeout_ms = as_millis(timeout);
         let queues: Vec<Arc<Assigned>> = self.queues().values().cloned().collect();
         for assigned in queues {
             for msg_id in assigned.process().slow(timeout_ms, now_ms()) {

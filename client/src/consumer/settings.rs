@@ -131,6 +131,23 @@ macro_rules! consumer_settings {
         /// `messageModel`: whether each message goes to one consumer of the group (default) or to all.
         ///
         /// A broadcasting consumer keeps its offsets in a file and does not try failed messages again.
+        ///
+        /// ```
+        /// use ferrocket::MessageModel;
+        ///
+        /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+        /// # let folder = std::env::temp_dir();
+        /// // Every instance gets every message.
+        /// let consumer = client
+        ///     .push_consumer("caches")
+        ///     .message_model(MessageModel::Broadcasting)
+        ///     .local_offset_store_dir(folder)
+        ///     .subscribe("PriceChanges", "*")
+        ///     .on_message(|message| async move { println!("forget {:?}", message.keys().next()) })
+        ///     .start()
+        ///     .await?;
+        /// # Ok(()) }).unwrap();
+        /// ```
         pub fn message_model(mut self, model: $crate::MessageModel) -> Self {
             self.settings.message_model = model;
             self
@@ -138,6 +155,21 @@ macro_rules! consumer_settings {
 
         /// `allocateMessageQueueStrategy`: how queues are divided within the group. Default:
         /// [`Averagely`](crate::allocate::Averagely). All consumers of a group must use the same.
+        ///
+        /// ```
+        /// use ferrocket::allocate::ConsistentHash;
+        ///
+        /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+        /// // A member that comes or goes moves few queues.
+        /// let consumer = client
+        ///     .push_consumer("billing")
+        ///     .allocate(ConsistentHash::default())
+        ///     .subscribe("Orders", "*")
+        ///     .on_message(|_| async {})
+        ///     .start()
+        ///     .await?;
+        /// # Ok(()) }).unwrap();
+        /// ```
         pub fn allocate(mut self, strategy: impl $crate::allocate::AllocateMessageQueueStrategy) -> Self {
             self.settings.strategy = std::sync::Arc::new(strategy);
             self
@@ -155,6 +187,20 @@ macro_rules! consumer_settings {
         /// Text is `*` (or empty) for every message, or tags with `||` between them;
         /// [`MessageSelector::by_sql`](crate::MessageSelector::by_sql) selects by properties. A second
         /// subscription to the topic replaces the first. Java: `subscribe`.
+        ///
+        /// ```
+        /// use ferrocket::MessageSelector;
+        ///
+        /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+        /// let consumer = client
+        ///     .push_consumer("billing")
+        ///     .subscribe("Orders", "paid || refunded")
+        ///     .subscribe("Claims", MessageSelector::by_sql("amount > 1000"))
+        ///     .on_message(|_| async {})
+        ///     .start()
+        ///     .await?;
+        /// # Ok(()) }).unwrap();
+        /// ```
         pub fn subscribe(mut self, topic: &str, selector: impl Into<$crate::MessageSelector>) -> Self {
             self.subscriptions.retain(|(known, _)| known != topic);
             self.subscriptions.push((topic.to_owned(), selector.into()));
@@ -168,6 +214,22 @@ macro_rules! consumer_settings {
         }
 
         /// `consumeTimestamp`: the time for `ConsumeFromWhere::Timestamp`. Default: 30 minutes ago.
+        ///
+        /// ```
+        /// use std::time::{Duration, SystemTime};
+        ///
+        /// use ferrocket::ConsumeFromWhere;
+        ///
+        /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+        /// let consumer = client
+        ///     .lite_pull_consumer("audit")
+        ///     .subscribe("Orders", "*")
+        ///     .consume_from(ConsumeFromWhere::Timestamp)
+        ///     .consume_timestamp(SystemTime::now() - Duration::from_secs(24 * 60 * 60))
+        ///     .start()
+        ///     .await?;
+        /// # Ok(()) }).unwrap();
+        /// ```
         pub fn consume_timestamp(mut self, time: std::time::SystemTime) -> Self {
             self.settings.consume_timestamp_ms = $crate::message_ids::ms_of(time);
             self
@@ -175,6 +237,17 @@ macro_rules! consumer_settings {
 
         /// `messageQueueListener`: called after each change with a topic, all its queues, and those among them
         /// that are this consumer's now. It must return soon; a panic in it is logged.
+        ///
+        /// ```
+        /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+        /// let consumer = client
+        ///     .lite_pull_consumer("audit")
+        ///     .subscribe("Orders", "*")
+        ///     .message_queue_listener(|topic, all, mine| println!("{topic}: {} of {}", mine.len(), all.len()))
+        ///     .start()
+        ///     .await?;
+        /// # Ok(()) }).unwrap();
+        /// ```
         pub fn message_queue_listener(
             mut self,
             listener: impl Fn(&str, &[$crate::MessageQueue], &[$crate::MessageQueue]) + Send + Sync + 'static,

@@ -15,6 +15,23 @@ use crate::selector::MessageSelector;
 use crate::validate::within;
 
 /// Sets up a [`LitePullConsumer`]. Obtained from [`Client::lite_pull_consumer`]; names and defaults are Java's.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::ConsumeFromWhere;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let consumer = client
+///     .lite_pull_consumer("audit")
+///     .subscribe("Orders", "paid || refunded")
+///     .consume_from(ConsumeFromWhere::FirstOffset)
+///     .pull_batch_size(100)
+///     .auto_commit_interval(Duration::from_secs(1))
+///     .start()
+///     .await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct LitePullConsumerBuilder {
     client: Client,
@@ -59,6 +76,15 @@ impl LitePullConsumerBuilder {
 
     /// Pulls exactly these queues, whoever else is in the group. Not together with [`subscribe`](Self::subscribe).
     /// Java: `assign`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let mut queues = client.fetch_subscribe_queues("Orders").await?;
+    /// queues.truncate(2);
+    /// let consumer = client.lite_pull_consumer("export").assign(queues).start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn assign(mut self, queues: impl IntoIterator<Item = MessageQueue>) -> Self {
         self.by_hand = Some(queues.into_iter().collect());
         self
@@ -66,6 +92,14 @@ impl LitePullConsumerBuilder {
 
     /// Which messages of a topic are wanted whose queues are [assigned](Self::assign). Default: all. Java:
     /// `setSubExpressionForAssign`, which takes tags only.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(ferrocket::Message::new("Orders", "o-42")).await?;
+    /// let queues = client.fetch_subscribe_queues("Orders").await?;
+    /// let consumer = client.lite_pull_consumer("export").assign(queues).assign_filter("Orders", "vip").start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn assign_filter(mut self, topic: &str, selector: impl Into<MessageSelector>) -> Self {
         self.filters.retain(|(known, _)| known != topic);
         self.filters.push((topic.to_owned(), selector.into()));
@@ -74,6 +108,13 @@ impl LitePullConsumerBuilder {
 
     /// `autoCommit`: whether a poll commits what the polls before it handed out (default), or only
     /// [`LitePullConsumer::commit`] does.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// // What was polled and not committed comes again after a crash.
+    /// let consumer = client.lite_pull_consumer("audit").subscribe("Orders", "*").auto_commit(false).start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn auto_commit(mut self, auto_commit: bool) -> Self {
         self.settings.auto_commit = auto_commit;
         self

@@ -181,20 +181,19 @@ impl Shared {
         batch.iter_mut().for_each(|waiting| set_unique_key(&mut waiting.message, &self.client));
         let messages = batch.iter().map(|waiting| waiting.message.clone()).collect();
         let mut sending = pin!(self.send_together(messages, last - now));
+        // Those with the most time learn what came of it; the others may be late, the soonest of them last in this list.
+        let due = batch.iter().enumerate().map(|(place, waiting)| (waiting.due, place));
+        let mut due: Vec<_> = due.filter(|(due, _)| *due < last).collect();
+        due.sort_unstable_by(|a, b| b.cmp(a));
         let mut batch: Vec<_> = batch.into_iter().map(Some).collect();
         let results = loop {
-            // Those with the most time learn what came of it.
-            let Some(next) =
-                batch.iter().flatten().map(|waiting| waiting.due).filter(|due| *due < last).min()
-            else {
-                break sending.await;
-            };
+            let Some((next, place)) = due.last().copied() else { break sending.await };
             tokio::select! {
                 biased;
                 results = &mut sending => break results,
                 () = tokio::time::sleep_until(next) => {
-                    let late = batch.iter_mut().filter_map(|waiting| waiting.take_if(|waiting| waiting.due <= next));
-                    late.for_each(Waiting::too_late);
+                    due.pop();
+                    batch.get_mut(place).and_then(Option::take).into_iter().for_each(Waiting::too_late);
                 }
             }
         };

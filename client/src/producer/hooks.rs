@@ -12,6 +12,20 @@ use crate::message::Message;
 use crate::send_result::SendResult;
 
 /// One attempt to send. Java: `SendMessageContext`.
+///
+/// ```
+/// use ferrocket::{Error, SendMessageContext, SendResult};
+///
+/// /// A line for a log, for a `SendMessageHook`.
+/// fn line(context: &SendMessageContext<'_>, outcome: Result<Option<&SendResult>, &Error>) -> String {
+///     let keys: Vec<_> = context.messages.iter().filter_map(|message| message.property_value("KEYS")).collect();
+///     let (group, addr) = (context.producer_group, context.broker_addr);
+///     match outcome {
+///         Ok(_) => format!("{group} sent {keys:?} to {addr}"),
+///         Err(error) => format!("{group} could not send {keys:?} to {addr}: {error}"),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SendMessageContext<'a> {
@@ -27,6 +41,23 @@ pub struct SendMessageContext<'a> {
 
 /// Is called around every attempt to send, also those that are repeated. Calls are made on the sender's task and
 /// must neither block nor panic. Java: `SendMessageHook`.
+///
+/// ```
+/// use ferrocket::{SendMessageContext, SendMessageHook};
+///
+/// struct Audit;
+///
+/// impl SendMessageHook for Audit {
+///     fn send_message_before(&self, context: &SendMessageContext<'_>) {
+///         println!("{} messages to {}", context.messages.len(), context.message_queue);
+///     }
+/// }
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let producer = client.producer("order-service").send_message_hook(Audit).start().await?;
+/// # let sent = producer.send(ferrocket::Message::new("Orders", "paid")).await?;
+/// # Ok(()) }).unwrap();
+/// ```
 pub trait SendMessageHook: Send + Sync + 'static {
     /// The request is about to be sent.
     fn send_message_before(&self, context: &SendMessageContext<'_>) {
@@ -51,6 +82,10 @@ pub(crate) struct Hooks(Vec<Arc<dyn SendMessageHook>>);
 impl Hooks {
     pub(crate) fn add(&mut self, hook: impl SendMessageHook) {
         self.0.push(Arc::new(hook));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn before(&self, context: &SendMessageContext<'_>) {

@@ -23,6 +23,17 @@ use crate::validate::{check_batch, check_message, check_properties_len, check_to
 /// Between the ids of a batch.
 const ID_SEPARATOR: &str = ",";
 /// How large bodies are compressed. Java: `CompressionType`.
+///
+/// ```
+/// use ferrocket::CompressionType;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # #[cfg(feature = "lz4")] {
+/// let quick = client.producer("logs").compress_type(CompressionType::Lz4).start().await?;
+/// # }
+/// let small = client.producer("archive").compress_type(CompressionType::Zlib).compress_level(9).start().await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CompressionType {

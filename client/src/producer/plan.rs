@@ -63,6 +63,11 @@ impl SendPlan {
         self.attempts_left > 0
     }
 
+    /// Whether yet another attempt may follow the next one.
+    pub(crate) fn has_another(&self) -> bool {
+        self.attempts_left > 1
+    }
+
     /// The broker to keep away from.
     pub(crate) fn last_broker(&self) -> Option<&Text> {
         self.last_broker.as_ref()

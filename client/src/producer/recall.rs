@@ -18,6 +18,24 @@ impl Producer {
     /// with [`deliver_at`](crate::Message::deliver_at) or [`deliver_after`](crate::Message::deliver_after).
     /// Java: `recallMessage`.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// # async fn remind(producer: ferrocket::Producer) -> ferrocket::Result<()> {
+    /// let later = Message::new("Reminders", "pay o-42").deliver_after(Duration::from_secs(3600));
+    /// let sent = producer.send(later).await?;
+    /// // It was paid: no reminder.
+    /// if let Some(handle) = &sent.recall_handle {
+    ///     producer.recall("Reminders", handle).await?;
+    /// }
+    /// # Ok(()) }
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |_, client| {
+    /// #     remind(client.producer("order-service").start().await?).await
+    /// # }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Config`] for a topic or a handle that is none; [`ErrorKind::Broker`] when the broker does not
     /// recall, as older ones never do.

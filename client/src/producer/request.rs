@@ -87,6 +87,31 @@ impl Producer {
     /// Sends a request and waits for the reply that its consumer makes with [`MessageExt::reply_message`].
     /// `timeout` covers both, in place of the send timeout; the consumer is told it.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::{ConsumeFromWhere, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("shop").start().await?;
+    /// # let sent = producer.send(Message::new("Prices", "to make the topic")).await?;
+    /// # let replier = producer.clone();
+    /// # let answering = client.push_consumer("prices").subscribe("Prices", "*").on_message(move |message| {
+    /// #     let replier = replier.clone();
+    /// #     async move {
+    /// #         match message.property("REPLY_TO_CLIENT") {
+    /// #             Some(_) => replier.send(message.reply_message("1.99")?).await.map(drop),
+    /// #             None => Ok(()),
+    /// #         }
+    /// #     }
+    /// # });
+    /// # let answering = answering.consume_from(ConsumeFromWhere::FirstOffset).start().await?;
+    /// let question = Message::new("Prices", "apples");
+    /// let reply = producer.request(question, Duration::from_secs(30)).await?;
+    /// assert_eq!(&reply.body[..], b"1.99");
+    /// # Ok(()) }).unwrap();
+    /// ```
+    ///
     /// # Errors
     /// As [`Producer::send`] with the message in [`Error::unsent`]; [`ErrorKind::Timeout`] without it when the
     /// request was stored and no reply came in time, [`ErrorKind::Closed`] when the client ended meanwhile.
@@ -95,6 +120,19 @@ impl Producer {
     }
 
     /// The same through the queue that `select` picks, as in [`Producer::send_with`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::{Message, MessageExt, Producer, Result};
+    ///
+    /// /// Asks the shop's own queue.
+    /// async fn price(producer: &Producer, shop: usize) -> Result<MessageExt> {
+    ///     let question = Message::new("Prices", "apples");
+    ///     let of_shop = |queues: &[_], _: &_| queues.get(shop % queues.len()).cloned();
+    ///     producer.request_with(question, Duration::from_secs(3), of_shop).await
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::request`]; [`ErrorKind::Config`] when `select` picks none.
@@ -136,8 +174,10 @@ impl Producer {
         let sent = async {
             let parcel = Parcel::single(request, &shared.packing, &shared.client)?;
             let mut journey = shared.depart(parcel, Patience { timeout, while_moving: false }).await?;
-            if let Some(select) = select {
-                journey = journey.select(&shared.client, select)?;
+            if let Some(select) = select
+                && let Err(error) = journey.select(&shared.client, select)
+            {
+                return Err(journey.failed(error));
             }
             // Brokers bring replies to clients that they know by a heartbeat.
             let left = deadline.saturating_duration_since(Instant::now());

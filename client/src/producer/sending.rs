@@ -26,10 +26,13 @@ use crate::validate::{MS_MAX, within};
 /// stores them in it; Java's from 4.9.1 on stores with up to four threads, and keeps the order of what is under way together
 /// only with `sendMessageThreadPoolNums=1`: else await each receipt before the next send. When one of them fails, those that were queued after it may be stored all the same.
 ///
-/// ```no_run
-/// # use std::time::Duration;
-/// # use ferrocket::Message;
-/// # async fn example(producer: ferrocket::Producer) -> ferrocket::Result<()> {
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::Message;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
 /// let mut receipts = Vec::new();
 /// for step in ["created", "paid", "shipped"] {
 ///     receipts.push(producer.ordered("order-7").enqueue(Message::new("Orders", step)).await?);
@@ -37,10 +40,10 @@ use crate::validate::{MS_MAX, within};
 /// for receipt in receipts {
 ///     println!("{}", receipt.await?);
 /// }
-/// let hurry = producer.within(Duration::from_millis(500));
+/// let hurry = producer.within(Duration::from_secs(1));
+/// # let hurry = producer.within(Duration::from_secs(60));
 /// println!("{}", hurry.send(Message::new("Orders", "cancelled")).await?);
-/// # Ok(())
-/// # }
+/// # Ok(()) }).unwrap();
 /// ```
 #[must_use = "nothing is sent yet"]
 pub struct Sending<'a> {
@@ -73,9 +76,9 @@ impl Destination<'_> {
 }
 
 impl Journey {
-    pub(super) fn bound_for(self, destination: Destination<'_>, client: &Client) -> Result<Self> {
+    pub(super) fn bind(&mut self, destination: Destination<'_>, client: &Client) -> Result<()> {
         match destination {
-            Destination::Any => Ok(self),
+            Destination::Any => Ok(()),
             Destination::To(queue) => self.select(client, |_, _| Some(queue.clone())),
             Destination::Ordered(key) => {
                 self.select(client, |queues, _| queues.get(hash_index(key, queues.len())?).cloned())
@@ -87,18 +90,56 @@ impl Journey {
 
 impl Producer {
     /// What is sent to this queue.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// # let sent = producer.send(Message::new("Orders", "the first")).await?;
+    /// let queue = producer.fetch_queues("Orders").await?.remove(2);
+    /// let pending = producer.to(&queue).enqueue(Message::new("Orders", "paid")).await?;
+    /// assert_eq!(pending.await?.message_queue, queue);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn to<'a>(&'a self, queue: &'a MessageQueue) -> Sending<'a> {
         self.sending(Destination::To(queue))
     }
 
     /// What is sent to the queue that all messages with this key go to, so that they keep their order: the queue
     /// that Java's `SelectMessageQueueByHash` picks for the same text.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let steps = ["created", "paid"].map(|step| Message::new("Orders", step));
+    /// let sent = producer.ordered("o-42").send_batch(steps.into()).await?;
+    /// println!("both in {}", sent.message_queue);
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn ordered<'a>(&'a self, key: &'a str) -> Sending<'a> {
         self.sending(Destination::Ordered(key))
     }
 
     /// What is sent to the queue that `select` picks among those that can be written, which are ordered by broker
     /// and queue id. Of a batch it sees the first message. Java: `MessageQueueSelector`.
+    ///
+    /// ```
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// // All orders of a shop in one queue.
+    /// let message = Message::new("Orders", "paid").property("shop", "7");
+    /// let by_shop = producer.with(|queues, message| {
+    ///     let shop: usize = message.property_value("shop")?.parse().ok()?;
+    ///     queues.get(shop % queues.len()).cloned()
+    /// });
+    /// by_shop.send_oneway(message).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn with<'a>(
         &'a self,
         select: impl FnOnce(&[MessageQueue], &Message) -> Option<MessageQueue> + Send + 'a,
@@ -108,6 +149,19 @@ impl Producer {
 
     /// What is sent with this timeout in place of the producer's [send
     /// timeout](super::ProducerBuilder::send_msg_timeout).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ferrocket::Message;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("order-service").start().await?;
+    /// let hurry = Duration::from_millis(500);
+    /// # let hurry = Duration::from_secs(60);
+    /// let sent = producer.within(hurry).send(Message::new("Orders", "paid")).await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn within(&self, timeout: Duration) -> Sending<'_> {
         self.sending(Destination::Any).within(timeout)
     }

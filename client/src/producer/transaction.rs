@@ -39,6 +39,20 @@ const CHECK_REQUEST_HOLD_MAX: usize = 2_000;
 const CHECK_ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What became of a local transaction. Java: `LocalTransactionState`, whose `UNKNOW` is spelt right here.
+///
+/// ```
+/// use ferrocket::LocalTransactionState;
+///
+/// /// What a row of the program's database says about a transaction.
+/// fn state(paid: Option<bool>) -> LocalTransactionState {
+///     match paid {
+///         Some(true) => LocalTransactionState::CommitMessage,
+///         Some(false) => LocalTransactionState::RollbackMessage,
+///         // Not there yet: the broker asks again.
+///         None => LocalTransactionState::Unknown,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LocalTransactionState {
     /// It was committed: consumers get the message.
@@ -77,6 +91,23 @@ impl fmt::Display for LocalTransactionState {
 
 /// What local work and checks may answer: a [`LocalTransactionState`], or a `Result` whose error means
 /// [`Unknown`](LocalTransactionState::Unknown) and is told to the broker. Java: an exception.
+///
+/// ```
+/// use ferrocket::{LocalTransactionAnswer, LocalTransactionState};
+///
+/// async fn pay(order: &str) -> std::io::Result<LocalTransactionState> {
+///     std::fs::read(order)?;
+///     Ok(LocalTransactionState::CommitMessage)
+/// }
+///
+/// # #[cfg(feature = "blocking")] {
+/// # use ferrocket::blocking::Wait;
+/// # let paid = pay("there is no such order").wait();
+/// let (state, why) = paid.into_state();
+/// assert_eq!(state, LocalTransactionState::Unknown);
+/// println!("{why:?}");
+/// # }
+/// ```
 pub trait LocalTransactionAnswer {
     /// The state, and why there is no better one.
     fn into_state(self) -> (LocalTransactionState, Option<String>);
@@ -98,6 +129,24 @@ impl<E: fmt::Display> LocalTransactionAnswer for Result<LocalTransactionState, E
 }
 
 /// What the local work of a transaction is given.
+///
+/// ```
+/// use ferrocket::{LocalTransaction, LocalTransactionState};
+///
+/// /// The row tells a later check that the order was paid.
+/// async fn pay(local: LocalTransaction) -> std::io::Result<LocalTransactionState> {
+///     let (id, order) = (&local.transaction_id, local.message.body());
+///     println!("INSERT INTO paid VALUES ({id}, {order:?})");
+///     Ok(LocalTransactionState::CommitMessage)
+/// }
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("orders").check_local_transaction(|_| async { LocalTransactionState::Unknown });
+/// # let producer = producer.start().await?;
+/// let done = producer.send_in_transaction(ferrocket::Message::new("Orders", "o-42"), pay).await?;
+/// assert_eq!(done.local_transaction_state, LocalTransactionState::CommitMessage);
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LocalTransaction {
@@ -110,6 +159,20 @@ pub struct LocalTransaction {
 }
 
 /// What became of a transactional message. Java: `TransactionSendResult`.
+///
+/// ```
+/// use ferrocket::{LocalTransactionState, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("orders").check_local_transaction(|_| async { LocalTransactionState::Unknown });
+/// # let producer = producer.start().await?;
+/// let broke = |_| async { Err::<LocalTransactionState, _>("no connection to the database") };
+/// let done = producer.send_in_transaction(Message::new("Orders", "o-42"), broke).await?;
+/// assert!(done.sent.is_ok());
+/// assert_eq!(done.local_transaction_state, LocalTransactionState::Unknown);
+/// assert_eq!(done.failure.as_deref(), Some("no connection to the database"));
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
@@ -212,6 +275,20 @@ fn end_transaction(
 }
 
 /// Sets up a [`TransactionProducer`]. Obtained from [`ProducerBuilder::check_local_transaction`].
+///
+/// ```
+/// use ferrocket::LocalTransactionState;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let producer = client
+///     .producer("order-service")
+///     .check_local_transaction(|_| async { LocalTransactionState::Unknown })
+///     .check_thread_pool_max_size(8)
+///     .check_request_hold_max(500)
+///     .start()
+///     .await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct TransactionProducerBuilder {
     pub(crate) producer: ProducerBuilder,
@@ -226,10 +303,10 @@ impl ProducerBuilder {
     /// into what the local work left behind, such as a row of a database.
     /// Java: `TransactionListener.checkLocalTransaction`.
     ///
-    /// ```no_run
-    /// # async fn example(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// ```
     /// use ferrocket::{LocalTransactionState, Message};
     ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
     /// # async fn is_paid(_: Option<&str>) -> bool { true }
     /// let producer = client
     ///     .producer("orders")
@@ -248,8 +325,7 @@ impl ProducerBuilder {
     ///     })
     ///     .await?;
     /// println!("{} {}", sent.sent, sent.local_transaction_state);
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }).unwrap();
     /// ```
     pub fn check_local_transaction<F, A>(self, check: F) -> TransactionProducerBuilder
     where
@@ -308,6 +384,21 @@ impl fmt::Debug for TransactionProducerBuilder {
 /// Sends messages that consumers get only if a local transaction was committed. Cheap to clone.
 ///
 /// It answers brokers' checks until its shutdown, or its client's. Java: `TransactionMQProducer`.
+///
+/// ```
+/// use ferrocket::{LocalTransactionState, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let check = |_| async { LocalTransactionState::CommitMessage };
+/// let orders = client.producer("order-service").check_local_transaction(check).start().await?;
+/// // Consumers never see it.
+/// let cancelled = |_| async { LocalTransactionState::RollbackMessage };
+/// let done = orders.send_in_transaction(Message::new("Orders", "o-42"), cancelled).await?;
+/// assert_eq!(done.local_transaction_state, LocalTransactionState::RollbackMessage);
+/// // The same group without a transaction.
+/// let sent = orders.producer().send(Message::new("Orders", "o-43")).await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct TransactionProducer {
     producer: Producer,
@@ -320,6 +411,22 @@ impl TransactionProducer {
     /// An error or a panic of `local` counts as [`LocalTransactionState::Unknown`]. A caller that stops
     /// polling, a process that ends and an end that is lost are all the same to the broker: it asks the group's
     /// `check`. A delay level is ignored.
+    ///
+    /// ```
+    /// use ferrocket::{LocalTransactionState, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let check = |_| async { LocalTransactionState::CommitMessage };
+    /// # let producer = client.producer("order-service").check_local_transaction(check).start().await?;
+    /// # async fn pay(order: &[u8]) -> std::io::Result<()> { Ok(()) }
+    /// let done = producer
+    ///     .send_in_transaction(Message::new("Orders", "o-42"), |local| async move {
+    ///         pay(local.message.body()).await.map(|()| LocalTransactionState::CommitMessage)
+    ///     })
+    ///     .await?;
+    /// println!("{}: {}", done.sent.msg_id, done.local_transaction_state);
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// As [`Producer::send`], for the half message: `local` did not run. The message comes back in

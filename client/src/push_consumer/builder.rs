@@ -22,6 +22,25 @@ use crate::selector::MessageSelector;
 use crate::validate::config;
 
 /// Sets up a [`PushConsumer`]. Obtained from [`Client::push_consumer`]; names and defaults are Java's.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::{ConsumeFromWhere, ConsumeResult};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// let consumer = client
+///     .push_consumer("billing")
+///     .subscribe("Orders", "paid || refunded")
+///     .consume_from(ConsumeFromWhere::FirstOffset)
+///     .concurrency(64)
+///     .max_reconsume_times(5)
+///     .consume_timeout(Duration::from_secs(60))
+///     .on_message(|message| async move { ConsumeResult::Success })
+///     .start()
+///     .await?;
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct PushConsumerBuilder {
     client: Client,
@@ -36,11 +55,10 @@ pub struct PushConsumerBuilder {
 impl Client {
     /// A push consumer of this group, to be set up and started.
     ///
-    /// ```no_run
-    /// use ferrocket::{Client, ConsumeResult};
+    /// ```
+    /// use ferrocket::ConsumeResult;
     ///
-    /// # async fn run() -> ferrocket::Result<()> {
-    /// let client = Client::builder("127.0.0.1:9876").build()?;
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
     /// let consumer = client
     ///     .push_consumer("billing")
     ///     .subscribe("Orders", "paid || refunded")
@@ -50,9 +68,7 @@ impl Client {
     ///     })
     ///     .start()
     ///     .await?;
-    /// # consumer.shutdown().await;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }).unwrap();
     /// ```
     pub fn push_consumer(&self, group: &str) -> PushConsumerBuilder {
         PushConsumerBuilder::new(self.clone(), group)
@@ -77,7 +93,7 @@ impl PushConsumerBuilder {
     /// Has `listener` consume messages in any order, many at once. The last listener or closure given is the
     /// consumer's.
     ///
-    /// ```no_run
+    /// ```
     /// use async_trait::async_trait;
     /// use ferrocket::{ConsumeResult, MessageExt, MessageListenerConcurrently};
     ///
@@ -93,11 +109,10 @@ impl PushConsumerBuilder {
     ///     }
     /// }
     ///
-    /// # async fn run(client: ferrocket::Client) -> ferrocket::Result<()> {
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
     /// let billing = Billing { currency: "EUR".into() };
     /// client.push_consumer("billing").subscribe("Orders", "paid").listener(billing).start().await?;
-    /// # Ok(())
-    /// # }
+    /// # Ok(()) }).unwrap();
     /// ```
     pub fn listener(mut self, listener: impl MessageListenerConcurrently) -> Self {
         self.listener = Some(Listener::Concurrently(Arc::new(listener)));
@@ -107,6 +122,27 @@ impl PushConsumerBuilder {
 
     /// Has `listener` consume the messages of each queue in order, one call at a time per queue; different
     /// queues run at once. Failed messages come again after a pause, and their queue waits for them.
+    ///
+    /// ```
+    /// use async_trait::async_trait;
+    /// use ferrocket::{ConsumeOrderlyResult, MessageExt, MessageListenerOrderly};
+    ///
+    /// struct Ledger;
+    ///
+    /// #[async_trait]
+    /// impl MessageListenerOrderly for Ledger {
+    ///     async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeOrderlyResult {
+    ///         for message in messages {
+    ///             println!("{} {}: {:?}", message.queue_id, message.queue_offset, message.body);
+    ///         }
+    ///         ConsumeOrderlyResult::Success
+    ///     }
+    /// }
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// client.push_consumer("ledger").subscribe("Orders", "*").orderly_listener(Ledger).start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn orderly_listener(mut self, listener: impl MessageListenerOrderly) -> Self {
         self.listener = Some(Listener::Orderly(Arc::new(listener)));
         self.single = false;
@@ -115,6 +151,32 @@ impl PushConsumerBuilder {
 
     /// Calls `handle` for each message, many at once. It answers a [`ConsumeResult`], `()` for success, or a
     /// `Result` whose error means that the message comes again later, as it does after a panic.
+    ///
+    /// ```
+    /// use ferrocket::{ConsumeFromWhere, Message};
+    /// use tokio::sync::mpsc;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "42")).await?;
+    /// let (amounts, mut booked) = mpsc::channel(100);
+    /// let consumer = client
+    ///     .push_consumer("billing")
+    ///     .subscribe("Orders", "*")
+    ///     .consume_from(ConsumeFromWhere::FirstOffset)
+    ///     .on_message(move |message| {
+    ///         let amounts = amounts.clone();
+    ///         async move {
+    ///             // An error means that the message comes again.
+    ///             let amount: u64 = String::from_utf8_lossy(&message.body).parse()?;
+    ///             amounts.send(amount).await?;
+    ///             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+    ///         }
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(booked.recv().await, Some(42));
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn on_message<F, A>(self, handle: F) -> Self
     where
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
@@ -136,6 +198,27 @@ impl PushConsumerBuilder {
 
     /// Calls `handle` for up to [`consume_message_batch_max_size`](Self::consume_message_batch_max_size)
     /// messages of one queue at a time.
+    ///
+    /// ```
+    /// use ferrocket::ConsumeResult;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # async fn insert(rows: &[ferrocket::MessageExt]) -> Result<(), usize> { Ok(()) }
+    /// let consumer = client
+    ///     .push_consumer("warehouse")
+    ///     .subscribe("Orders", "*")
+    ///     .consume_message_batch_max_size(100)
+    ///     .on_batch(|messages| async move {
+    ///         match insert(&messages).await {
+    ///             Ok(()) => ConsumeResult::Success,
+    ///             // Those before it are in; it and the rest come again.
+    ///             Err(first_failed) => ConsumeResult::SuccessOf(first_failed),
+    ///         }
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn on_batch<F, A>(self, handle: F) -> Self
     where
         F: Fn(Vec<MessageExt>) -> A + Send + Sync + 'static,
@@ -146,6 +229,31 @@ impl PushConsumerBuilder {
 
     /// Calls `handle` for each message of a queue in order, one at a time per queue; different queues run at
     /// once. A failed message comes again after a pause, and the queue waits for it.
+    ///
+    /// ```
+    /// use ferrocket::{ConsumeFromWhere, Message};
+    /// use tokio::sync::mpsc;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let producer = client.producer("p").start().await?;
+    /// for step in ["created", "paid", "shipped"] {
+    ///     let sent = producer.send_ordered(Message::new("Orders", step), "o-42").await?;
+    /// }
+    /// let (steps, mut seen) = mpsc::unbounded_channel();
+    /// let consumer = client
+    ///     .push_consumer("tracking")
+    ///     .subscribe("Orders", "*")
+    ///     .consume_from(ConsumeFromWhere::FirstOffset)
+    ///     .on_message_orderly(move |message| {
+    ///         let sent = steps.send(message.body);
+    ///         async move { sent }
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// assert_eq!(seen.recv().await.unwrap(), "created");
+    /// assert_eq!(seen.recv().await.unwrap(), "paid");
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn on_message_orderly<F, A>(self, handle: F) -> Self
     where
         F: Fn(MessageExt) -> A + Send + Sync + 'static,
@@ -167,6 +275,23 @@ impl PushConsumerBuilder {
 
     /// Calls `handle` in order for up to
     /// [`consume_message_batch_max_size`](Self::consume_message_batch_max_size) messages at a time.
+    ///
+    /// ```
+    /// use ferrocket::ConsumeOrderlyResult;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let consumer = client
+    ///     .push_consumer("tracking")
+    ///     .subscribe("Orders", "*")
+    ///     .consume_message_batch_max_size(16)
+    ///     .on_batch_orderly(|messages| async move {
+    ///         println!("{} in order", messages.len());
+    ///         ConsumeOrderlyResult::Success
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn on_batch_orderly<F, A>(self, handle: F) -> Self
     where
         F: Fn(Vec<MessageExt>) -> A + Send + Sync + 'static,
@@ -250,6 +375,28 @@ impl PushConsumerBuilder {
 
     /// Whether an orderly handler's success commits at once (default), or only its
     /// [`ConsumeOrderlyResult::Commit`]. Java: `ConsumeOrderlyContext.autoCommit`.
+    ///
+    /// ```
+    /// use ferrocket::ConsumeOrderlyResult;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # async fn write(message: ferrocket::MessageExt) -> std::io::Result<bool> { Ok(true) }
+    /// // `write` says whether its transaction is full, and was ended.
+    /// let consumer = client
+    ///     .push_consumer("ledger")
+    ///     .subscribe("Orders", "*")
+    ///     .auto_commit(false)
+    ///     .on_message_orderly(|message| async move {
+    ///         match write(message).await {
+    ///             Ok(false) => ConsumeOrderlyResult::Success,
+    ///             Ok(true) => ConsumeOrderlyResult::Commit,
+    ///             Err(_) => ConsumeOrderlyResult::Rollback,
+    ///         }
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn auto_commit(mut self, auto_commit: bool) -> Self {
         self.settings.auto_commit = auto_commit;
         self
@@ -305,6 +452,18 @@ impl PushConsumerBuilder {
     /// Registers the consumer with the brokers and begins to consume.
     ///
     /// Topics that do not exist yet are no error: they are consumed once they do.
+    ///
+    /// ```
+    /// use ferrocket::ErrorKind;
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// let builder = client.push_consumer("billing").subscribe("Orders", "*");
+    /// // Without a listener it would consume and do nothing.
+    /// let error = builder.start().await.unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Config);
+    /// let consumer = client.push_consumer("billing").subscribe("Orders", "*").on_message(|_| async {}).start().await?;
+    /// # Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for names and settings that cannot work, a missing listener

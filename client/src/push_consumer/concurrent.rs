@@ -12,7 +12,7 @@ use super::{Work, work};
 use crate::consumer::stats::Event;
 use crate::consumer::{Assigned, Consumer, Sink};
 use crate::message::MessageExt;
-use crate::message_ids::now_ms;
+use crate::message_ids::{as_millis, now_ms};
 use crate::spans;
 use crate::trace::{self, ConsumeReturnType};
 
@@ -194,7 +194,7 @@ async fn settle(
 
 /// Gives messages back whose handlers run for too long, so that others can try them.
 pub(crate) async fn expire(consumer: &Consumer) {
-    let timeout_ms = i64::try_from(consumer.settings.consume_timeout.as_millis()).unwrap_or(i64::MAX);
+    let timeout_ms = as_millis(consumer.settings.consume_timeout);
     let queues: Vec<Arc<Assigned>> = consumer.queues().values().cloned().collect();
     for assigned in queues {
         let stuck: Vec<MessageExt> = assigned.process().expired(timeout_ms, now_ms());

@@ -172,6 +172,30 @@ enum Ticket {
 ///
 /// Dropped without an answer, also by a panic or a cancelled task, it counts as `retry_later(0)`: nothing is lost,
 /// and nothing is taken for done that is not. Derefs to its message.
+///
+/// ```
+/// use ferrocket::{ConsumeFromWhere, Delivery, Message};
+///
+/// async fn book(order: Delivery) {
+///     // An early return or a panic drops it: then it comes again.
+///     match order.property("amount").and_then(|amount| amount.parse::<u64>().ok()) {
+///         Some(amount) => println!("{}: {amount}", order.msg_id),
+///         // Nobody can read it: a dead letter at once.
+///         None => return order.retry_later(-1),
+///     }
+///     order.ack();
+/// }
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let order = Message::new("Orders", "paid").property("amount", "42");
+/// # let sent = client.producer("p").start().await?.send(order).await?;
+/// # let billing = client.push_consumer("billing").subscribe("Orders", "*");
+/// # let (consumer, mut orders) = billing.consume_from(ConsumeFromWhere::FirstOffset).deliveries().await?;
+/// if let Some(order) = orders.next().await {
+///     book(order).await;
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[must_use]
 pub struct Delivery {
     message: MessageExt,
@@ -193,6 +217,22 @@ impl Delivery {
     /// It comes again after the broker's delay of this level: 1 to 18 by default, 0 lets the broker choose by the
     /// number of attempts, -1 makes it a dead letter at once. Java: `RECONSUME_LATER` with
     /// `delayLevelWhenNextConsume`.
+    ///
+    /// ```
+    /// use ferrocket::{ConsumeFromWhere, Message};
+    ///
+    /// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+    /// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "paid")).await?;
+    /// # let billing = client.push_consumer("billing").subscribe("Orders", "*");
+    /// # let (consumer, mut orders) = billing.consume_from(ConsumeFromWhere::FirstOffset).deliveries().await?;
+    /// if let Some(order) = orders.next().await {
+    ///     match order.reconsume_times {
+    ///         0..3 => order.retry_later(2), // in five seconds
+    ///         _ => order.retry_later(-1),   // a dead letter
+    ///     }
+    /// }
+    /// # Ok(()) }).unwrap();
+    /// ```
     pub fn retry_later(mut self, level: i32) {
         self.answer(ConsumeResult::ReconsumeAfterLevel(level));
     }
@@ -241,6 +281,26 @@ impl fmt::Debug for Delivery {
 
 /// The deliveries of a push consumer, see [`PushConsumerBuilder::deliveries`](super::PushConsumerBuilder::deliveries).
 /// Clones take turns: each delivery goes to one of them.
+///
+/// ```
+/// use ferrocket::{ConsumeFromWhere, Message};
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let sent = client.producer("p").start().await?.send(Message::new("Orders", "paid")).await?;
+/// # let billing = client.push_consumer("billing").subscribe("Orders", "*");
+/// # let (consumer, orders) = billing.consume_from(ConsumeFromWhere::FirstOffset).deliveries().await?;
+/// // Four tasks share them.
+/// for worker in 0..4 {
+///     let mut orders = orders.clone();
+///     tokio::spawn(async move {
+///         while let Some(order) = orders.next().await {
+///             println!("{worker}: {}", order.msg_id);
+///             order.ack();
+///         }
+///     });
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct Deliveries {

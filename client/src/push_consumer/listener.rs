@@ -21,6 +21,22 @@ use crate::message::MessageExt;
 /// of `ConsumeConcurrentlyContext`.
 ///
 /// `()` converts into `Success`, and a `Result`'s error into `Failed`, so that closures may answer those.
+///
+/// ```
+/// use ferrocket::{ConsumeResult, MessageExt};
+///
+/// fn book(message: &MessageExt) -> ConsumeResult {
+///     match message.property("amount").map(str::parse::<u64>) {
+///         Some(Ok(amount)) => ConsumeResult::Success,
+///         Some(Err(error)) => ConsumeResult::Failed(error.to_string()),
+///         // Of no use, however often it comes: a dead letter at once.
+///         None => ConsumeResult::ReconsumeAfterLevel(-1),
+///     }
+/// }
+/// // What closures may answer as well.
+/// assert_eq!(ConsumeResult::from(()), ConsumeResult::Success);
+/// assert_eq!(ConsumeResult::from(Err::<(), _>("no stock")), ConsumeResult::Failed("no stock".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumeResult {
@@ -49,6 +65,20 @@ pub enum ConsumeResult {
 /// What an orderly listener says about its messages. Java: `ConsumeOrderlyStatus`.
 ///
 /// `()` converts into `Success`, and a `Result`'s error into `Failed`, so that closures may answer those.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ferrocket::ConsumeOrderlyResult;
+///
+/// /// The queue waits for a database that is away for a moment.
+/// fn answer(booked: std::io::Result<()>) -> ConsumeOrderlyResult {
+///     match booked {
+///         Ok(()) => ConsumeOrderlyResult::Success,
+///         Err(_) => ConsumeOrderlyResult::SuspendCurrentQueueFor(Duration::from_secs(5)),
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConsumeOrderlyResult {
@@ -97,6 +127,21 @@ impl<T: Into<Self>, E: fmt::Display> From<Result<T, E>> for ConsumeOrderlyResult
 ///
 /// Implement it with the attribute of the crate `async-trait`; see
 /// [`PushConsumerBuilder::listener`](crate::PushConsumerBuilder::listener).
+///
+/// ```
+/// use async_trait::async_trait;
+/// use ferrocket::{ConsumeResult, MessageExt, MessageListenerConcurrently};
+///
+/// struct Count(std::sync::atomic::AtomicUsize);
+///
+/// #[async_trait]
+/// impl MessageListenerConcurrently for Count {
+///     async fn consume_message(&self, messages: Vec<MessageExt>) -> ConsumeResult {
+///         self.0.fetch_add(messages.len(), std::sync::atomic::Ordering::Relaxed);
+///         ConsumeResult::Success
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait MessageListenerConcurrently: Send + Sync + 'static {
     /// Consumes messages of one queue: one, or up to
@@ -110,6 +155,23 @@ pub trait MessageListenerConcurrently: Send + Sync + 'static {
 ///
 /// Implement it with the attribute of the crate `async-trait`; see
 /// [`PushConsumerBuilder::orderly_listener`](crate::PushConsumerBuilder::orderly_listener).
+///
+/// ```
+/// use async_trait::async_trait;
+/// use ferrocket::{ConsumeOrderlyResult, MessageExt, MessageListenerOrderly};
+///
+/// struct Replica;
+///
+/// #[async_trait]
+/// impl MessageListenerOrderly for Replica {
+///     async fn consume_message(&self, changes: Vec<MessageExt>) -> ConsumeOrderlyResult {
+///         for change in &changes {
+///             println!("{} of queue {}", change.queue_offset, change.queue_id);
+///         }
+///         ConsumeOrderlyResult::Success
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait MessageListenerOrderly: Send + Sync + 'static {
     /// Consumes messages of one queue: one, or up to

@@ -96,6 +96,21 @@ async fn queued_messages_of_a_queue_are_tried_once() {
     assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Connect, 2));
 }
 
+/// A broker that could not be connected to is avoided, whoever chose its queue.
+#[tokio::test]
+async fn a_dead_broker_of_a_chosen_queue_is_avoided() {
+    let good = Server::broker().await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let names = name_server_for(&[("a", gone, 1), ("b", good.addr, 1)]).await;
+    let producer = builder(&names).build().unwrap().producer("g").send_latency_fault_enable(true).retries(0);
+    let producer = producer.start().await.unwrap();
+    let error = producer.to(&MessageQueue::new("T", "a", 0)).enqueue(message()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    for _ in 0..4 {
+        assert_eq!(&*producer.send(message()).await.unwrap().message_queue.broker_name, "b");
+    }
+}
+
 /// A timeout of its own ends a send to a silent broker, and gives its messages back; others keep the producer's.
 #[tokio::test]
 async fn a_send_has_a_timeout_of_its_own() {

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ferrocket::{Client, ConsumeFromWhere, ErrorKind, Event, LocalTransactionState, Message, MessageQueue};
+use ferrocket::{
+    Client, ConsumeFromWhere, ErrorKind, Event, LocalTransactionState, Message, MessageQueue, SocksProxy,
+};
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
 use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson, properties};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::cluster::{Server, Take, builder, name_server, name_server_for, route, send_header, stored};
@@ -343,6 +345,60 @@ async fn name_servers_are_discovered() {
     let error = lost.fetch_queues("T").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect);
     assert!(error.to_string().contains("/rocketmq/nsaddr"), "{error}");
+}
+
+/// A SOCKS5 proxy that leads to this place whatever it is asked for, and the names it was asked for.
+async fn proxy_to(place: Arc<Mutex<SocketAddr>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (asked, names) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let (asked, place) = (asked.clone(), Arc::clone(&place));
+            tokio::spawn(async move {
+                let mut greeting = [0; 2];
+                near.read_exact(&mut greeting).await?;
+                near.read_exact(&mut vec![0; usize::from(greeting[1])]).await?;
+                near.write_all(&[5, 0]).await?;
+                let mut request = [0; 4];
+                near.read_exact(&mut request).await?;
+                assert_eq!(request, [5, 1, 0, 3], "a connection to a name");
+                let mut name = vec![0; usize::from(near.read_u8().await?)];
+                near.read_exact(&mut name).await?;
+                near.read_u16().await?;
+                let _ = asked.send(String::from_utf8(name).unwrap());
+                let target = *place.lock().unwrap();
+                let mut far = TcpStream::connect(target).await?;
+                near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+                copy_bidirectional(&mut near, &mut far).await
+            });
+        }
+    });
+    (addr, names)
+}
+
+/// Where a name leads is asked anew with each connection, here of a proxy: a NameServer that has moved is found.
+#[tokio::test]
+async fn names_may_move() {
+    let broker = Server::broker().await;
+    let old = name_server_for(&[("a", broker.addr, 1)]).await;
+    let new = name_server_for(&[("a", broker.addr, 1)]).await;
+    let place = Arc::new(Mutex::new(old.addr));
+    let (proxy, mut names) = proxy_to(Arc::clone(&place)).await;
+    let client = Client::builder("names.test:9876").socks_proxy(SocksProxy::new(proxy.to_string()));
+    let client = client.build().unwrap();
+    let mut events = client.events();
+    for _ in 0..2 {
+        assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    }
+    assert_eq!((names.try_recv().unwrap(), names.try_recv().is_err()), ("names.test".to_owned(), true));
+
+    *place.lock().unwrap() = new.addr;
+    drop(old);
+    while !matches!(events.next().await.unwrap(), Event::Disconnected { .. }) {}
+    assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
+    assert_eq!(names.try_recv().unwrap(), "names.test");
+    assert_eq!(new.seen(RequestCode::GetRouteinfoByTopic).len(), 1);
 }
 
 /// A NameServer that is gone costs one attempt; the next in the list is asked, and kept.

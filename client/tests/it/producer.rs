@@ -1,7 +1,8 @@
 //! Sends: receipts, second attempts, limits, order.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ferrocket::{ErrorKind, Message, MessageQueue, Producer, SendStatus};
@@ -123,6 +124,36 @@ async fn silence_ends_with_the_timeout() {
     let cost = began.elapsed();
     assert!(cost >= Duration::from_millis(100) && cost < Duration::from_secs(2), "{cost:?}");
     assert_eq!(silent.seen(SENDS).len(), 1);
+}
+
+/// An attempt that meets silence leaves time for the next one, if its time is limited: awaited or queued. The last one has
+/// all that is left.
+#[tokio::test]
+async fn an_attempt_has_a_limit_of_its_own() {
+    let sends = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        match is_send(request) && sends.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            true => Take::Silence,
+            false => Take::Reply(stored(request)),
+        }
+    })
+    .await;
+    let names = name_server_for(&[("a", server.addr, 1)]).await;
+    let client = builder(&names).build().unwrap();
+    let limited =
+        client.producer("g").retries(1).enqueue_retries(1).send_msg_timeout(Duration::from_secs(60));
+    let limited = limited.send_msg_max_timeout_per_request(Duration::from_millis(50)).start().await.unwrap();
+    let began = Instant::now();
+    assert!(limited.send(Message::new("T", "m")).await.unwrap().is_ok());
+    assert!(limited.enqueue(Message::new("T", "m")).await.unwrap().await.unwrap().is_ok());
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert_eq!(server.seen(SENDS).len(), 4);
+    let queue = MessageQueue::new("T", "a", 0);
+    let once = client.producer("once").send_msg_timeout(Duration::from_millis(300));
+    let once = once.send_msg_max_timeout_per_request(Duration::from_millis(1)).start().await.unwrap();
+    let began = Instant::now();
+    assert_eq!(once.send_to(Message::new("T", "m"), &queue).await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
 /// Large bodies travel compressed, and are given back as they were.
@@ -284,6 +315,38 @@ async fn queued_messages_have_retries_of_their_own() {
         seen += 1 + queued;
         assert_eq!(refusing.seen(SENDS).len(), seen);
     }
+}
+
+/// A receipt that nobody has awaited yet takes no room from the sends that follow, and keeps what it learned.
+#[tokio::test]
+async fn receipts_can_wait() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let producer = builder(&names).in_flight_max(1).build().unwrap().producer("g").start().await.unwrap();
+    let mut receipts = Vec::new();
+    for _ in 0..3 {
+        receipts.push(producer.enqueue(Message::new("T", "m")).await.unwrap());
+    }
+    for receipt in receipts {
+        assert!(receipt.await.unwrap().is_ok());
+    }
+}
+
+/// A receipt outlives the runtime that its send was under way on: it tells that the end came first.
+#[test]
+fn receipts_tell_that_the_runtime_ended() {
+    let [servers, clients] = [(); 2].map(|()| tokio::runtime::Runtime::new().unwrap());
+    let silent = servers.block_on(Server::start(|_| Take::Silence));
+    let names = servers.block_on(name_server_for(&[("a", silent.addr, 1)]));
+    let (sender, receipt) = mpsc::channel();
+    clients.block_on(async {
+        let client = builder(&names).build().unwrap();
+        let producer = client.producer("g").start().await.unwrap();
+        sender.send(producer.enqueue(Message::new("T", "m")).await.unwrap()).unwrap();
+    });
+    drop(clients);
+    let receipt = receipt.try_recv().unwrap();
+    assert_eq!(servers.block_on(receipt).unwrap_err().kind(), ErrorKind::Closed);
 }
 
 /// At the client's limit the next send waits, is refused in time, and comes back.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -344,6 +345,32 @@ fn pull_at(seen: &[RemotingCommand], offset: i64) -> Option<PullMessageHeader> {
     pulls.find(|pull| (&*pull.topic, pull.queue_id, pull.queue_offset) == ("T", 0, offset))
 }
 
+type Handled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A handler that tells what it gets and holds a queue's second message until the first semaphore has a permit; the
+/// other one then gets a permit.
+fn holding_the_second() -> (
+    impl Fn(MessageExt) -> Handled + Send + Sync,
+    mpsc::UnboundedReceiver<String>,
+    Arc<Semaphore>,
+    Arc<Semaphore>,
+) {
+    let (sender, received) = mpsc::unbounded_channel();
+    let [gate, opened] = [(); 2].map(|()| Arc::new(Semaphore::new(0)));
+    let (held, ended) = (Arc::clone(&gate), Arc::clone(&opened));
+    let handle = move |message: MessageExt| -> Handled {
+        sender.send(text(&message)).unwrap();
+        let (held, ended) = (Arc::clone(&held), Arc::clone(&ended));
+        Box::pin(async move {
+            if message.queue_offset == 1 {
+                held.acquire().await.unwrap().forget();
+                ended.add_permits(1);
+            }
+        })
+    };
+    (handle, received, gate, opened)
+}
+
 /// A busy broker carries a pull out after the offset that a shutdown stores, and what the pull commits is older: the
 /// end waits for the pull.
 #[tokio::test]
@@ -353,19 +380,7 @@ async fn no_pull_takes_the_last_commit_back() {
         world.broker.store("T", 0, &number.to_string(), None);
     }
     world.broker.state.lock().unwrap().stalled_from = Some(2);
-    let (sender, mut received) = mpsc::unbounded_channel();
-    let (gate, opened) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (held, ended) = (Arc::clone(&gate), Arc::clone(&opened));
-    let handle = move |message: MessageExt| {
-        sender.send(text(&message)).unwrap();
-        let (held, ended) = (Arc::clone(&held), Arc::clone(&ended));
-        async move {
-            if message.queue_offset == 1 {
-                held.acquire().await.unwrap().forget();
-                ended.add_permits(1);
-            }
-        }
-    };
+    let (handle, mut received, gate, opened) = holding_the_second();
     let consumer =
         world.consumer().concurrency(1).pull_batch_size(2).on_message(handle).start().await.unwrap();
     assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
@@ -395,18 +410,7 @@ async fn held_pulls_commit_all_or_nothing() {
         world.broker.store("T", 0, &number.to_string(), None);
     }
     world.broker.state.lock().unwrap().stalled_from = Some(2);
-    let (sender, mut received) = mpsc::unbounded_channel();
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let handle = move |message: MessageExt| {
-        sender.send(text(&message)).unwrap();
-        let held = Arc::clone(&held);
-        async move {
-            if message.queue_offset == 1 {
-                held.acquire().await.unwrap().forget();
-            }
-        }
-    };
+    let (handle, mut received, gate, _) = holding_the_second();
     let consumer =
         world.consumer().concurrency(1).pull_batch_size(2).on_message(handle).start().await.unwrap();
     assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
@@ -427,18 +431,7 @@ async fn the_last_offset_is_written_last() {
     let world = World::new().await;
     world.broker.store("T", 1, "0", None);
     world.broker.store("T", 1, "1", None);
-    let (sender, mut received) = mpsc::unbounded_channel();
-    let gate = Arc::new(Semaphore::new(0));
-    let held = Arc::clone(&gate);
-    let handle = move |message: MessageExt| {
-        sender.send(text(&message)).unwrap();
-        let held = Arc::clone(&held);
-        async move {
-            if message.queue_offset == 1 {
-                held.acquire().await.unwrap().forget();
-            }
-        }
-    };
+    let (handle, mut received, gate, _) = holding_the_second();
     let consumer = world.consumer().concurrency(1).on_message(handle).start().await.unwrap();
     assert_eq!((next(&mut received).await, next(&mut received).await), ("0".to_owned(), "1".to_owned()));
     world.broker.state.lock().unwrap().stalls_updates = true;

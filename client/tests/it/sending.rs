@@ -61,15 +61,44 @@ async fn hooks_hear_of_every_attempt() {
     producer.send_oneway(Message::new("T", "lost")).await.unwrap();
     let two = vec![Message::new("T", "1"), Message::new("T", "2")];
     assert!(producer.send_batch(two).await.unwrap().is_ok());
+    let queued = producer.enqueue(Message::new("T", "queued")).await.unwrap();
+    assert!(queued.await.unwrap().is_ok());
     let refused = ["g [b\"refused\"] to 0", "Broker"];
     let expect = [
         &["g [b\"good\"] to 0", "SEND_OK"][..],
         &refused,
         &refused,
         &["g [b\"lost\"] to 0", "oneway", "g [b\"1\", b\"2\"] to 0", "SEND_OK"],
+        &["g [b\"queued\"] to 0", "SEND_OK"],
     ]
     .concat();
     assert_eq!(*notes.0.lock().unwrap(), expect);
+}
+
+/// A hook that panics takes the queued message along that it was told of, not the connection that others share.
+#[tokio::test]
+async fn hooks_end_no_connection() {
+    struct Panics;
+    impl SendMessageHook for Panics {
+        fn send_message_after(
+            &self,
+            context: &SendMessageContext<'_>,
+            _: Result<Option<&SendResult>, &Error>,
+        ) {
+            assert_ne!(context.messages[0].body(), "bad", "as told");
+        }
+    }
+    let broker = Server::broker().await;
+    let (producer, _names) = producer(&broker, |set| set.send_message_hook(Panics)).await;
+    let mut receipts = Vec::new();
+    for body in ["bad", "good", "good"] {
+        receipts.push(producer.enqueue(Message::new("T", body)).await.unwrap());
+    }
+    let good = receipts.split_off(1);
+    assert_eq!(receipts.remove(0).await.unwrap_err().kind(), ErrorKind::Closed);
+    for receipt in good {
+        assert!(receipt.await.unwrap().is_ok());
+    }
 }
 
 /// A message that finds its topic idle goes alone and at once; what comes meanwhile is one batch, whose messages
@@ -326,6 +355,10 @@ async fn refusals_name_field_and_limit() {
         (client.producer("g".repeat(256).as_str()), ["group", "255"]),
         (client.producer("g").max_message_size(16 << 20), ["max_message_size", "15728640"]),
         (client.producer("g").send_msg_timeout(Duration::ZERO), ["send_msg_timeout", "from 1"]),
+        (
+            client.producer("g").send_msg_max_timeout_per_request(Duration::ZERO),
+            ["send_msg_max_timeout_per_request", "from 1"],
+        ),
         (client.producer("g").default_topic_queue_nums(0), ["default_topic_queue_nums", "from 1"]),
         (client.producer("g").create_topic_key("a b"), ["create_topic_key", "allowing only"]),
         (client.producer("g").compress_level(22), ["compress_level of Zlib is 22", "from 0 to 9"]),

@@ -143,6 +143,8 @@ static fr_client_t *connect_client(struct command *c) {
     TRY(fr_config_set(config, "accessKey", get(c, "--access-key", ""), where));
     TRY(fr_config_set(config, "secretKey", get(c, "--secret-key", ""), where));
     TRY(fr_config_set(config, "namespace", get(c, "--namespace", ""), where));
+    TRY(fr_config_set(config, "unitName", get(c, "--unit", ""), where));
+    TRY(fr_config_set(config, "unitMode", *get(c, "--unit", "") ? "true" : "false", where));
     TRY(fr_config_set(config, "enableTrace", get(c, "--trace", "false"), where));
     if (*get(c, "--ca", "") != 0) {
         TRY(fr_config_set(config, "useTLS", "true", where));

@@ -52,6 +52,7 @@ class Command {
     };
     return Client.connect({
       ...tls, namesrvAddr, accessKey, secretKey, namespace, instanceName: `i${this.id}`, enableTrace: '--trace' in this.options,
+      unitName: this.options['--unit'], unitMode: '--unit' in this.options,
     });
   }
 

@@ -52,12 +52,14 @@ class Command:
             ("--access-key", "access_key"),
             ("--secret-key", "secret_key"),
             ("--namespace", "namespace"),
+            ("--unit", "unit_name"),
             ("--ca", "tls_client_trust_cert_path"),
             ("--certificate", "tls_client_cert_path"),
             ("--key", "tls_client_key_path"),
         ]:
             if option in self.options:
                 settings[setting] = self.options[option]
+        settings["unit_mode"] = "--unit" in self.options
         if "--ca" in self.options:
             settings |= {"use_tls": True, "tls_client_auth_server": True, "tls_client_any_host_name": True}
         return Client(self.options["--namesrv"], enable_trace="--trace" in self.options, **settings)

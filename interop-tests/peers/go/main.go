@@ -243,6 +243,9 @@ func (c *command) send() error {
 		if level := c.number("--delay-level", "0"); level > 0 {
 			m.WithDelayTimeLevel(level)
 		}
+		if queues := c.get("--dispatch", ""); queues != "" {
+			m.WithProperty("INNER_MULTI_DISPATCH", queues)
+		}
 		if tag := c.get("--tag", ""); tag != "" {
 			m.WithTag(tag)
 		}
@@ -449,10 +452,49 @@ func (c *command) consumeLite() error {
 	}
 }
 
+// consumeLight pulls a light queue from its first message on. Its Broker is known from the topic of whose messages it is.
+func (c *command) consumeLight() error {
+	pc, err := consumer.NewPullConsumer(c.consumerOptions()...)
+	if err != nil {
+		return err
+	}
+	if err := pc.Subscribe(c.get("--of", ""), c.selector()); err != nil {
+		return err
+	}
+	if err := pc.Start(); err != nil {
+		return err
+	}
+	say(c.id, "READY")
+	go func() {
+		queue := &primitive.MessageQueue{Topic: c.get("--topic", ""), BrokerName: c.get("--broker-name", "")}
+		for offset := int64(0); ; {
+			result, err := pc.PullFrom(context.Background(), queue, offset, 32)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, c.id, err)
+				select {
+				case <-c.stop:
+					return
+				case <-time.After(100 * time.Millisecond):
+				}
+				continue
+			}
+			for _, m := range result.GetMessageExts() {
+				c.received(m)
+			}
+			offset = result.NextBeginOffset
+		}
+	}()
+	<-c.stop
+	return pc.Shutdown()
+}
+
 func (c *command) consume() error {
 	mode, failTimes := c.get("--mode", "concurrent"), c.number("--fail-times", "0")
 	if mode == "lite" {
 		return c.consumeLite()
+	}
+	if mode == "light" {
+		return c.consumeLight()
 	}
 	var lock sync.Mutex
 	deliveries := map[string]int{}

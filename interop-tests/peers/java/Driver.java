@@ -17,8 +17,10 @@ import org.apache.rocketmq.acl.common.AclClientRPCHook;
 import org.apache.rocketmq.acl.common.SessionCredentials;
 import org.apache.rocketmq.client.ClientConfig;
 import org.apache.rocketmq.client.consumer.DefaultLitePullConsumer;
+import org.apache.rocketmq.client.consumer.DefaultMQPullConsumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.MessageSelector;
+import org.apache.rocketmq.client.consumer.PullResult;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -39,6 +41,7 @@ import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.remoting.RPCHook;
 import org.apache.rocketmq.remoting.exception.RemotingException;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
@@ -107,6 +110,7 @@ public class Driver {
                 case "clone-offset":
                 case "consume-directly":
                 case "running-info":
+                case "clients":
                 case "committed":
                 case "trace":
                     administer(id, words[1], options);
@@ -157,6 +161,9 @@ public class Driver {
                 Message message = new Message(topic, options.getOrDefault("--tag", ""), bytes);
                 if (options.containsKey("--delay-level")) {
                     message.setDelayTimeLevel(Integer.parseInt(options.get("--delay-level")));
+                }
+                if (options.containsKey("--dispatch")) {
+                    message.putUserProperty("INNER_MULTI_DISPATCH", options.get("--dispatch"));
                 }
                 switch (mode) {
                     case "sync":
@@ -283,6 +290,10 @@ public class Driver {
         if (options.containsKey("--namespace")) {
             config.setNamespace(options.get("--namespace"));
         }
+        if (options.containsKey("--unit")) {
+            config.setUnitMode(true);
+            config.setUnitName(options.get("--unit"));
+        }
     }
 
     /** What signs requests, or null without `--access-key`. */
@@ -379,6 +390,38 @@ public class Driver {
         consumer.shutdown();
     }
 
+    /** Pulls a light queue from its first message on. Its Broker is known from the topic of whose messages it is. */
+    private static void consumeLight(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
+        DefaultMQPullConsumer consumer = new DefaultMQPullConsumer(options.get("--group"));
+        configure(id, options, consumer);
+        consumer.start();
+        consumer.maxOffset(new MessageQueue(options.get("--of"), options.get("--broker-name"), 0));
+        MessageQueue queue = new MessageQueue(options.get("--topic"), options.get("--broker-name"), 0);
+        say(id, "READY");
+        Thread puller = new Thread(() -> {
+            try {
+                long offset = 0;
+                while (stop.getCount() > 0) {
+                    PullResult pulled = consumer.pullBlockIfNotFound(queue, "*", offset, 32);
+                    if (pulled.getMsgFoundList() != null) {
+                        accept(id, pulled.getMsgFoundList(), options, new HashMap<>(), 0);
+                    }
+                    offset = pulled.getNextBeginOffset();
+                }
+            } catch (Exception e) {
+                // What the Broker holds at the end is interrupted.
+                if (stop.getCount() > 0) {
+                    say(id, "ERROR", String.valueOf(e).replaceAll("[\\t\\r\\n]+", " "));
+                }
+            }
+        });
+        puller.start();
+        stop.await();
+        puller.interrupt();
+        puller.join();
+        consumer.shutdown();
+    }
+
     private static DefaultMQPushConsumer consumer(String id, Map<String, String> options) {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(options.get("--group"), credentials(options),
             new AllocateMessageQueueAveragely(), options.containsKey("--trace"), null);
@@ -394,6 +437,10 @@ public class Driver {
     private static void consume(String id, Map<String, String> options, CountDownLatch stop) throws Exception {
         if (options.getOrDefault("--mode", "").equals("lite")) {
             consumeLite(id, options, stop);
+            return;
+        }
+        if (options.getOrDefault("--mode", "").equals("light")) {
+            consumeLight(id, options, stop);
             return;
         }
         DefaultMQPushConsumer consumer = consumer(id, options);
@@ -501,6 +548,10 @@ public class Driver {
                 var info = admin.getConsumerRunningInfo(group, client(admin, group), false);
                 info.getSubscriptionSet().forEach(one -> say(id, "TOLD", "subscribes", one.getTopic()));
                 info.getMqTable().keySet().forEach(queue -> say(id, "TOLD", "holds", queue.getTopic(), queue.getQueueId()));
+                break;
+            case "clients":
+                admin.examineConsumerConnectionInfo(group).getConnectionSet()
+                    .forEach(one -> say(id, "TOLD", one.getClientId()));
                 break;
             case "committed":
                 committed(admin, group, topic, Long.parseLong(options.get("--count")));

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ferrocket::{
     Client, ConsumeFromWhere, ConsumeOrderlyResult, ConsumeResult, LocalTransactionState, Message,
-    MessageExt, MessageModel, MessageSelector, Producer, ProducerBuilder, SendResult,
+    MessageExt, MessageModel, MessageQueue, MessageSelector, Producer, ProducerBuilder, SendResult,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::watch;
@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 const KEYS: usize = 4;
 /// Messages of a batch.
 const BATCH: usize = 16;
+/// Most messages of a pull from a light queue.
+const PULL: u16 = 32;
 /// What the producer lets pass: more than a broker takes.
 const MESSAGE_MAX: usize = 15 << 20;
 /// How long an asker waits.
@@ -105,6 +107,9 @@ impl Command {
         if let Ok(namespace) = self.get("--namespace") {
             builder = builder.namespace(namespace);
         }
+        if let Ok(unit) = self.get("--unit") {
+            builder = builder.unit_mode(true).unit_name(unit);
+        }
         Ok(builder.enable_trace(self.options.contains_key("--trace")).build()?)
     }
 
@@ -140,6 +145,9 @@ impl Command {
             let mut message = Message::new(&topic, format!("{body}{padding}"));
             if let Ok(level) = self.get("--delay-level") {
                 message = message.delay_level(level.parse()?);
+            }
+            if let Some(queues) = self.options.get("--dispatch") {
+                message = message.property("INNER_MULTI_DISPATCH", queues);
             }
             if let Some(tag) = self.options.get("--tag") {
                 message = message.tags(tag);
@@ -273,6 +281,28 @@ impl Command {
         Ok(client.shutdown().await?)
     }
 
+    /// Pulls a light queue from its first message on. Its Broker is known from the topic of whose messages it is.
+    async fn consume_light(mut self) -> Outcome<()> {
+        let client = self.client()?;
+        let consumer = client.pull_consumer(self.get("--group")?).start().await?;
+        consumer.fetch_queues(self.get("--of")?).await?;
+        let queue = MessageQueue::new(self.get("--topic")?, self.get("--broker-name")?, 0);
+        say(&self.id, &["READY"]);
+        let (tally, mut offset) = (self.tally()?, 0);
+        loop {
+            let pulled = tokio::select! {
+                _ = self.stopped.changed() => break,
+                pulled = consumer.pull_block_if_not_found(&queue, "*", offset, PULL) => pulled?,
+            };
+            for message in &pulled.messages {
+                tally.accept(message);
+            }
+            offset = pulled.next_begin_offset;
+        }
+        consumer.shutdown().await;
+        Ok(client.shutdown().await?)
+    }
+
     fn selector(&self) -> MessageSelector {
         match self.get("--sql") {
             Ok(condition) => MessageSelector::by_sql(condition),
@@ -298,6 +328,9 @@ impl Command {
     async fn consume(mut self) -> Outcome<()> {
         if self.get("--mode").is_ok_and(|mode| mode == "lite") {
             return self.consume_lite().await;
+        }
+        if self.get("--mode").is_ok_and(|mode| mode == "light") {
+            return self.consume_light().await;
         }
         let client = self.client()?;
         let mut consumer = client

@@ -1,8 +1,10 @@
-//! The kinds of messages: batches at their limits, delays, transactions, requests, namespaces, traces.
+//! The kinds of messages: batches at their limits, delays, transactions, requests, namespaces, traces, light queues,
+//! units.
 
 use std::collections::BTreeSet;
 
 use super::{Names, verdict};
+use crate::cluster::BROKER_NAME;
 use crate::ledger::named;
 use crate::matrix::Server;
 use crate::peer::Client;
@@ -25,6 +27,11 @@ const CHECKS: usize = 2;
 const PARK_TOPIC: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 
 const NAMESPACE: &str = "space";
+
+const UNIT: &str = "unit-1";
+/// Bits of a topic's system flag: it is a unit's; a unit subscribes to it.
+const FLAG_UNIT: i32 = 1;
+const FLAG_UNIT_SUB: i32 = 2;
 
 pub(super) fn batch_limits(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     let topic = &names.topic;
@@ -246,6 +253,74 @@ pub(super) fn trace(mut play: Play<'_>, names: &Names) -> Result<(), String> {
     let mut faults = play.ledger.exactly_once();
     if !told.iter().map(|row| &row[..2]).eq(due.iter().map(|row| &row[..])) {
         faults.push(format!("traces of {id}: {told:?}, due {due:?}"));
+    }
+    verdict(faults)
+}
+
+/// A consumer, and which bodies it has to get.
+type Due = (u64, fn(&str) -> bool);
+
+pub(super) fn light_queues(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    let Names { topic, group } = names;
+    let [a, b] = ["a", "b"].map(|name| format!("%LMQ%{topic}-{name}"));
+    let both = format!("{a},{b}");
+    play.prepare_topic(topic)?;
+    play.send_with(topic, "sync", "ab", 8, &[("dispatch", &both)])?;
+    play.send_with(topic, "sync", "a", 8, &[("dispatch", &a)])?;
+    play.send(topic, "sync", "none", 8)?;
+    play.wait_route(topic)?;
+    let light = [("mode", "light"), ("of", topic), ("broker-name", BROKER_NAME)];
+    let peer = play.stage.peer;
+    let of_a = play.start_at(peer, "consume", &a, &format!("{group}-a"), &light)?;
+    let of_b = play.start_at(peer, "consume", &b, &format!("{group}-b"), &light)?;
+    let all = play.start_consumer(topic, group, &[])?;
+    let due: [Due; 3] = [
+        (of_a, |body| body.starts_with('a')),
+        (of_b, |body| body.starts_with("ab-") || body.starts_with("b-")),
+        (all, |_| true),
+    ];
+    let there = |play: &Play<'_>| {
+        due.iter().all(|(consumer, wanted)| play.ledger.missing(Some(*consumer), wanted).is_empty())
+    };
+    play.pump("all received where they are due", there)?;
+    play.send_with(topic, "sync", "b", 8, &[("dispatch", &b)])?;
+    play.pump("new ones received where they are due", there)?;
+    for (consumer, _) in due {
+        play.stop(consumer)?;
+    }
+    if matches!(peer.client, Client::Java53 | Client::Go) {
+        // They say of a message the number of the queue that they have pulled.
+        play.ledger.forget_places(|_| true);
+    }
+    let mut faults = play.ledger.send_faults();
+    faults.extend(play.ledger.misplaced());
+    faults.extend(named("repeated", &play.ledger.repeated(|_| true)));
+    for (consumer, wanted) in due {
+        let strays: Vec<&str> =
+            play.ledger.bodies(Some(consumer)).into_iter().filter(|body| !wanted(body)).collect();
+        faults.extend(named("in a queue that they do not name", &strays));
+    }
+    verdict(faults)
+}
+
+pub(super) fn unit(mut play: Play<'_>, names: &Names) -> Result<(), String> {
+    let Names { topic, group } = names;
+    let unit = [("unit", UNIT)];
+    play.send_with(topic, "sync", "m", 16, &unit)?;
+    let consumer = play.start_consumer(topic, group, &unit)?;
+    play.pump_all("all received")?;
+    let retries = format!("%RETRY%{group}");
+    play.wait_route(&retries)?;
+    let ids = play.ask("clients", &[("group", group)])?;
+    let cluster = play.stage.cluster;
+    let marks = [topic, &retries].map(|topic| cluster.topic_flags(topic));
+    play.stop(consumer)?;
+    let mut faults = play.ledger.exactly_once();
+    if !matches!(&ids[..], [id] if id.len() == 1 && id[0].ends_with(&format!("@{UNIT}"))) {
+        faults.push(format!("the group's clients are {ids:?}"));
+    }
+    if marks != [Ok(FLAG_UNIT), Ok(FLAG_UNIT_SUB)] {
+        faults.push(format!("the topics are marked {marks:?}"));
     }
     verdict(faults)
 }

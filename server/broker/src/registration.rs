@@ -2,7 +2,8 @@
 //!
 //! Each NameServer has a task of its own, so that one that is down delays nobody. It registers the whole
 //! table on every new connection and every `registerNameServerPeriod`, and single topics at once when they
-//! change. [`Enrolment`] decides which of these is due. Left out: filter servers, what slaves take from the answer. Java counterparts: `BrokerController.registerBrokerAll`, `BrokerOuterAPI`.
+//! change. [`Enrolment`] decides which of these is due. Left out: filter servers, what slaves
+//! take from the answer. Java counterparts: `BrokerController.registerBrokerAll`, `BrokerOuterAPI`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -118,6 +118,10 @@ class ProducerSettings(TypedDict, total=False):
     """How long a send takes at most, all attempts together, ms. From 1 to 2147483647. Default:
     3000."""
 
+    send_msg_max_timeout_per_request: int | timedelta
+    """How long one attempt takes at most while another may follow, ms; -1 for all the time that is
+    left. From -1 to 2147483647. Default: -1."""
+
     retry_times_when_send_failed: int
     """How often a failed send that is awaited is tried again, on another broker where there is one.
     From 0 to 2147483647. Default: 2."""
@@ -388,6 +392,7 @@ KEYS: dict[str, str] = {
     "retry_times_when_send_failed": "retryTimesWhenSendFailed",
     "secret_key": "secretKey",
     "send_latency_fault_enable": "sendLatencyFaultEnable",
+    "send_msg_max_timeout_per_request": "sendMsgMaxTimeoutPerRequest",
     "send_msg_timeout": "sendMsgTimeout",
     "serialize_type": "rocketmq.serialize.type",
     "socks_proxy_config": "socksProxyConfig",

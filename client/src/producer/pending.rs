@@ -1,0 +1,209 @@
+//! A queued send under way: whoever brings the answer carries it on.
+//!
+//! A task for each message would be woken, put in line and polled once more for every answer. What is left to do then
+//! is little: the answer is read and whoever waits for the receipt is woken. So that is done by the connection's task,
+//! in the call that would have woken a task. Only what is not over with the first answer, a message that is sent
+//! again, becomes a task.
+//!
+//! Java counterpart: `InvokeCallback`.
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use ferrocket_protocol::RemotingCommand;
+use ferrocket_remoting::PendingCall;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::Shared;
+use super::journey::{Asked, Begun, Journey, Leg};
+use crate::error::{Error, Result};
+use crate::send_result::SendResult;
+
+/// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
+///
+/// ```
+/// use ferrocket::Message;
+///
+/// # #[cfg(feature = "testing")] ferrocket::testing::example(async |cluster, client| {
+/// # let producer = client.producer("order-service").start().await?;
+/// let pending = producer.enqueue(Message::new("Orders", "paid")).await?;
+/// // Something else meanwhile, then
+/// match pending.await {
+///     Ok(sent) => println!("{sent}"),
+///     Err(error) => println!("{error}; not sent: {:?}", error.unsent()),
+/// }
+/// # Ok(()) }).unwrap();
+/// ```
+#[must_use = "without awaiting it nobody learns whether the message was stored"]
+pub struct PendingSend(Arc<Errand>);
+
+/// What the receipt and the connection share.
+struct Errand {
+    /// Held for exchanges, never while the send is carried on.
+    state: Mutex<State>,
+}
+
+struct State {
+    stage: Stage,
+    /// Who waits for the receipt.
+    waiter: Option<Waker>,
+}
+
+#[expect(clippy::large_enum_variant, reason = "memory of its own for each send would cost more")]
+enum Stage {
+    /// The request of the first attempt is in line, or sent.
+    UnderWay(FirstAttempt, PendingCall),
+    /// Its answer is being read.
+    Answered,
+    /// What the answer left to do.
+    Task(JoinHandle<Result<SendResult>>),
+    Over(Result<SendResult>),
+    /// The receipt has been taken.
+    Taken,
+}
+
+struct FirstAttempt {
+    owner: Arc<Shared>,
+    journey: Journey,
+    leg: Leg,
+    asked: Asked,
+}
+
+impl PendingSend {
+    /// The receipt of a journey whose first attempt has begun, or was not possible.
+    pub(super) fn new(owner: Arc<Shared>, journey: Journey, begun: Option<Begun>) -> Self {
+        let stage = match begun {
+            Some(Begun { leg, asked, call }) => {
+                let first = FirstAttempt { owner, journey, leg, asked };
+                match call {
+                    Ok(call) => Stage::UnderWay(first, call),
+                    Err(error) => first.over(Err(error)),
+                }
+            }
+            None => spawn(travel(owner, journey)),
+        };
+        let errand = Arc::new(Errand { state: Mutex::new(State { stage, waiter: None }) });
+        errand.carry_on();
+        Self(errand)
+    }
+}
+
+impl FirstAttempt {
+    /// Reads the answer; the journey if it goes on.
+    fn read(
+        mut self,
+        reply: Result<RemotingCommand>,
+    ) -> ControlFlow<Result<SendResult>, (Arc<Shared>, Journey)> {
+        let reply = reply.map(|reply| self.owner.client.replied(&self.asked.addr, reply));
+        let result = self.owner.answered(&self.journey, &self.leg, &self.asked, reply);
+        match self.owner.arrive(&mut self.journey, self.leg, result) {
+            Some(end) => ControlFlow::Break(end.map_err(|error| self.journey.failed(error))),
+            None => ControlFlow::Continue((self.owner, self.journey)),
+        }
+    }
+
+    fn over(self, reply: Result<RemotingCommand>) -> Stage {
+        match self.read(reply) {
+            ControlFlow::Break(end) => Stage::Over(end),
+            ControlFlow::Continue((owner, journey)) => spawn(travel(owner, journey)),
+        }
+    }
+
+    /// The same on a task of its own.
+    async fn over_aside(self, reply: Result<RemotingCommand>) -> Result<SendResult> {
+        match self.read(reply) {
+            ControlFlow::Break(end) => end,
+            ControlFlow::Continue((owner, journey)) => travel(owner, journey).await,
+        }
+    }
+}
+
+async fn travel(owner: Arc<Shared>, mut journey: Journey) -> Result<SendResult> {
+    owner.travel(&mut journey).await.map_err(|error| journey.failed(error))
+}
+
+fn spawn(rest: impl Future<Output = Result<SendResult>> + Send + 'static) -> Stage {
+    match Handle::try_current() {
+        Ok(runtime) => Stage::Task(runtime.spawn(rest)),
+        Err(_) => Stage::Over(Err(torn_down())),
+    }
+}
+
+fn torn_down() -> Error {
+    Error::closed("the runtime")
+}
+
+impl Future for PendingSend {
+    type Output = Result<SendResult>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_receipt(cx)
+    }
+}
+
+impl fmt::Debug for PendingSend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingSend").finish_non_exhaustive()
+    }
+}
+
+impl Errand {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whole after each statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the answer, once it is there.
+    fn carry_on(self: &Arc<Self>) {
+        let waker = Waker::from(Arc::clone(self));
+        let mut state = self.state();
+        let Stage::UnderWay(_, call) = &mut state.stage else { return };
+        let Poll::Ready(reply) = Pin::new(call).poll(&mut Context::from_waker(&waker)) else { return };
+        let Stage::UnderWay(first, _) = mem::replace(&mut state.stage, Stage::Answered) else { return };
+        drop(state);
+        let reply = reply.map_err(Error::from);
+        // What hooks of the program do must not end the connection.
+        let stage = match first.owner.settings.hooks.is_empty() {
+            true => first.over(reply),
+            false => spawn(first.over_aside(reply)),
+        };
+        let mut state = self.state();
+        state.stage = stage;
+        let waiter = state.waiter.take();
+        drop(state);
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+
+    /// The receipt, once it is there.
+    fn poll_receipt(&self, cx: &mut Context<'_>) -> Poll<Result<SendResult>> {
+        let mut state = self.state();
+        match &mut state.stage {
+            // It goes without a word only when the runtime is torn down.
+            Stage::Task(task) => {
+                Pin::new(task).poll(cx).map(|ended| ended.unwrap_or_else(|_| Err(torn_down())))
+            }
+            Stage::Over(_) => match mem::replace(&mut state.stage, Stage::Taken) {
+                Stage::Over(result) => Poll::Ready(result),
+                _ => Poll::Pending,
+            },
+            _ => {
+                state.waiter = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Wake for Errand {
+    fn wake(self: Arc<Self>) {
+        self.carry_on();
+    }
+}
