@@ -91,13 +91,14 @@ pub struct ClientBuilder {
     tls: Option<TlsOptions>,
 }
 
-/// An account of which only the first half may be shown.
+/// Two texts of which only the first may be shown: an account, or a key's file and its password.
 #[derive(Clone, Default)]
 pub(crate) struct Secret(pub(crate) String, pub(crate) String);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Secret").field(&self.0).finish_non_exhaustive()
+        let hidden = if self.1.is_empty() { "" } else { "******" };
+        f.debug_tuple("Secret").field(&self.0).field(&hidden).finish()
     }
 }
 
@@ -109,13 +110,13 @@ pub(crate) struct TlsSettings {
     pub(crate) any_host_name: bool,
     pub(crate) trust_cert_path: String,
     pub(crate) cert_path: String,
-    pub(crate) key_path: String,
+    pub(crate) key: Secret,
 }
 
 impl TlsSettings {
     /// Refuses what has no effect, or needs something else.
     fn check(&self) -> Result<()> {
-        let Self { enable, auth_server, any_host_name, trust_cert_path, cert_path, key_path } = self;
+        let Self { enable, auth_server, any_host_name, trust_cert_path, cert_path, key } = self;
         let refuse = |text: &str| Err(Error::new(ErrorKind::Config, text));
         let is_set = *auth_server || *any_host_name || !(trust_cert_path.is_empty() && cert_path.is_empty());
         if is_set && !enable {
@@ -129,8 +130,11 @@ impl TlsSettings {
                 "tls.client.trustCertPath and anyHostName have no effect without tls.client.authServer=true";
             return refuse(text);
         }
-        if cert_path.is_empty() != key_path.is_empty() {
+        if cert_path.is_empty() != key.0.is_empty() {
             return refuse("tls.client.certPath and tls.client.keyPath need each other");
+        }
+        if key.0.is_empty() && !key.1.is_empty() {
+            return refuse("tls.client.keyPassword has no effect without tls.client.keyPath");
         }
         if *enable && !cfg!(feature = "tls") {
             return refuse("useTLS=true: this build has no TLS (feature `tls`)");
@@ -146,8 +150,12 @@ impl TlsSettings {
             (true, false) => TlsOptions::trusting(&self.trust_cert_path),
             (true, true) => TlsOptions::trusting(&self.trust_cert_path).any_host_name(),
         };
-        let has_identity = !self.cert_path.is_empty();
-        Some(if has_identity { options.identity(&self.cert_path, &self.key_path) } else { options })
+        let Secret(key_path, password) = &self.key;
+        let options = match &*self.cert_path {
+            "" => options,
+            cert_path => options.identity(cert_path, key_path),
+        };
+        Some(if password.is_empty() { options } else { options.key_password(password) })
     }
 }
 

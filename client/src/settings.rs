@@ -258,9 +258,12 @@ const CLIENT: Rows<ClientBuilder> = &[&[
     Row::text(
         "tls.client.keyPath",
         "",
-        "The file of the private key of tls.client.certPath, PEM, not encrypted.",
-        |b, value| Ok(with(b, |b| &mut b.tls_settings.key_path, value.to_owned())),
+        "The file of the private key of tls.client.certPath, PEM.",
+        |b, value| Ok(with(b, |b| &mut b.tls_settings.key.0, value.to_owned())),
     ),
+    Row::text("tls.client.keyPassword", "", "The password of that key, if it is encrypted.", |b, value| {
+        Ok(with(b, |b| &mut b.tls_settings.key.1, value.to_owned()))
+    }),
     Row::text(
         "namespace",
         "",
@@ -1010,6 +1013,18 @@ mod tests {
                 refused(&[("useTLS", "true"), ("tls.client.authServer", "true")]).contains("trustCertPath")
             );
             assert!(refused(&[("useTLS", "true"), ("tls.client.certPath", "a")]).contains("keyPath"));
+            assert!(refused(&[("useTLS", "true"), ("tls.client.keyPassword", "a")]).contains("keyPath"));
+            let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../remoting/testdata/keys");
+            let (cert, key) = (format!("{keys}/certificate.pem"), format!("{keys}/openssl-3.pem"));
+            let mut rows =
+                vec![("useTLS", "true"), ("tls.client.certPath", &*cert), ("tls.client.keyPath", &*key)];
+            assert!(refused(&rows).ends_with("tls.client.keyPassword is not set"));
+            rows.push(("tls.client.keyPassword", "pass"));
+            assert!(refused(&rows).ends_with("tls.client.keyPassword is not its password"));
+            rows.push(("tls.client.keyPassword", "pass word"));
+            let built =
+                rows.iter().try_fold(ClientBuilder::new("127.0.0.1:9876"), |b, (k, v)| b.set(k, v)).unwrap();
+            assert!(!format!("{built:?}").contains("pass word"), "{built:?}");
             let trusting = [("useTLS", "true"), ("tls.client.authServer", "true")];
             let absent = refused(&[trusting[0], trusting[1], ("tls.client.trustCertPath", "absent.pem")]);
             assert!(absent.contains("absent.pem"), "{absent}");

@@ -42,7 +42,8 @@
  *   tls.client.anyHostName (default false): Whether a trusted certificate is taken whatever host it was issued for.
  *       Java never looks at the host.
  *   tls.client.certPath (default none): The file of the certificate to show to servers, and its chain, PEM.
- *   tls.client.keyPath (default none): The file of the private key of tls.client.certPath, PEM, not encrypted.
+ *   tls.client.keyPath (default none): The file of the private key of tls.client.certPath, PEM.
+ *   tls.client.keyPassword (default none): The password of that key, if it is encrypted.
  *   namespace (default none): Put before the names of topics and groups on their way to the cluster, and taken away
  *       on their way back.
  *   instanceName (default none): The part of the client id after `@`; empty is made of process id and start time. Two

@@ -39,9 +39,13 @@ export interface ClientSettings {
    */
   'tls.client.certPath'?: string | undefined;
   /**
-   * The file of the private key of tls.client.certPath, PEM, not encrypted.
+   * The file of the private key of tls.client.certPath, PEM.
    */
   'tls.client.keyPath'?: string | undefined;
+  /**
+   * The password of that key, if it is encrypted.
+   */
+  'tls.client.keyPassword'?: string | undefined;
   /**
    * Put before the names of topics and groups on their way to the cluster, and taken away on their
    * way back.

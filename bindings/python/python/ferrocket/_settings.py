@@ -34,7 +34,10 @@ class ClientSettings(TypedDict, total=False):
     """The file of the certificate to show to servers, and its chain, PEM."""
 
     tls_client_key_path: str
-    """The file of the private key of tls.client.certPath, PEM, not encrypted."""
+    """The file of the private key of tls.client.certPath, PEM."""
+
+    tls_client_key_password: str
+    """The password of that key, if it is encrypted."""
 
     namespace: str
     """Put before the names of topics and groups on their way to the cluster, and taken away on their
@@ -397,6 +400,7 @@ KEYS: dict[str, str] = {
     "tls_client_any_host_name": "tls.client.anyHostName",
     "tls_client_auth_server": "tls.client.authServer",
     "tls_client_cert_path": "tls.client.certPath",
+    "tls_client_key_password": "tls.client.keyPassword",
     "tls_client_key_path": "tls.client.keyPath",
     "tls_client_trust_cert_path": "tls.client.trustCertPath",
     "total_batch_max_bytes": "totalBatchMaxBytes",
