@@ -19,6 +19,7 @@ const TARGETS: &[(&str, u32)] = &[
     ("register", 100_000),
     ("settings", 10_000),
     ("sql92", 300_000),
+    ("store", 10_000),
     ("topics", 100_000),
 ];
 /// Bytes of the longest input.

@@ -24,6 +24,8 @@ use crate::saving::{Kept, Unsaved};
 
 /// Filters of all groups together; further ones are not taken, as if they did not compile.
 const FILTERS_MAX: usize = 10_000;
+/// Filters of one topic by which messages are judged when they are stored; with more of them they are not.
+const JUDGES_MAX: usize = 1_000;
 /// How long before the Broker's start the consumers in the file count as gone: Java's 30 s.
 const GONE_BEFORE_MS: i64 = 30_000;
 
@@ -122,7 +124,7 @@ impl ConsumerFilters {
     /// Judges a message by the properties it is stored with; nothing without filters for its topic.
     pub(crate) fn bit_map(&self, topic: &str, properties: &str) -> Option<BitMap> {
         let judges = self.judges();
-        let filters = judges.of_topic.get(topic)?;
+        let filters = judges.of_topic.get(topic).filter(|filters| filters.len() <= JUDGES_MAX)?;
         let mut bits = self.bloom.bit_map();
         for (_, data) in filters.iter().filter(|(expression, _)| expression.wants(properties)) {
             data.set_in(&mut bits);
@@ -499,5 +501,10 @@ mod tests {
         assert_eq!(before.into_inner().unwrap(), Some(false), "before the filter is born");
         assert!(!filters.is_current(&bit_map));
         assert_eq!(who(800, "a\u{1}1"), [true, true, true]);
+        for number in 3..=JUDGES_MAX {
+            assert!(filters.bit_map("T", "a\u{1}1").is_some(), "{number}");
+            filters.heartbeat(&number.to_string(), &[sql("T", "a = 1", 1)], &|| 900);
+        }
+        assert_eq!(filters.bit_map("T", "a\u{1}1"), None, "one too many");
     }
 }
