@@ -101,9 +101,10 @@ test('each send has terms of its own', async (t) => {
   await producer.sendOneway(message, { queue });
   const receipts = await Promise.all(Array.from({ length: 8 }, () => producer.enqueue(message, { queue })));
   const batch = await producer.sendBatch([message, message], { queue, timeout: undefined });
+  const batches = await Promise.all([1, 2].map(() => producer.enqueueBatch([message, message, message], { queue })));
   assert.deepEqual(
-    [first, ...receipts, batch].map((sent) => [sent.messageQueue, sent.queueOffset]),
-    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((offset) => [queue, offset]),
+    [first, ...receipts, batch, ...batches].map((sent) => [sent.messageQueue, sent.queueOffset]),
+    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15].map((offset) => [queue, offset]),
   );
   const ordered = await producer.sendOrdered(message, 'order-7', { timeout: 60_000 });
   for (const sent of await Promise.all(Array.from({ length: 4 }, () => producer.enqueue(message, { orderedBy: 'order-7' })))) {
@@ -119,6 +120,7 @@ test('each send has terms of its own', async (t) => {
     for (const send of [
       () => producer.send(message, options), () => producer.enqueue(message, options),
       () => producer.sendOneway(message, options), () => producer.sendBatch([message], options),
+      () => producer.enqueueBatch([message], options),
     ]) {
       await assert.rejects(send(), kind, String(Object.entries(options)));
     }

@@ -80,8 +80,13 @@ def test_each_send_has_terms_of_its_own(run: Run[None], client: MakeClient, topi
             pending = [producer.enqueue(Message(topic, f"{i}"), queue=queue) for i in range(2, 10)]
             receipts = [first, *await asyncio.gather(*pending)]
             receipts.append(await producer.send_batch([Message(topic, "b")] * 2, queue=queue, timeout=None))
+            pending = [
+                producer.enqueue_batch((Message(topic, f"{i}") for i in range(3)), queue=queue)
+                for _ in range(2)
+            ]
+            receipts += await asyncio.gather(*pending)
             assert {sent.message_queue for sent in receipts} == {queue}
-            assert [sent.queue_offset for sent in receipts] == [0, *range(2, 11)]
+            assert [sent.queue_offset for sent in receipts] == [0, *range(2, 11), 12, 15]
             ordered = await producer.send_ordered(Message(topic, "o"), "order-7", timeout=60.0)
             pending = [producer.enqueue(Message(topic, "o"), ordered_by="order-7") for _ in range(4)]
             assert {sent.message_queue for sent in await asyncio.gather(*pending)} == {ordered.message_queue}
@@ -113,6 +118,8 @@ def test_terms_that_cannot_be_are_errors(run: Run[None], client: MakeClient, top
                     await producer.send_oneway(message, **wrong)
                 with pytest.raises(error):
                     await producer.send_batch([message], **wrong)
+                with pytest.raises(error):
+                    await producer.enqueue_batch([message], **wrong)
 
     run(work())
 
