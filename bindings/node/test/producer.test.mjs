@@ -1,9 +1,7 @@
 // Every way to send.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { Client, ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
+import { ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, PATIENT, unique } from './support.mjs';
 
 test('a sent message comes back as it was, with its receipt', async (t) => {
@@ -125,21 +123,6 @@ test('each send has terms of its own', async (t) => {
       await assert.rejects(send(), kind, String(Object.entries(options)));
     }
   }
-});
-
-test('a send ends after its own time', async (t) => {
-  // A NameServer that takes connections and never answers.
-  const silent = createServer().listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  const client = await Client.connect({ namesrvAddr: `127.0.0.1:${silent.address().port}`, mqClientApiTimeout: 600_000 });
-  t.after(async () => {
-    await client.close();
-    silent.close();
-  });
-  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 600_000 });
-  const message = { topic: 'T', body: 'x' };
-  await assert.rejects(producer.send(message, { timeout: 10 }), TimeoutError);
-  await assert.rejects(producer.enqueue(message, { timeout: 10 }), TimeoutError);
 });
 
 test('delayed messages come when the clock says so', async (t) => {
