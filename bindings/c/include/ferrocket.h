@@ -1249,6 +1249,18 @@ fr_status_t fr_producer_send_async_with(const struct fr_producer_t *producer,
                                         struct fr_error_t **error);
 
 /**
+ * Sends several messages of one topic as one request, see fr_producer_send_batch, and waits for nothing, as
+ * fr_producer_send_async_with: it is one completion. Thread-safe.
+ */
+fr_status_t fr_producer_send_batch_async_with(const struct fr_producer_t *producer,
+                                              const struct fr_message_t *const *messages,
+                                              size_t count,
+                                              const struct fr_send_terms_t *terms,
+                                              fr_send_callback_t callback,
+                                              void *user,
+                                              struct fr_error_t **error);
+
+/**
  * A descriptor that is readable when fr_producer_poll may have something, for epoll and its like; -1 where there is
  * no such thing. The library's own: only wait for it, never read or close it. Valid as long as the producer.
  * Thread-safe.

@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ferrocket_bindings::ferrocket::{
-    ErrorKind, LocalTransactionState, Producer, ProducerBuilder, SendResult, TransactionProducer,
+    ErrorKind, LocalTransactionState, Message, Producer, ProducerBuilder, SendResult, TransactionProducer,
     TransactionSendResult,
 };
-use ferrocket_bindings::{Check, Held, Inbox, LocalWork, Pipeline, Terms, block_on, on_check, spawn};
+use ferrocket_bindings::{Check, Held, Inbox, Load, LocalWork, Pipeline, Terms, block_on, on_check, spawn};
 
 use crate::callers::{Callers, Close, EventFd, FOREVER, close, close_and_free, millis, number};
 use crate::client::fr_client_t;
@@ -117,13 +117,7 @@ impl fr_producer_t {
         })
     }
 
-    fn send_async(
-        &self,
-        message: &fr_message_t,
-        terms: Terms,
-        callback: fr_send_callback_t,
-        user: User,
-    ) -> Result<()> {
+    fn send_async(&self, load: Load, terms: Terms, callback: fr_send_callback_t, user: User) -> Result<()> {
         let pipeline = self.pipeline.get()?;
         self.open.begin()?;
         let (polled, called, open) = (self.polled.clone(), self.called.clone(), Arc::clone(&self.open));
@@ -140,7 +134,7 @@ impl fr_producer_t {
             open.one_ended();
         };
         let ready = if callback.is_some() { self.ready_to_call() } else { Ok(()) };
-        let sent = ready.and_then(|()| Ok(pipeline.send(message.message(), terms, done)?));
+        let sent = ready.and_then(|()| Ok(pipeline.send(load, terms, done)?));
         if sent.is_err() {
             self.open.taken(1);
             self.open.one_ended();
@@ -235,6 +229,11 @@ fn send(
         let producer = get(producer)?.producer.get()?;
         Ok(fr_send_result_t::new(block_on(async { Ok(send(producer).await) })??))
     })
+}
+
+fn batch(messages: *const *const fr_message_t, count: usize) -> Result<Vec<Message>> {
+    let messages = all(messages, count, "the array of messages")?;
+    Ok(messages.into_iter().map(fr_message_t::message).collect())
 }
 
 /// Starts a producer of this group. The configuration may be NULL; its keys are in the list "producer". Thread-safe.
@@ -343,9 +342,7 @@ pub extern "C" fn fr_producer_send_batch_with(
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
     send(producer, result, error, async |producer| {
-        let messages = all(messages, count, "the array of messages")?;
-        let messages = messages.into_iter().map(fr_message_t::message).collect();
-        Ok(of(terms)?.send_batch(producer, messages).await?)
+        Ok(of(terms)?.send_batch(producer, batch(messages, count)?).await?)
     })
 }
 
@@ -399,7 +396,26 @@ pub extern "C" fn fr_producer_send_async_with(
     user: *mut c_void,
     error: *mut *mut fr_error_t,
 ) -> fr_status_t {
-    call(error, || get(producer)?.send_async(get(message)?, of(terms)?, callback, User(user)))
+    call(error, || {
+        get(producer)?.send_async(get(message)?.message().into(), of(terms)?, callback, User(user))
+    })
+}
+
+/// Sends several messages of one topic as one request, see fr_producer_send_batch, and waits for nothing, as
+/// fr_producer_send_async_with: it is one completion. Thread-safe.
+#[unsafe(no_mangle)]
+pub extern "C" fn fr_producer_send_batch_async_with(
+    producer: *const fr_producer_t,
+    messages: *const *const fr_message_t,
+    count: usize,
+    terms: *const fr_send_terms_t,
+    callback: fr_send_callback_t,
+    user: *mut c_void,
+    error: *mut *mut fr_error_t,
+) -> fr_status_t {
+    call(error, || {
+        get(producer)?.send_async(batch(messages, count)?.into(), of(terms)?, callback, User(user))
+    })
 }
 
 /// A descriptor that is readable when fr_producer_poll may have something, for epoll and its like; -1 where there is

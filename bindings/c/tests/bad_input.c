@@ -49,6 +49,7 @@ static void null_is_an_error(fr_producer_t *producer) {
     FAILS(FR_ERROR_CONFIG, fr_producer_send_batch(producer, NULL, 3, &sent, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send_async(producer, NULL, NULL, NULL, &error));
     FAILS(FR_ERROR_CONFIG, fr_producer_send_async_with(producer, NULL, terms, NULL, NULL, &error));
+    FAILS(FR_ERROR_CONFIG, fr_producer_send_batch_async_with(producer, NULL, 3, terms, NULL, NULL, &error));
     FAILS(FR_ERROR_CONFIG, fr_send_terms_set_queue(terms, NULL, &error));
     FAILS(FR_ERROR_CONFIG, fr_send_terms_set_ordered_by(terms, NULL, &error));
     FAILS(FR_ERROR_CONFIG, fr_send_terms_set_timeout(NULL, 1, &error));

@@ -216,9 +216,16 @@ static void sends_have_terms(void) {
         taken += count;
     }
     batch[0] = batch[1] = m;
+    OK(fr_producer_send_batch_async_with(producer, batch, 2, terms, NULL, &taken, &error));
+    do {
+        OK(fr_producer_poll(producer, done, 1, LONG, &count, &error));
+    } while (count == 0);
+    CHECK(fr_completion_user(done[0]) == &taken);
+    CHECK(strchr(fr_send_result_msg_id(fr_completion_result(done[0])), ',') != NULL);
+    fr_completion_free(done[0]);
     OK(fr_producer_send_batch_with(producer, batch, 2, terms, &sent, &error));
     CHECK(fr_queue_id(fr_send_result_queue(sent)) == 3);
-    CHECK(fr_send_result_queue_offset(sent) == fr_send_result_queue_offset(first) + 6);
+    CHECK(fr_send_result_queue_offset(sent) == fr_send_result_queue_offset(first) + 8);
     fr_send_result_free(first);
     fr_send_result_free(sent);
     OK(fr_producer_send_ordered(producer, m, "order-7", &ordered, &error));

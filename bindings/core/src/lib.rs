@@ -39,4 +39,4 @@ pub use ferrocket;
 pub use inbox::{Inbox, StreamInbox};
 pub use pipeline::Pipeline;
 pub use runtime::{Bridge, Held, Task, block_on, guard, is_forked, runtime, spawn};
-pub use terms::{Destination, Terms};
+pub use terms::{Destination, Load, Terms};

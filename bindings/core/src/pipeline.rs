@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use ferrocket::{Error, ErrorKind, Message, Producer, Result, SendResult};
+use ferrocket::{Error, ErrorKind, Producer, Result, SendResult};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::runtime::{Done, guarded, is_forked, runtime, spawn};
-use crate::terms::Terms;
+use crate::terms::{Load, Terms};
 
 /// Messages that wait to be queued at most; what is queued is bounded by the client's settings.
 const WAITING_MAX: usize = 65_536;
@@ -22,7 +22,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(10);
 type Tell = Box<dyn FnOnce(Result<SendResult>) + Send>;
 
 struct Call {
-    message: Message,
+    load: Load,
     terms: Terms,
     done: Done<SendResult, Tell>,
 }
@@ -49,14 +49,14 @@ impl Pipeline {
         let runtime = runtime()?;
         let queue = async move {
             while let Some(step) = steps.recv().await {
-                let Call { message, terms, mut done } = match step {
+                let Call { load, terms, mut done } = match step {
                     Step::Send(call) => call,
                     Step::Mark(reached) => {
                         let _ = reached.send(());
                         continue;
                     }
                 };
-                match guarded(terms.enqueue(&producer, message)).await {
+                match guarded(terms.enqueue(&producer, load)).await {
                     Ok(pending) => drop(runtime.spawn(async move { done.tell(guarded(pending).await) })),
                     Err(error) => done.tell(Err(error)),
                 }
@@ -67,7 +67,7 @@ impl Pipeline {
         Ok(Self { line })
     }
 
-    /// Puts a message in line behind those of all earlier calls and calls `done` with its receipt, as
+    /// Puts a message, or a batch, in line behind those of all earlier calls and calls `done` with its receipt, as
     /// [`spawn`] does. One that must wait for its broker holds the later ones back, at most for its timeout.
     ///
     /// # Errors
@@ -75,14 +75,14 @@ impl Pipeline {
     /// called.
     pub fn send(
         &self,
-        message: Message,
+        load: impl Into<Load>,
         terms: Terms,
         done: impl FnOnce(Result<SendResult>) + Send + 'static,
     ) -> Result<()> {
         if is_forked() {
             return runtime().map(|_| ());
         }
-        let call = Call { message, terms, done: Done::new(Box::new(done)) };
+        let call = Call { load: load.into(), terms, done: Done::new(Box::new(done)) };
         self.line.try_send(Step::Send(call)).map_err(|refused| {
             let (error, step) = match refused {
                 TrySendError::Full(step) => {
@@ -93,7 +93,7 @@ impl Pipeline {
             };
             let Step::Send(mut call) = step else { return error };
             call.done.forget();
-            error.with_unsent(vec![call.message])
+            error.with_unsent(call.load.into_messages())
         })
     }
 

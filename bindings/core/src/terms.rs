@@ -6,6 +6,36 @@ use ferrocket::{
     Error, ErrorKind, Message, MessageQueue, PendingSend, Producer, Result, SendResult, Sending,
 };
 
+/// What is sent as one request.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// One message.
+    One(Message),
+    /// Messages of one topic, stored next to each other, all or none.
+    Batch(Vec<Message>),
+}
+
+impl From<Message> for Load {
+    fn from(message: Message) -> Self {
+        Self::One(message)
+    }
+}
+
+impl From<Vec<Message>> for Load {
+    fn from(messages: Vec<Message>) -> Self {
+        Self::Batch(messages)
+    }
+}
+
+impl Load {
+    pub(crate) fn into_messages(self) -> Vec<Message> {
+        match self {
+            Self::One(message) => vec![message],
+            Self::Batch(messages) => messages,
+        }
+    }
+}
+
 /// Where messages go.
 #[derive(Clone, Debug)]
 pub enum Destination {
@@ -68,11 +98,13 @@ impl Terms {
         }
     }
 
-    /// As [`Producer::enqueue`] and [`Sending::enqueue`].
-    pub(crate) async fn enqueue(&self, producer: &Producer, message: Message) -> Result<PendingSend> {
-        match self.sending(producer) {
-            Some(sending) => sending.enqueue(message).await,
-            None => producer.enqueue(message).await,
+    /// As [`Producer::enqueue`], [`Producer::enqueue_batch`] and those of [`Sending`].
+    pub(crate) async fn enqueue(&self, producer: &Producer, load: Load) -> Result<PendingSend> {
+        match (self.sending(producer), load) {
+            (Some(sending), Load::One(message)) => sending.enqueue(message).await,
+            (Some(sending), Load::Batch(messages)) => sending.enqueue_batch(messages).await,
+            (None, Load::One(message)) => producer.enqueue(message).await,
+            (None, Load::Batch(messages)) => producer.enqueue_batch(messages).await,
         }
     }
 

@@ -152,10 +152,10 @@ impl Shared {
         };
         let args = Args::new(args, bodies);
         // The order of these is that of the calls.
-        if operation == "enqueue"
+        if ["enqueue", "enqueueBatch"].contains(&&*operation)
             && let Object::Producer(sender) = self.object(handle)?
         {
-            return sender.enqueue(args, answered);
+            return sender.enqueue(args, operation == "enqueueBatch", answered);
         }
         if handle == 0 && operation == "setLogLevel" {
             answered(logs::set_level(&args));

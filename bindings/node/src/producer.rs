@@ -10,7 +10,7 @@ use ferrocket_bindings::ferrocket::{
     Error, ErrorKind, LocalTransactionState, Message, Producer, Result, TransactionProducer,
     TransactionSendResult,
 };
-use ferrocket_bindings::{Check, Inbox, LocalWork, Pipeline, TransactionAnswer, send_in_transaction};
+use ferrocket_bindings::{Check, Inbox, Load, LocalWork, Pipeline, TransactionAnswer, send_in_transaction};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -113,14 +113,21 @@ impl Sender {
         Ok(sender)
     }
 
-    /// Puts a message in line behind those of earlier calls.
+    /// Puts a message, or a batch, in line behind those of earlier calls.
     pub(crate) fn enqueue(
         &self,
         mut args: Args,
+        is_batch: bool,
         answered: impl FnOnce(Result<Reply>) + Send + 'static,
     ) -> Result<()> {
-        let (message, terms) = args.message_and_terms()?;
-        self.line.send(message, terms, |sent| answered(sent.and_then(|sent| Reply::sent(&sent))))
+        let (load, terms) = if is_batch {
+            let (messages, terms) = args.messages_and_terms()?;
+            (Load::from(messages), terms)
+        } else {
+            let (message, terms) = args.message_and_terms()?;
+            (Load::from(message), terms)
+        };
+        self.line.send(load, terms, |sent| answered(sent.and_then(|sent| Reply::sent(&sent))))
     }
 
     pub(crate) async fn close(&self) {

@@ -99,12 +99,21 @@ export class Producer implements AsyncDisposable {
   }
 
   /** Sends messages of one topic as one request: stored next to each other in one queue, all or none. */
-  async sendBatch(messages: readonly Message[], options?: SendOptions): Promise<SendResult> {
+  sendBatch(messages: readonly Message[], options?: SendOptions): Promise<SendResult> {
+    return this.#batch('sendBatch', messages, options);
+  }
+
+  /** The same, in the order of calls, as {@link enqueue}. */
+  enqueueBatch(messages: readonly Message[], options?: SendTerms): Promise<SendResult> {
+    return this.#batch('enqueueBatch', messages, options);
+  }
+
+  async #batch(operation: string, messages: readonly Message[], options?: SendOptions): Promise<SendResult> {
     if (!Array.isArray(messages)) throw new InvalidMessageError('a batch is an array of messages');
     const all = (messages as readonly Message[]).map(packed);
     const args = { messages: all.map(({ message }) => message), terms: terms(options) };
     const bodies = all.map(({ body }) => body);
-    const sent = this.handle.ask<SendResult>('sendBatch', args, { signal: options?.signal, bodies });
+    const sent = this.handle.ask<SendResult>(operation, args, { signal: options?.signal, bodies });
     return this.#ends(messages, sent);
   }
 

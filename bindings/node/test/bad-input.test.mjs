@@ -54,6 +54,7 @@ test('messages', async (t) => {
   }
   for (const messages of [...NONSENSE.filter((value) => !Array.isArray(value)), [], [null], [{ topic, body: 'x' }, { topic: unique('U'), body: 'x' }]]) {
     await assert.rejects(producer.sendBatch(messages), FerrocketError);
+    await assert.rejects(producer.enqueueBatch(messages), FerrocketError);
   }
   const message = { topic, body: 'x' };
   for (const queue of [undefined, 7, 'q', { topic: 'other', brokerName: 'b', queueId: 0 }, { queueId: 2 ** 40 }]) {

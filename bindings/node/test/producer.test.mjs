@@ -1,9 +1,7 @@
 // Every way to send.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { Client, ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
+import { ClosedError, ConfigError, InvalidMessageError, NoRouteError, TimeoutError } from 'ferrocket';
 import { cluster, Collected, FROM_FIRST, PATIENT, unique } from './support.mjs';
 
 test('a sent message comes back as it was, with its receipt', async (t) => {
@@ -101,9 +99,10 @@ test('each send has terms of its own', async (t) => {
   await producer.sendOneway(message, { queue });
   const receipts = await Promise.all(Array.from({ length: 8 }, () => producer.enqueue(message, { queue })));
   const batch = await producer.sendBatch([message, message], { queue, timeout: undefined });
+  const batches = await Promise.all([1, 2].map(() => producer.enqueueBatch([message, message, message], { queue })));
   assert.deepEqual(
-    [first, ...receipts, batch].map((sent) => [sent.messageQueue, sent.queueOffset]),
-    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((offset) => [queue, offset]),
+    [first, ...receipts, batch, ...batches].map((sent) => [sent.messageQueue, sent.queueOffset]),
+    [0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15].map((offset) => [queue, offset]),
   );
   const ordered = await producer.sendOrdered(message, 'order-7', { timeout: 60_000 });
   for (const sent of await Promise.all(Array.from({ length: 4 }, () => producer.enqueue(message, { orderedBy: 'order-7' })))) {
@@ -119,25 +118,11 @@ test('each send has terms of its own', async (t) => {
     for (const send of [
       () => producer.send(message, options), () => producer.enqueue(message, options),
       () => producer.sendOneway(message, options), () => producer.sendBatch([message], options),
+      () => producer.enqueueBatch([message], options),
     ]) {
       await assert.rejects(send(), kind, String(Object.entries(options)));
     }
   }
-});
-
-test('a send ends after its own time', async (t) => {
-  // A NameServer that takes connections and never answers.
-  const silent = createServer().listen(0, '127.0.0.1');
-  await once(silent, 'listening');
-  const client = await Client.connect({ namesrvAddr: `127.0.0.1:${silent.address().port}`, mqClientApiTimeout: 600_000 });
-  t.after(async () => {
-    await client.close();
-    silent.close();
-  });
-  const producer = await client.producer({ producerGroup: 'p', sendMsgTimeout: 600_000 });
-  const message = { topic: 'T', body: 'x' };
-  await assert.rejects(producer.send(message, { timeout: 10 }), TimeoutError);
-  await assert.rejects(producer.enqueue(message, { timeout: 10 }), TimeoutError);
 });
 
 test('delayed messages come when the clock says so', async (t) => {

@@ -1,7 +1,7 @@
 //! Producers, and transactions in two steps: `begin` yields when the local work is to be done, `end` says its outcome.
 
 use ferrocket_bindings::ferrocket::{self, Error, ErrorKind, LocalTransaction, Result};
-use ferrocket_bindings::{self as bindings, Held, Pipeline, TransactionAnswer, spawn};
+use ferrocket_bindings::{self as bindings, Held, Load, Pipeline, TransactionAnswer, spawn};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -50,6 +50,25 @@ impl Producer {
     fn get(&self, py: Python<'_>) -> PyResult<&ferrocket::Producer> {
         Ok(&self.0.get().raise(py)?.0)
     }
+
+    fn put(
+        &self,
+        py: Python<'_>,
+        load: impl Into<Load>,
+        terms: Terms,
+        port: Option<&Port>,
+        token: u64,
+    ) -> PyResult<Option<Op>> {
+        let pipeline = &self.0.get().raise(py)?.1;
+        if let Some(port) = port {
+            let tell = port.teller(py, token)?;
+            pipeline.send(load, terms.0, |sent| tell(sent.map(SendResult))).raise(py)?;
+            return Ok(None);
+        }
+        let (done, receipt) = oneshot::channel();
+        pipeline.send(load, terms.0, |sent| drop(done.send(sent))).raise(py)?;
+        Ok(Some(Op::new(async move { receipt.await.unwrap_or_else(|_| Err(gone())).map(SendResult) })))
+    }
 }
 
 methods! { Producer
@@ -94,15 +113,20 @@ methods! { Producer
         port: Option<&Port>,
         token: u64,
     ) -> PyResult<Option<Op>> {
-        let pipeline = &self.0.get().raise(py)?.1;
-        if let Some(port) = port {
-            let tell = port.teller(py, token)?;
-            pipeline.send(message.0, terms.0, |sent| tell(sent.map(SendResult))).raise(py)?;
-            return Ok(None);
-        }
-        let (done, receipt) = oneshot::channel();
-        pipeline.send(message.0, terms.0, |sent| drop(done.send(sent))).raise(py)?;
-        Ok(Some(Op::new(async move { receipt.await.unwrap_or_else(|_| Err(gone())).map(SendResult) })))
+        self.put(py, message.0, terms, port, token)
+    }
+
+    #[pyo3(signature = (messages, terms, port=None, token=0))]
+    fn enqueue_batch(
+        &self,
+        py: Python<'_>,
+        messages: Vec<Message>,
+        terms: Terms,
+        port: Option<&Port>,
+        token: u64,
+    ) -> PyResult<Option<Op>> {
+        let messages: Vec<_> = messages.into_iter().map(|message| message.0).collect();
+        self.put(py, messages, terms, port, token)
     }
 }
 

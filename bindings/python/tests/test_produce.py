@@ -1,7 +1,6 @@
 """Sends of every kind, and what goes wrong with them."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -80,8 +79,13 @@ def test_each_send_has_terms_of_its_own(run: Run[None], client: MakeClient, topi
             pending = [producer.enqueue(Message(topic, f"{i}"), queue=queue) for i in range(2, 10)]
             receipts = [first, *await asyncio.gather(*pending)]
             receipts.append(await producer.send_batch([Message(topic, "b")] * 2, queue=queue, timeout=None))
+            pending = [
+                producer.enqueue_batch((Message(topic, f"{i}") for i in range(3)), queue=queue)
+                for _ in range(2)
+            ]
+            receipts += await asyncio.gather(*pending)
             assert {sent.message_queue for sent in receipts} == {queue}
-            assert [sent.queue_offset for sent in receipts] == [0, *range(2, 11)]
+            assert [sent.queue_offset for sent in receipts] == [0, *range(2, 11), 12, 15]
             ordered = await producer.send_ordered(Message(topic, "o"), "order-7", timeout=60.0)
             pending = [producer.enqueue(Message(topic, "o"), ordered_by="order-7") for _ in range(4)]
             assert {sent.message_queue for sent in await asyncio.gather(*pending)} == {ordered.message_queue}
@@ -113,28 +117,10 @@ def test_terms_that_cannot_be_are_errors(run: Run[None], client: MakeClient, top
                     await producer.send_oneway(message, **wrong)
                 with pytest.raises(error):
                     await producer.send_batch([message], **wrong)
+                with pytest.raises(error):
+                    await producer.enqueue_batch([message], **wrong)
 
     run(work())
-
-
-def test_a_send_ends_after_its_own_time(run: Run[None], name: str, group: str) -> None:
-    """With a NameServer that takes connections and never answers."""
-
-    async def work(addr: str) -> None:
-        patient: Any = {"mq_client_api_timeout": 600_000, "connect_timeout_millis": 600_000}
-        async with (
-            Client(addr, **patient) as cluster,
-            cluster.producer(group, send_msg_timeout=600_000) as producer,
-        ):
-            message = Message(name, "b")
-            with pytest.raises(ferrocket.RequestTimeoutError) as late:
-                await producer.send(message, timeout=0.01)
-            assert [lost.body for lost in late.value.unsent] == [b"b"]
-            with pytest.raises(ferrocket.RequestTimeoutError):
-                await producer.enqueue(message, timeout=0.01)
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        run(work(f"127.0.0.1:{silent.getsockname()[1]}"))
 
 
 def test_what_a_message_has_arrives(run: Run[None], client: MakeClient, topic: str, group: str) -> None:

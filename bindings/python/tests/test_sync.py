@@ -43,7 +43,7 @@ def test_a_message_goes_round(addr: str, topic: str, group: str) -> None:
             assert producer.group == group
             assert producer.send(Message(topic, "m0")).is_ok
             producer.send_oneway(Message(topic, "m1"))
-            producer.send_batch([Message(topic, "m2"), Message(topic, "m3")])
+            assert producer.enqueue_batch([Message(topic, "m2"), Message(topic, "m3")]).result().is_ok
             producer.send_ordered(Message(topic, "m4"), "key")
             producer.send_to(Message(topic, "m5"), producer.fetch_queues(topic)[0])
             queue = producer.fetch_queues(topic)[1]

@@ -103,6 +103,10 @@ fn sends_have_terms() {
     for _ in 0..3 {
         assert_eq!(receipt().unwrap().message_queue, first);
     }
+    let sender = sender.clone();
+    line.send(vec![message(), message()], ordered, move |sent| sender.send(sent).unwrap()).unwrap();
+    let batch = receipt().unwrap();
+    assert_eq!((batch.message_queue, batch.msg_id.split(',').count()), (first, 2));
     // A time that is none, a queue of another topic and two places at once are refused.
     let no_time = Terms { timeout: Some(Duration::ZERO), ..Terms::default() };
     let refused = block_on(no_time.send(&producer, message())).unwrap_err();

@@ -278,10 +278,21 @@ class Producer(_Part[_core.Producer]):
         The cheapest way to send many: messages leave in the order of calls. Raises `FlowControlError` when too
         many wait for their receipts.
         """
+        return self._put(self._running.enqueue, message, terms)
+
+    def enqueue_batch(
+        self, messages: Iterable[Message], /, **terms: Unpack[SendTerms]
+    ) -> asyncio.Future[SendResult]:
+        """Puts messages of one topic in line as one request, behind those of all earlier calls."""
+        return self._put(self._running.enqueue_batch, list(messages), terms)
+
+    def _put(
+        self, enqueue: Callable[[T, SendTerms, _core.Port, int], None], load: T, terms: SendTerms
+    ) -> asyncio.Future[SendResult]:
         bridge = self._client._in_loop()
         future, token = bridge.slot()
         try:
-            self._running.enqueue(message, terms, bridge.port, token)
+            enqueue(load, terms, bridge.port, token)
         except BaseException:
             bridge.forget(token)
             raise

@@ -226,6 +226,10 @@ class Producer(_Part[_core.Producer]):
         """Puts a message in line and returns at once: messages leave in the order of calls."""
         return Pending(self._running.enqueue(message, terms))
 
+    def enqueue_batch(self, messages: Iterable[Message], /, **terms: Unpack[SendTerms]) -> Pending:
+        """Puts messages of one topic in line as one request, behind those of all earlier calls."""
+        return Pending(self._running.enqueue_batch(list(messages), terms))
+
     def send_oneway(self, message: Message, /, **terms: Unpack[SendTerms]) -> None:
         """Sends a message and waits for no receipt. It may get lost."""
         self._running.send_oneway(message, terms).wait()
