@@ -4,7 +4,7 @@
 //!
 //! Java counterpart: `KVConfigManager`.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -91,20 +91,24 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces a file as a whole: after a crash there is the old or the new one. Keeps the old text in `.bak`,
-/// as Java does (`MixAll.string2File`).
+/// as Java does (`MixAll.string2File`). Both are as open to others as the file was.
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
+    let permissions = std::fs::metadata(path).ok().map(|metadata| metadata.permissions());
     if let Some(old) = read(path)? {
-        write(&with_suffix(path, ".bak"), &old)?;
+        write(&with_suffix(path, ".bak"), permissions.clone(), &old)?;
     }
-    write(path, text)?;
+    write(path, permissions, text)?;
     File::open(folder)?.sync_all()
 }
 
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write(path: &Path, permissions: Option<Permissions>, text: &[u8]) -> io::Result<()> {
     let temporary = with_suffix(path, ".tmp");
     let mut file = File::create(&temporary)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
     file.write_all(text)?;
     file.sync_all()?;
     std::fs::rename(temporary, path)
@@ -122,6 +126,22 @@ mod tests {
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
+    }
+
+    /// A file that only its owner may read stays one, and so does what it said before.
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = folder();
+        let path = folder.path().join("namesrv.properties");
+        std::fs::write(&path, "a=1").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        replace(&path, b"a=2").unwrap();
+        for path in [with_suffix(&path, ".bak"), path] {
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+        }
     }
 
     /// What is put lasts, in Java's format; the file before is the backup.

@@ -59,8 +59,8 @@ impl ConfigFiles {
         self.disk.sync_dir(&self.dir)
     }
 
-    /// Puts `text` in the place of `name`, whose former text becomes its `.bak`. When this returns, it is on
-    /// the disk; if it fails, the former text still is.
+    /// Puts `text` in the place of `name`, whose former text becomes its `.bak`; both are as open to others as the
+    /// file was. When this returns, it is on the disk; if it fails, the former text still is.
     ///
     /// # Errors
     /// The disk's.
@@ -73,9 +73,9 @@ impl ConfigFiles {
             return Ok(());
         }
         if let Some(former) = former {
-            self.put(&self.dir.join(format!("{name}.bak")), &former)?;
+            self.put(&self.dir.join(format!("{name}.bak")), &path, &former)?;
         }
-        self.put(&path, text)?;
+        self.put(&path, &path, text)?;
         self.disk.sync_dir(&self.dir)
     }
 
@@ -102,9 +102,12 @@ impl ConfigFiles {
         if self.disk.exists(&path)? { self.disk.remove_file(&path) } else { Ok(()) }
     }
 
-    fn put(&self, path: &Path, text: &str) -> io::Result<()> {
+    fn put(&self, path: &Path, like: &Path, text: &str) -> io::Result<()> {
         let raw = path.with_added_extension("tmp");
         let file = self.disk.create(&raw, 0)?;
+        if self.disk.exists(like)? {
+            self.disk.guard_like(&raw, like)?;
+        }
         write_full(&*file, text.as_bytes(), 0)?;
         file.sync()?;
         self.disk.rename(&raw, path)

@@ -29,6 +29,11 @@ pub trait Disk: Send + Sync + 'static {
     fn exists(&self, path: &Path) -> io::Result<bool>;
     /// Makes a folder and those above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Lets those read and write `path` who may read and write `like`, and no others.
+    fn guard_like(&self, path: &Path, like: &Path) -> io::Result<()> {
+        let _ = (path, like);
+        Ok(())
+    }
     /// Renames a file, replacing what has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.

@@ -11,7 +11,7 @@ use ferrocket_protocol::requests::{Empty, RequestCode};
 use ferrocket_remoting::{Connection, RefuseAll, RemotingConfig, dial};
 
 /// Long enough for anything that is bound to happen.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
     pub(crate) server: NameServer,

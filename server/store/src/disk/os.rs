@@ -71,6 +71,10 @@ impl Disk for OsDisk {
         fs::create_dir_all(dir)
     }
 
+    fn guard_like(&self, path: &Path, like: &Path) -> io::Result<()> {
+        fs::set_permissions(path, fs::metadata(like)?.permissions())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrocket_store::{
-    AppendError, Call, Disk, DiskSpace, Fault, FlushDiskType, OpenError, OsDisk, Store, StoreConfig,
-    SystemClock,
+    AppendError, Call, ConfigFiles, Disk, DiskSpace, Fault, FlushDiskType, OpenError, OsDisk, Store,
+    StoreConfig, SystemClock,
 };
 
 use crate::world::{START_MS, World, bodies, get, message, send, try_send};
@@ -319,6 +319,24 @@ fn config_files_are_replaced_whole() {
             let text = world.open().config_files().read("f").unwrap().unwrap();
             assert!(text == "two" || text == "three", "{call:?} {nth}: {text}");
         }
+    }
+}
+
+/// A config file that only its owner may read stays one, and so does its former version.
+#[cfg(unix)]
+#[test]
+fn config_files_stay_as_closed_as_they_are() {
+    use std::fs::{Permissions, metadata, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broker.conf");
+    write(&path, "secretKey=a").unwrap();
+    set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let files = ConfigFiles::new(Arc::new(OsDisk::default()), folder.path().to_owned());
+    files.replace("broker.conf", "secretKey=b").unwrap();
+    for path in [path.with_added_extension("bak"), path] {
+        assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
     }
 }
 
