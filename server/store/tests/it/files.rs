@@ -333,7 +333,7 @@ fn config_files_stay_as_closed_as_they_are() {
     let path = folder.path().join("broker.conf");
     write(&path, "secretKey=a").unwrap();
     set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-    let files = ConfigFiles::new(Arc::new(OsDisk::default()), folder.path().to_owned());
+    let files = ConfigFiles::new(Arc::new(OsDisk), folder.path().to_owned());
     files.replace("broker.conf", "secretKey=b").unwrap();
     for path in [path.with_added_extension("bak"), path] {
         assert_eq!(metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
