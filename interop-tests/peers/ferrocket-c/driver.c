@@ -229,14 +229,13 @@ failed:
     return 0;
 }
 
-/* Sends to the queue with this number among those of the topic, which is made if it is not there. */
-static int send_keyed(struct command *c, fr_client_t *client, fr_producer_t *producer, const fr_message_t *message,
-                      size_t key, fr_queues_t **queues, fr_send_result_t **sent) {
-    if (*queues == NULL && fr_client_fetch_queues(client, get(c, "--topic", ""), queues, NULL) != FR_OK) {
-        TRY(fr_admin_create_topic(client, get(c, "--topic", ""), 4, 4, 6, where));
-        TRY(fr_client_fetch_queues(client, get(c, "--topic", ""), queues, where));
-    }
-    TRY(fr_producer_send_to(producer, message, fr_queues_at(*queues, key % fr_queues_count(*queues)), sent, where));
+/* Sends to the queue of all messages with this key. */
+static int send_keyed(struct command *c, fr_producer_t *producer, const fr_message_t *message, int key,
+                      fr_send_terms_t *terms, fr_send_result_t **sent) {
+    char text[BODY_MAX];
+    snprintf(text, sizeof text, "%d", key);
+    TRY(fr_send_terms_set_ordered_by(terms, text, where));
+    TRY(fr_producer_send_with(producer, message, terms, sent, where));
     return 1;
 failed:
     return 0;
@@ -248,7 +247,7 @@ static void send_messages(struct command *c) {
     fr_client_t *client = connect_client(c);
     fr_config_t *config = producer_config(c);
     fr_producer_t *producer = NULL;
-    fr_queues_t *queues = NULL;
+    fr_send_terms_t *terms = fr_send_terms_new();
     fr_message_t *message = NULL, *batch[BATCH];
     fr_send_result_t *sent = NULL;
     fr_message_ext_t *answer = NULL;
@@ -277,7 +276,7 @@ static void send_messages(struct command *c) {
             TRY(fr_producer_send_oneway(producer, message, where));
             say(c, "SENT\t%s\tONEWAY", body);
         } else if (strcmp(mode, "orderly") == 0) {
-            if (!send_keyed(c, client, producer, message, (size_t)(at % KEYS), &queues, &sent)) {
+            if (!send_keyed(c, producer, message, at % KEYS, terms, &sent)) {
                 goto failed;
             }
             report_sent(c, body, sent, 0);
@@ -329,7 +328,7 @@ failed:
     }
     fr_send_result_free(sent);
     fr_message_free(message);
-    fr_queues_free(queues);
+    fr_send_terms_free(terms);
     fr_producer_free(producer);
     fr_config_free(config);
     fr_client_free(client);
