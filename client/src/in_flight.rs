@@ -22,6 +22,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit
 use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::message_ids::as_millis;
 
 mod window;
 
@@ -274,7 +275,7 @@ impl Lane {
         let before = state.window.size();
         let left = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
         let under_way = before.saturating_add(state.surplus).saturating_sub(left);
-        let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+        let timeout_ms = as_millis(timeout);
         let halved = state.window.finished(Finished { answer, sent_ms, timeout_ms, under_way }, now_ms);
         let size = state.window.size();
         if size > before {

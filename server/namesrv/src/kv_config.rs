@@ -95,7 +95,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let permissions = std::fs::metadata(path).ok().map(|metadata| metadata.permissions());
+    let former = path.try_exists()?.then(|| std::fs::metadata(path)).transpose()?;
+    let permissions = former.map(|metadata| metadata.permissions());
     if let Some(old) = read(path)? {
         write(&with_suffix(path, ".bak"), permissions.clone(), &old)?;
     }
