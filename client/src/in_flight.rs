@@ -10,7 +10,7 @@
 //!
 //! Java counterpart: `semaphoreAsyncSendNum` and `semaphoreAsyncSendSize` of 5.x, which are fixed; 4.9 has no limit.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -45,8 +45,8 @@ pub(crate) struct InFlight {
     bytes_max: u32,
     /// A permit for each message of an automatic batch: while it waits for the batch it has no share of the others.
     batched: Arc<Semaphore>,
-    /// By broker name. Held for a look-up.
-    lanes: Mutex<HashMap<Text, Arc<Lane>>>,
+    /// By broker name. Held for a look-up, which in so small a map costs less than a hash.
+    lanes: Mutex<BTreeMap<Text, Arc<Lane>>>,
     /// When a broker last stored something.
     stored_ms: Arc<AtomicI64>,
     /// When it began: milliseconds count from here.

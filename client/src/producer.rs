@@ -9,7 +9,6 @@
 //! Java counterparts: `DefaultMQProducer`, `DefaultMQProducerImpl`.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -680,24 +679,27 @@ impl Shared {
 
     async fn deliver(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<SendResult> {
         let patience = Patience { timeout, while_moving: false };
-        let mut journey = self.depart(parcel, patience).await?;
-        match journey.bind(destination, &self.client) {
-            Ok(()) => self.go(journey).await,
-            Err(error) => Err(journey.failed(error)),
-        }
+        let mut journey = self.journey(parcel, patience);
+        let sent = async {
+            self.depart(&mut journey, patience).await?;
+            journey.bind(destination, &self.client)?;
+            self.go(&mut journey).await
+        };
+        sent.await.map_err(|error| journey.failed(error))
     }
 
     async fn send_oneway(&self, parcel: Parcel, Terms { destination, timeout }: Terms<'_>) -> Result<()> {
         let patience = Patience { timeout, while_moving: false };
-        let mut journey = self.depart(parcel, patience).await?;
-        if let Err(error) = journey.bind(destination, &self.client) {
-            return Err(journey.failed(error));
-        }
-        let sent = match journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route)) {
-            Some(queue) => self.oneway(&journey, &queue).await,
-            None => Err(journey.no_queue()),
+        let mut journey = self.journey(parcel, patience);
+        let sent = async {
+            self.depart(&mut journey, patience).await?;
+            journey.bind(destination, &self.client)?;
+            match journey.first.take().or_else(|| self.choose(&journey.plan, journey.route())) {
+                Some(queue) => self.oneway(&journey, &queue).await,
+                None => Err(journey.no_queue()),
+            }
         };
-        sent.map_err(|error| journey.failed(error))
+        sent.await.map_err(|error| journey.failed(error))
     }
 
     async fn enqueue(
@@ -706,45 +708,47 @@ impl Shared {
         Terms { destination, timeout }: Terms<'_>,
     ) -> Result<PendingSend> {
         let (patience, is_free) = (Patience { timeout, while_moving: true }, destination.is_any());
+        let mut journey = self.journey(parcel, patience);
         // Everything that could make the first attempt wait comes before it, so that the order of calls is the
         // order of bytes.
-        let mut journey = self.depart(parcel, patience).await?;
-        let bound = journey.bind(destination, &self.client);
-        let boarded = match bound {
-            Ok(()) => self.board(&mut journey, patience).await,
-            Err(error) => Err(error),
+        let ready = async {
+            self.depart(&mut journey, patience).await?;
+            journey.bind(destination, &self.client)?;
+            self.board(&mut journey, patience).await?;
+            // The time counts from now.
+            let now = Instant::now();
+            journey.started = now;
+            journey.plan.restart(self.ms(now), as_millis(timeout));
+            match self.known_line(&journey) {
+                Some(line) => Ok(Some(line)),
+                // Rare, so that it may have memory of its own.
+                None => match Box::pin(self.line(&journey, timeout)).await {
+                    Ok(line) => Ok(Some(line)),
+                    // It shows again in the attempt itself, and others follow.
+                    Err(_) if is_free => Ok(None),
+                    // An attempt that waits now would be overtaken.
+                    Err(error) => Err(error),
+                },
+            }
         };
-        if let Err(error) = boarded {
-            return Err(journey.failed(error));
-        }
-        // The time counts from now.
-        let now = Instant::now();
-        journey.started = now;
-        journey.plan.restart(self.ms(now), as_millis(timeout));
-        let first = journey.first.as_ref();
-        let addr = first.and_then(|queue| self.addr(&queue.broker_name));
-        let ready = addr.and_then(|addr| {
-            let connection = self.client.dialer().existing(&addr)?;
-            Some(Line { addr, connection })
-        });
-        let line = match ready {
-            Some(line) => Some(line),
-            // Rare, so that it may have memory of its own.
-            None => match Box::pin(self.line(&journey, timeout)).await {
-                Ok(line) => Some(line),
-                // It shows again in the attempt itself, and others follow.
-                Err(_) if is_free => None,
-                // An attempt that waits now would be overtaken.
-                Err(error) => return Err(journey.failed(error)),
-            },
+        let line = match ready.await {
+            Ok(line) => line,
+            Err(error) => return Err(journey.failed(error)),
         };
-        let mut begun = None;
+        let (mut begun, now) = (None, journey.started);
         if let Some(line) = line
             && let Some(leg) = self.set_off(&mut journey, now)
         {
             begun = Some(self.begin(&journey, leg, line).await);
         }
         Ok(PendingSend::new(Arc::clone(self), journey, begun))
+    }
+
+    /// The way to the broker of the first attempt, if it is there already.
+    fn known_line(&self, journey: &Journey) -> Option<Line> {
+        let addr = self.addr(&journey.first.as_ref()?.broker_name)?;
+        let connection = self.client.dialer().existing(&addr)?;
+        Some(Line { addr, connection })
     }
 
     /// The way to the broker of the first attempt.
@@ -754,7 +758,7 @@ impl Shared {
         let ready = async {
             let addr = match self.addr(&queue.broker_name) {
                 Some(addr) => addr,
-                None => self.find_master(journey.route.topic(), queue, timeout).await?,
+                None => self.find_master(journey.route().topic(), queue, timeout).await?,
             };
             let connection = self.client.dialer().connection(&addr).await?;
             Ok(Line { addr, connection })
@@ -780,7 +784,8 @@ impl Shared {
     }
 
     /// Takes a share of the budget and finds the route, unless sends are refused.
-    fn depart(&self, parcel: Parcel, patience: Patience) -> impl Future<Output = Result<Journey>> {
-        self.set_out(parcel, patience, self.check_open())
+    async fn depart(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
+        self.check_open()?;
+        self.set_out(journey, patience).await
     }
 }

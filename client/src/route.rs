@@ -30,7 +30,26 @@ pub(crate) struct TopicRoute {
     is_template: bool,
 }
 
+/// [`TopicRoute::nowhere`].
+static NOWHERE: TopicRoute = TopicRoute {
+    topic: Text::new(),
+    data: TopicRouteData {
+        broker_datas: Vec::new(),
+        filter_server_table: BTreeMap::new(),
+        order_topic_conf: None,
+        queue_datas: Vec::new(),
+    },
+    publish: Vec::new(),
+    subscribe: Vec::new(),
+    is_template: false,
+};
+
 impl TopicRoute {
+    /// The route of a topic that no broker has.
+    pub(crate) fn nowhere() -> &'static Self {
+        &NOWHERE
+    }
+
     /// The route that a NameServer answered for `topic`.
     pub(crate) fn new(topic: Text, mut data: TopicRouteData) -> Self {
         data.queue_datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
@@ -126,7 +145,7 @@ pub(crate) struct RouteChange {
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
     topics: HashMap<Text, Arc<TopicRoute>>,
-    brokers: HashMap<Text, BTreeMap<i64, Text>>,
+    brokers: BTreeMap<Text, BTreeMap<i64, Text>>,
 }
 
 impl RouteTable {

@@ -3,7 +3,7 @@
 //! Java counterparts: `Validators`, `TopicValidator`, the checks in `MessageBatch.generateFromList`.
 
 use ferrocket_protocol::message::{PROPERTIES_LEN_MAX, TOPIC_LEN_MAX};
-use ferrocket_protocol::properties::{NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR, names};
+use ferrocket_protocol::properties::{PROPERTY_SEPARATOR, names};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, RETRY_TOPIC_PREFIX};
@@ -78,18 +78,19 @@ pub(crate) fn check_namespace(namespace: &str) -> Result<()> {
 
 /// Whether `topic` can name a topic.
 pub(crate) fn check_topic(topic: &str) -> Result<()> {
+    // Legal characters are one byte each.
+    if (1..=TOPIC_LEN_MAX).contains(&topic.len()) && is_legal(topic) {
+        return Ok(());
+    }
     if topic.trim().is_empty() {
         return Err(config("The specified topic is blank"));
     }
     if topic.chars().count() > TOPIC_LEN_MAX {
         return Err(config(format!("The specified topic is longer than topic max length {TOPIC_LEN_MAX}.")));
     }
-    if !is_legal(topic) {
-        return Err(config(format!(
-            "The specified topic[{topic}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
-        )));
-    }
-    Ok(())
+    Err(config(format!(
+        "The specified topic[{topic}] contains illegal characters, allowing only ^[%|a-zA-Z0-9_-]+$"
+    )))
 }
 
 /// Whether `message` may be sent. `message_len_max` is Java's `maxMessageSize`, in bytes of the body.
@@ -106,7 +107,7 @@ pub(crate) fn check_message(message: &Message, message_len_max: usize) -> Result
         return invalid(format!("the message body size over max value, MAX: {message_len_max}"));
     }
     // Java sends such names and values, and the broker then reads other properties than were meant.
-    let separates = |text: &str| text.contains(['\0', NAME_VALUE_SEPARATOR, PROPERTY_SEPARATOR]);
+    let separates = |text: &str| text.bytes().any(|byte| byte <= PROPERTY_SEPARATOR as u8);
     for (name, value) in message.properties() {
         if name.is_empty() || value.is_empty() || separates(name) || separates(value) {
             return invalid(format!(

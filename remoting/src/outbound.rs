@@ -20,6 +20,8 @@ pub(crate) const SLICES_MAX: usize = 32;
 const HEADER_FIXED_MAX: usize = 256;
 /// Room for the head of most frames.
 const HEAD_LEN_USUAL: usize = 512;
+/// Most room that is taken at once for frames that may follow.
+const AHEAD_MAX: usize = 64 * 1024;
 /// What one byte of text at most becomes in a JSON header (`\u0001`).
 const ESCAPED_MAX: usize = 6;
 
@@ -32,6 +34,9 @@ pub(crate) struct Outbound {
     tail: BytesMut,
     /// Bytes in both.
     len: usize,
+    /// Bytes of the last frames that lay here together: as many may follow. The memory itself is not kept, as most
+    /// connections have nothing to say for long.
+    ahead: usize,
 }
 
 /// The greatest length the frame of `command` can have, if it exceeds what peers read.
@@ -52,7 +57,8 @@ impl Outbound {
         let before = self.tail.len();
         let copied = command.body.len() <= COPY_MAX;
         // At once: a head is many small writes, each of which may find the buffer full.
-        self.tail.reserve(HEAD_LEN_USUAL + if copied { command.body.len() } else { 0 });
+        let room = HEAD_LEN_USUAL + if copied { command.body.len() } else { 0 };
+        self.tail.reserve(if self.tail.capacity() == 0 { room.max(self.ahead) } else { room });
         frame::encode_head(command, &mut self.tail);
         let added = self.tail.len() - before + command.body.len();
         if copied {
@@ -102,7 +108,7 @@ impl Outbound {
     pub(crate) fn advance(&mut self, mut written: usize) {
         self.len -= written;
         if self.len == 0 {
-            *self = Self::default();
+            *self = Self { ahead: (self.tail.len() + HEAD_LEN_USUAL).min(AHEAD_MAX), ..Self::default() };
             return;
         }
         while let Some(part) = self.parts.front_mut() {

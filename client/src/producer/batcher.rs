@@ -216,12 +216,16 @@ impl Shared {
             }
         };
         let sent = match parcel {
-            // Taken while the producer was open: what waits when it ends is sent.
-            Ok(parcel) => match self.set_out(parcel, Patience { timeout, while_moving: false }, Ok(())).await
-            {
-                Ok(journey) => self.go(journey).await,
-                Err(error) => Err(error),
-            },
+            Ok(parcel) => {
+                let patience = Patience { timeout, while_moving: false };
+                let mut journey = self.journey(parcel, patience);
+                let sent = async {
+                    // Taken while the producer was open: what waits when it ends is sent.
+                    self.set_out(&mut journey, patience).await?;
+                    self.go(&mut journey).await
+                };
+                sent.await.map_err(|error| journey.failed(error))
+            }
             Err(error) => Err(error),
         };
         match sent {

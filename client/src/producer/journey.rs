@@ -28,11 +28,12 @@ use crate::route::TopicRoute;
 use crate::send_result::SendResult;
 use crate::{spans, trace};
 
-/// A parcel that has its share of the budget and its route, and is about to be tried.
+/// A parcel on its way. It stays in its place: too large to be handed around.
 pub(super) struct Journey {
     pub(super) parcel: Parcel,
     pub(super) plan: SendPlan,
-    pub(super) route: Arc<TopicRoute>,
+    /// `None` before it has set out.
+    route: Option<Arc<TopicRoute>>,
     /// The queue of the first attempt, if it was chosen before.
     pub(super) first: Option<MessageQueue>,
     /// Its place in the window of that queue's broker, until the first attempt has ended.
@@ -46,7 +47,8 @@ pub(super) struct Journey {
     brokers: Vec<Text>,
     /// What a subscriber sees of it; ends with it.
     span: Span,
-    _share: Share,
+    /// Of the budget, given back at the end; `None` before it has set out.
+    share: Option<Share>,
 }
 
 /// A broker's address, and the connection to it.
@@ -83,6 +85,11 @@ pub(super) struct Begun {
 }
 
 impl Journey {
+    /// Where the topic lives; nowhere before the journey has set out.
+    pub(super) fn route(&self) -> &TopicRoute {
+        self.route.as_deref().unwrap_or(TopicRoute::nowhere())
+    }
+
     /// The error with the messages that it is about.
     pub(super) fn failed(self, error: Error) -> Error {
         error.with_unsent(self.parcel.into_messages())
@@ -96,13 +103,13 @@ impl Journey {
     ) -> Result<()> {
         let message = self.parcel.message();
         match message.and_then(|message| match client.config().namespace.is_empty() {
-            true => select(self.route.publish_queues(), message),
-            false => select(&client.bare_queues(self.route.publish_queues()), message),
+            true => select(self.route().publish_queues(), message),
+            false => select(&client.bare_queues(self.route().publish_queues()), message),
         }) {
             Some(mut queue) if queue.queue_id >= 0 => {
                 self.plan.only_once();
                 // As those that the producer chooses: hooks see it.
-                queue.topic = self.route.topic().clone();
+                queue.topic = self.route().topic().clone();
                 self.first = Some(queue);
                 Ok(())
             }
@@ -137,69 +144,49 @@ impl Journey {
 }
 
 impl Shared {
-    /// Takes a share of the budget and finds the route, unless sends are refused. What was taken before may be `open`
-    /// still.
-    pub(super) async fn set_out(
-        &self,
-        parcel: Parcel,
-        patience: Patience,
-        open: Result<()>,
-    ) -> Result<Journey> {
+    /// A journey that is about to set out. Only what is queued waits for as long as others get on.
+    pub(super) fn journey(&self, parcel: Parcel, patience: Patience) -> Journey {
         let started = Instant::now();
-        // Only what is queued waits for as long as others get on.
         let retries = match patience.while_moving {
             true => self.settings.retry_times_when_send_async_failed,
             false => self.settings.retry_times_when_send_failed,
         };
-        let plan = SendPlan::new(retries, self.ms(started), as_millis(patience.timeout));
-        let span = spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id());
-        let passage = match open {
-            Ok(()) => self.passage(&parcel, &plan, patience).await,
-            Err(error) => Err(error),
-        };
-        match passage {
-            Ok((share, route)) => Ok(Journey {
-                parcel,
-                plan,
-                route,
-                first: None,
-                room: None,
-                started,
-                sent: None,
-                failure: None,
-                brokers: Vec::new(),
-                span,
-                _share: share,
-            }),
-            Err(error) => Err(error.with_unsent(parcel.into_messages())),
+        Journey {
+            plan: SendPlan::new(retries, self.ms(started), as_millis(patience.timeout)),
+            route: None,
+            first: None,
+            room: None,
+            started,
+            sent: None,
+            failure: None,
+            brokers: Vec::new(),
+            span: spans::send(&self.client, parcel.topic(), &self.packing.group, || parcel.msg_id()),
+            share: None,
+            parcel,
         }
     }
 
-    /// A share of the budget, and the route.
-    async fn passage(
-        &self,
-        parcel: &Parcel,
-        plan: &SendPlan,
-        patience: Patience,
-    ) -> Result<(Share, Arc<TopicRoute>)> {
-        let share = self.client.in_flight().take(parcel.weight(), patience).await?;
+    /// Takes a share of the budget and finds the route.
+    pub(super) async fn set_out(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
+        let parcel = &journey.parcel;
+        journey.share = Some(self.client.in_flight().take(parcel.weight(), patience).await?);
         if let Some(route) = self.client.known_publish_route(parcel.topic()) {
-            return Ok((share, route));
+            journey.route = Some(route);
+            return Ok(());
         }
         let route = self.client.publish_route(parcel.topic(), &self.packing.template);
         let left = match patience.while_moving {
             true => patience.timeout,
-            false => millis(plan.remaining_ms(self.now_ms()).unwrap_or(0)),
+            false => millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0)),
         };
         // Rare: with memory of its own it is no part of every send.
-        match Box::pin(tokio::time::timeout(left, route)).await {
-            Ok(route) => Ok((share, route?)),
-            Err(_) => {
-                let (topic, timeout) = (parcel.topic(), patience.timeout);
-                let text = format!("no NameServer answered about {topic} within {timeout:?}");
-                Err(Error::new(ErrorKind::Timeout, text))
-            }
-        }
+        let Ok(route) = Box::pin(tokio::time::timeout(left, route)).await else {
+            let (topic, timeout) = (parcel.topic(), patience.timeout);
+            let text = format!("no NameServer answered about {topic} within {timeout:?}");
+            return Err(Error::new(ErrorKind::Timeout, text));
+        };
+        journey.route = Some(route?);
+        Ok(())
     }
 
     /// Chooses the queue of the first attempt, unless that is done, and takes room in its broker's window. While
@@ -209,7 +196,7 @@ impl Shared {
     pub(super) async fn board(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
         let given = journey.first.take();
         let is_free = given.is_none() && self.faults.is_none();
-        let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, &journey.route)) else {
+        let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, journey.route())) else {
             return Err(journey.no_queue());
         };
         let in_flight = self.client.in_flight();
@@ -218,7 +205,7 @@ impl Shared {
         let mut other: Option<(&MessageQueue, Arc<Lane>)> = None;
         if room.is_none() && is_free {
             let full = queue.broker_name.clone();
-            for elsewhere in other_brokers(&journey.route, &full, self.client.next_turn()) {
+            for elsewhere in other_brokers(journey.route(), &full, self.client.next_turn()) {
                 let next = in_flight.lane(&elsewhere.broker_name);
                 room = next.try_enter();
                 if room.is_some() {
@@ -246,21 +233,17 @@ impl Shared {
     }
 
     /// Waits for room within the time of the whole send, and tries.
-    pub(super) async fn go(&self, mut journey: Journey) -> Result<SendResult> {
+    pub(super) async fn go(&self, journey: &mut Journey) -> Result<SendResult> {
         let timeout = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0));
-        let boarded = self.board(&mut journey, Patience { timeout, while_moving: false }).await;
-        let sent = match boarded {
-            Ok(()) => self.travel(&mut journey).await,
-            Err(error) => Err(error),
-        };
-        sent.map_err(|error| journey.failed(error))
+        self.board(journey, Patience { timeout, while_moving: false }).await?;
+        self.travel(journey).await
     }
 
     /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
     pub(super) async fn travel(&self, journey: &mut Journey) -> Result<SendResult> {
-        while let Some(leg) = self.set_off(journey, Instant::now()) {
+        while let Some(mut leg) = self.set_off(journey, Instant::now()) {
             let result = self.attempt(journey, &leg).await;
-            if let Some(end) = self.arrive(journey, leg, result) {
+            if let Some(end) = self.arrive(journey, &mut leg, result) {
                 return end;
             }
         }
@@ -272,7 +255,7 @@ impl Shared {
         if !journey.plan.has_attempt() {
             return None;
         }
-        let queue = journey.first.take().or_else(|| self.choose(&journey.plan, &journey.route))?;
+        let queue = journey.first.take().or_else(|| self.choose(&journey.plan, journey.route()))?;
         let Some(left) = journey.plan.remaining_ms(self.ms(began)) else {
             let late = || Error::new(ErrorKind::Timeout, "the time for this send is up");
             journey.failure.get_or_insert_with(late);
@@ -295,28 +278,28 @@ impl Shared {
     pub(super) fn arrive(
         &self,
         journey: &mut Journey,
-        leg: Leg,
+        leg: &mut Leg,
         result: Result<SendResult>,
     ) -> Option<Result<SendResult>> {
-        let Leg { queue, room, began, left, .. } = leg;
-        if let Some(room) = room {
+        let queue = &leg.queue;
+        if let Some(room) = leg.room.take() {
             // Whoever is in a hurry does not make the broker slow.
-            room.leave(answer_of(&result), began, left.max(self.settings.send_msg_timeout));
+            room.leave(answer_of(&result), leg.began, leg.left.max(self.settings.send_msg_timeout));
         }
-        self.record(&queue.broker_name, began, result.is_err());
+        self.record(&queue.broker_name, leg.began, result.is_err());
         match result {
             Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
                 return Some(Ok(result));
             }
             Ok(result) => {
                 journey.sent = Some(Box::new(result));
-                journey.brokers.push(queue.broker_name);
+                journey.brokers.push(queue.broker_name.clone());
             }
             Err(error) => {
                 let topic = journey.parcel.topic();
                 // With the span switched off, it is inside the program's.
                 journey.span.in_scope(|| tracing::debug!(%topic, %queue, %error, "send failed"));
-                journey.brokers.push(queue.broker_name);
+                journey.brokers.push(queue.broker_name.clone());
                 let again = tries_again(&error);
                 journey.failure = Some(error);
                 if !again {
@@ -348,7 +331,7 @@ impl Shared {
             Some(addr) => addr,
             None => {
                 let asked = Instant::now();
-                let addr = Box::pin(self.find_master(journey.route.topic(), queue, left)).await?;
+                let addr = Box::pin(self.find_master(journey.route().topic(), queue, left)).await?;
                 left = left.saturating_sub(asked.elapsed());
                 addr
             }
@@ -367,7 +350,7 @@ impl Shared {
 
     /// The request of an attempt. Hooks are told of it.
     fn ask(&self, journey: &Journey, queue: &MessageQueue, addr: Text) -> (Asked, RemotingCommand) {
-        let (parcel, wire_topic) = (&journey.parcel, journey.route.topic());
+        let (parcel, wire_topic) = (&journey.parcel, journey.route().topic());
         let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
         let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
@@ -413,7 +396,7 @@ impl Shared {
             Some(addr) => addr,
             None => self.find_master(parcel.topic(), queue, left()).await?,
         };
-        let request = parcel.request(journey.route.topic(), queue, &self.packing, &self.client, now_ms());
+        let request = parcel.request(journey.route().topic(), queue, &self.packing, &self.client, now_ms());
         let context = self.hook_context(parcel, queue, &addr);
         self.settings.hooks.before(&context);
         let span = spans::attempt(&journey.span, queue, &addr);

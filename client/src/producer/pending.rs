@@ -10,7 +10,6 @@
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -45,7 +44,10 @@ pub struct PendingSend(Arc<Errand>);
 
 /// What the receipt and the connection share.
 struct Errand {
-    /// Held for exchanges, never while the send is carried on.
+    /// What the answer is read for. Held by whoever has taken the answer, nobody else: it is large, and stays in its
+    /// place.
+    first: Mutex<Option<FirstAttempt>>,
+    /// Held for exchanges, never while the send is carried on. Not taken while `first` is held.
     state: Mutex<State>,
 }
 
@@ -58,7 +60,7 @@ struct State {
 #[expect(clippy::large_enum_variant, reason = "memory of its own for each send would cost more")]
 enum Stage {
     /// The request of the first attempt is in line, or sent.
-    UnderWay(FirstAttempt, PendingCall),
+    UnderWay(PendingCall),
     /// Its answer is being read.
     Answered,
     /// What the answer left to do.
@@ -78,48 +80,42 @@ struct FirstAttempt {
 impl PendingSend {
     /// The receipt of a journey whose first attempt has begun, or was not possible.
     pub(super) fn new(owner: Arc<Shared>, journey: Journey, begun: Option<Begun>) -> Self {
-        let stage = match begun {
-            Some(Begun { leg, asked, call }) => {
-                let first = FirstAttempt { owner, journey, leg, asked };
-                match call {
-                    Ok(call) => Stage::UnderWay(first, call),
-                    Err(error) => first.over(Err(error)),
-                }
-            }
-            None => spawn(travel(owner, journey)),
+        let (first, call) = match begun {
+            Some(Begun { leg, asked, call }) => (Some(FirstAttempt { owner, journey, leg, asked }), call),
+            None => return Self::begun(None, spawn(travel(owner, journey))),
         };
-        let errand = Arc::new(Errand { state: Mutex::new(State { stage, waiter: None }) });
+        match call {
+            Ok(call) => Self::begun(first, Stage::UnderWay(call)),
+            Err(error) => {
+                let errand = Self::begun(first, Stage::Answered);
+                let stage = errand.0.read(Err(error));
+                errand.0.state().stage = stage;
+                errand
+            }
+        }
+    }
+
+    fn begun(first: Option<FirstAttempt>, stage: Stage) -> Self {
+        let state = Mutex::new(State { stage, waiter: None });
+        let errand = Arc::new(Errand { first: Mutex::new(first), state });
         errand.carry_on();
         Self(errand)
     }
 }
 
 impl FirstAttempt {
-    /// Reads the answer; the journey if it goes on.
-    fn read(
-        mut self,
-        reply: Result<RemotingCommand>,
-    ) -> ControlFlow<Result<SendResult>, (Arc<Shared>, Journey)> {
+    /// Reads the answer; `None` if the journey goes on.
+    fn read(&mut self, reply: Result<RemotingCommand>) -> Option<Result<SendResult>> {
         let reply = reply.map(|reply| self.owner.client.replied(&self.asked.addr, reply));
         let result = self.owner.answered(&self.journey, &self.leg, &self.asked, reply);
-        match self.owner.arrive(&mut self.journey, self.leg, result) {
-            Some(end) => ControlFlow::Break(end.map_err(|error| self.journey.failed(error))),
-            None => ControlFlow::Continue((self.owner, self.journey)),
-        }
+        self.owner.arrive(&mut self.journey, &mut self.leg, result)
     }
 
-    fn over(self, reply: Result<RemotingCommand>) -> Stage {
+    /// The same, and what follows.
+    async fn read_on(mut self, reply: Result<RemotingCommand>) -> Result<SendResult> {
         match self.read(reply) {
-            ControlFlow::Break(end) => Stage::Over(end),
-            ControlFlow::Continue((owner, journey)) => spawn(travel(owner, journey)),
-        }
-    }
-
-    /// The same on a task of its own.
-    async fn over_aside(self, reply: Result<RemotingCommand>) -> Result<SendResult> {
-        match self.read(reply) {
-            ControlFlow::Break(end) => end,
-            ControlFlow::Continue((owner, journey)) => travel(owner, journey).await,
+            Some(end) => end.map_err(|error| self.journey.failed(error)),
+            None => travel(self.owner, self.journey).await,
         }
     }
 }
@@ -131,8 +127,12 @@ async fn travel(owner: Arc<Shared>, mut journey: Journey) -> Result<SendResult> 
 fn spawn(rest: impl Future<Output = Result<SendResult>> + Send + 'static) -> Stage {
     match Handle::try_current() {
         Ok(runtime) => Stage::Task(runtime.spawn(rest)),
-        Err(_) => Stage::Over(Err(torn_down())),
+        Err(_) => over(),
     }
+}
+
+fn over() -> Stage {
+    Stage::Over(Err(torn_down()))
 }
 
 fn torn_down() -> Error {
@@ -163,22 +163,40 @@ impl Errand {
     fn carry_on(self: &Arc<Self>) {
         let waker = Waker::from(Arc::clone(self));
         let mut state = self.state();
-        let Stage::UnderWay(_, call) = &mut state.stage else { return };
+        let Stage::UnderWay(call) = &mut state.stage else { return };
         let Poll::Ready(reply) = Pin::new(call).poll(&mut Context::from_waker(&waker)) else { return };
-        let Stage::UnderWay(first, _) = mem::replace(&mut state.stage, Stage::Answered) else { return };
+        state.stage = Stage::Answered;
         drop(state);
-        let reply = reply.map_err(Error::from);
-        // What hooks of the program do must not end the connection.
-        let stage = match first.owner.settings.hooks.is_empty() {
-            true => first.over(reply),
-            false => spawn(first.over_aside(reply)),
-        };
+        let stage = self.read(reply.map_err(Error::from));
         let mut state = self.state();
         state.stage = stage;
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {
             waiter.wake();
+        }
+    }
+
+    /// What follows the answer to the first attempt.
+    fn read(&self, reply: Result<RemotingCommand>) -> Stage {
+        let mut slot = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(first) = slot.as_mut() else { return over() };
+        // What hooks of the program do must not end the connection.
+        if !first.owner.settings.hooks.is_empty() {
+            return slot.take().map_or_else(over, |first| spawn(first.read_on(reply)));
+        }
+        let error = match first.read(reply) {
+            Some(Ok(result)) => {
+                *slot = None;
+                return Stage::Over(Ok(result));
+            }
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        match (slot.take(), error) {
+            (Some(first), Some(error)) => Stage::Over(Err(first.journey.failed(error))),
+            (Some(first), None) => spawn(travel(first.owner, first.journey)),
+            (None, _) => over(),
         }
     }
 

@@ -173,17 +173,20 @@ impl Producer {
         let topic = request.topic_text().clone();
         let sent = async {
             let parcel = Parcel::single(request, &shared.packing, &shared.client)?;
-            let mut journey = shared.depart(parcel, Patience { timeout, while_moving: false }).await?;
-            if let Some(select) = select
-                && let Err(error) = journey.select(&shared.client, select)
-            {
-                return Err(journey.failed(error));
-            }
-            // Brokers bring replies to clients that they know by a heartbeat.
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Without it the request may still be answered.
-            let _ = tokio::time::timeout(left, shared.client.announce()).await;
-            shared.go(journey).await
+            let patience = Patience { timeout, while_moving: false };
+            let mut journey = shared.journey(parcel, patience);
+            let sent = async {
+                shared.depart(&mut journey, patience).await?;
+                if let Some(select) = select {
+                    journey.select(&shared.client, select)?;
+                }
+                // Brokers bring replies to clients that they know by a heartbeat.
+                let left = deadline.saturating_duration_since(Instant::now());
+                // Without it the request may still be answered.
+                let _ = tokio::time::timeout(left, shared.client.announce()).await;
+                shared.go(&mut journey).await
+            };
+            sent.await.map_err(|error| journey.failed(error))
         };
         let late = || {
             let text = format!(
