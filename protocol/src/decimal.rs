@@ -9,28 +9,21 @@ pub(crate) struct Decimal {
 
 impl Decimal {
     pub(crate) fn new(value: i64) -> Self {
-        let (mut bytes, mut from, mut rest) = ([0; 20], 20, value.unsigned_abs());
-        loop {
-            from -= 1;
-            bytes[from] = b'0' + (rest % 10) as u8;
+        let (mut bytes, mut from, mut rest) = ([b'-'; 20], 0, value.unsigned_abs());
+        for (at, byte) in bytes.iter_mut().enumerate().rev() {
+            *byte = b'0' | (rest % 10) as u8;
             rest /= 10;
+            from = at;
             if rest == 0 {
                 break;
             }
         }
-        if value < 0 {
-            from -= 1;
-            bytes[from] = b'-';
-        }
-        Self { bytes, from }
+        // What is in front of the digits is a minus sign already.
+        Self { bytes, from: from - usize::from(value < 0) }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[self.from..]
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).expect("digits are characters")
     }
 }
 
@@ -42,7 +35,7 @@ mod tests {
     #[test]
     fn digits_are_the_usual_ones() {
         for value in [0, 7, -7, 10, 99, -100, 1_700_000_000_123, i64::MAX, i64::MIN, i64::from(i32::MIN)] {
-            assert_eq!(Decimal::new(value).as_str(), value.to_string());
+            assert_eq!(Decimal::new(value).as_bytes(), value.to_string().as_bytes());
         }
     }
 }

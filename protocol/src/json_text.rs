@@ -1,63 +1,90 @@
 //! What JSON headers and JSON bodies share: how a text stands between its quotes.
 
-use bytes::BufMut;
-
 /// A byte eight times.
 const fn eight(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// The place of the first quote or backslash, or with `CONTROLS` also of the first byte below a space; the length if
-/// there is none. Eight bytes at a time: texts are most of what is read and written for a message.
-pub(crate) fn plain_len<const CONTROLS: bool>(bytes: &[u8]) -> usize {
+/// What a text's plain part ends at: its quote, a backslash, and with `CONTROLS` any byte below a space.
+#[inline]
+fn stops<const CONTROLS: bool>(byte: u8, quote: u8) -> bool {
+    byte == quote || byte == b'\\' || CONTROLS && byte < b' '
+}
+
+/// How many of eight bytes come before the first that stops. Texts are most of what is read and written for a message,
+/// so that they are looked at in such pieces.
+#[inline]
+fn plain_of_eight<const CONTROLS: bool>(bytes: [u8; 8], quote: u8) -> usize {
+    let word = u64::from_le_bytes(bytes);
     // Highest bits mark bytes of `word` below `limit`; above the lowest mark there may be wrong ones.
     let below = |word: u64, limit: u8| word.wrapping_sub(eight(limit)) & !word & eight(0x80);
+    let controls = if CONTROLS { below(word, b' ') } else { 0 };
+    let found = controls | below(word ^ eight(quote), 1) | below(word ^ eight(b'\\'), 1);
+    found.trailing_zeros() as usize / 8
+}
+
+/// Which of eight bytes is the first that is a double quote, a backslash or not ASCII.
+#[inline]
+pub(crate) fn ascii_of_eight(bytes: [u8; 8]) -> Option<usize> {
+    let word = u64::from_le_bytes(bytes);
+    let zero = |word: u64| word.wrapping_sub(eight(1));
+    let found = (zero(word ^ eight(b'"')) | zero(word ^ eight(b'\\')) | word) & eight(0x80);
+    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+}
+
+/// Appends what comes before the first byte that stops, and answers how much that is.
+fn copy_plain<const CONTROLS: bool>(bytes: &[u8], quote: u8, out: &mut Vec<u8>) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let controls = if CONTROLS { below(word, b' ') } else { 0 };
-        let found = controls | below(word ^ eight(b'"'), 1) | below(word ^ eight(b'\\'), 1);
-        if found != 0 {
-            return number * 8 + found.trailing_zeros() as usize / 8;
+    let mut len = 0;
+    for word in words {
+        let plain = plain_of_eight::<CONTROLS>(*word, quote);
+        len += plain;
+        // Always eight, of which fewer may stay: a number known beforehand is copied without a call.
+        out.extend_from_slice(word);
+        if plain < 8 {
+            out.truncate(out.len() - (8 - plain));
+            return len;
         }
     }
-    let stops = |byte: &u8| matches!(byte, b'"' | b'\\') || CONTROLS && *byte < b' ';
-    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
+    let plain = rest.iter().take_while(|byte| !stops::<CONTROLS>(**byte, quote));
+    plain.fold(len, |len, byte| {
+        out.push(*byte);
+        len + 1
+    })
 }
 
 /// Appends `text` between double quotes, with the escapes that fastjson writes.
-pub(crate) fn put_string(out: &mut impl BufMut, text: &str) {
-    let mut rest = text.as_bytes();
+#[inline]
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     // Most names in the header of a send, and half of its values.
-    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = rest {
-        out.put_slice(&[b'"', *byte, b'"']);
-        return;
+    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = text.as_bytes() {
+        out.extend_from_slice(&[b'"', *byte, b'"']);
+    } else {
+        put_any_string(out, text);
     }
-    out.put_u8(b'"');
+}
+
+fn put_any_string(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    out.push(b'"');
     loop {
-        let plain = plain_len::<true>(rest);
-        if plain == rest.len() {
-            out.put_slice(rest);
-            break;
-        }
-        let (plain, others) = rest.split_at(plain);
-        out.put_slice(plain);
-        let Some((byte, behind)) = others.split_first() else { break };
+        let plain = copy_plain::<true>(rest, b'"', out);
+        let Some((byte, behind)) = rest[plain..].split_first() else { break };
         match byte {
-            b'"' => out.put_slice(b"\\\""),
-            b'\\' => out.put_slice(b"\\\\"),
-            b'\n' => out.put_slice(b"\\n"),
-            b'\r' => out.put_slice(b"\\r"),
-            b'\t' => out.put_slice(b"\\t"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                out.put_slice(&[b'\\', b'u', b'0', b'0', digits[0], digits[1]]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digits[0], digits[1]]);
             }
         }
         rest = behind;
     }
-    out.put_u8(b'"');
+    out.push(b'"');
 }
 
 /// Reads on from `at`, which stands inside a text, to behind its closing `quote`, and appends the
@@ -69,35 +96,32 @@ pub(crate) fn unescape(
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     loop {
+        *at += copy_plain::<false>(&source[*at..], quote, out);
         let byte = *source.get(*at).ok_or("unexpected end in a text")?;
         *at += 1;
         if byte == quote {
             return Ok(());
         }
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
         let escape = *source.get(*at).ok_or("unexpected end in an escape")?;
         *at += 1;
-        let plain = match escape {
-            b'"' | b'\\' | b'/' | b'\'' => escape,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'b' => 8,
-            b'f' | b'F' => 12,
-            b'v' => 11,
-            b'0'..=b'7' => escape - b'0',
-            b'x' => u8::try_from(hex(source, at, 2)?).unwrap_or(b'?'),
-            b'u' => {
-                let unit = unicode(source, at)?;
-                out.extend_from_slice(unit.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
-            }
+        let character = match escape {
+            b'"' | b'\\' | b'/' | b'\'' => char::from(escape),
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' | b'F' => '\u{c}',
+            b'v' => '\u{b}',
+            b'0'..=b'7' => char::from(escape - b'0'),
+            b'x' => u8::try_from(hex(source, at, 2)?).map_or('?', char::from),
+            b'u' => unicode(source, at)?,
             _ => return Err("unknown escape"),
         };
-        out.extend_from_slice(char::from(plain).encode_utf8(&mut [0; 4]).as_bytes());
+        if character.is_ascii() {
+            out.push(character as u8);
+        } else {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
     }
 }
 
@@ -140,15 +164,18 @@ mod tests {
                 for at in 0..20 {
                     let mut bytes = [around; 20];
                     bytes[at] = stop;
-                    let quoting = matches!(stop, b'"' | b'\\');
-                    assert_eq!(plain_len::<false>(&bytes), if quoting { at } else { 20 }, "{stop} at {at}");
-                    let stops = quoting || stop < b' ';
-                    assert_eq!(plain_len::<true>(&bytes), if stops { at } else { 20 }, "{stop} at {at}");
+                    let stops = matches!(stop, b'"' | b'\\') || stop < b' ';
+                    let mut copied = vec![];
+                    let plain = copy_plain::<true>(&bytes, b'"', &mut copied);
+                    assert_eq!(plain, if stops { at } else { 20 }, "{stop} at {at}");
+                    assert_eq!(copied, bytes[..plain]);
+                    let unusual = |byte: &u8| matches!(byte, b'"' | b'\\' | 0x80..);
+                    let first = &bytes[at / 2..][..8];
+                    let word = <[u8; 8]>::try_from(first).unwrap();
+                    assert_eq!(ascii_of_eight(word), first.iter().position(unusual), "{stop} at {at}");
                 }
             }
         }
-        assert_eq!(plain_len::<true>(b"12345678\"2345\\78\x01"), 8);
-        assert_eq!(plain_len::<true>(b""), 0);
     }
 
     /// What is written is read again, with every character that has an escape.

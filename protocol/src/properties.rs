@@ -208,12 +208,10 @@ impl Properties {
     /// The text as 4.9 writes it: without a separator behind the last property.
     pub fn to_text(&self) -> Text {
         let len = self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-        let (mut between, mut within) = ([0; 4], [0; 4]);
-        let between = &*PROPERTY_SEPARATOR.encode_utf8(&mut between);
-        let within = &*NAME_VALUE_SEPARATOR.encode_utf8(&mut within);
+        let (between, within) = ([PROPERTY_SEPARATOR as u8], [NAME_VALUE_SEPARATOR as u8]);
         let parts = self.iter().enumerate().flat_map(|(n, (name, value))| {
-            let before = if n > 0 { between } else { "" };
-            [before, name, within, value]
+            let before = if n > 0 { &between[..] } else { &[] };
+            [before, name.as_bytes(), &within, value.as_bytes()]
         });
         text_block::text(len, parts)
     }

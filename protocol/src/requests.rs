@@ -113,7 +113,7 @@ impl FieldValue for i64 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        text_block::text(20, [Decimal::new(*self).as_str()])
+        text_block::text(20, [Decimal::new(*self).as_bytes()])
     }
 }
 

@@ -17,16 +17,16 @@ thread_local! {
 }
 
 /// These parts as one text. `len_max` says how many bytes that may have.
-pub(crate) fn text<'a>(len_max: usize, parts: impl IntoIterator<Item = &'a str>) -> Text {
+pub(crate) fn text<'a>(len_max: usize, parts: impl IntoIterator<Item = &'a [u8]>) -> Text {
     if len_max > SHORT_MAX {
-        let mut text = String::with_capacity(len_max);
-        text.extend(parts);
-        return text.into();
+        let mut text = Vec::with_capacity(len_max);
+        parts.into_iter().for_each(|part| text.extend_from_slice(part));
+        return Text::try_from(text).expect("characters are UTF-8");
     }
     let bytes = BLOCK.with_borrow_mut(|block| {
         // Takes a new block when this one is used up and still has readers.
         block.reserve(len_max);
-        parts.into_iter().for_each(|part| block.extend_from_slice(part.as_bytes()));
+        parts.into_iter().for_each(|part| block.extend_from_slice(part));
         block.split().freeze()
     });
     Text::try_from(bytes).expect("characters are UTF-8")
