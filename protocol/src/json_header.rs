@@ -4,15 +4,13 @@
 //! strings, `language` as a number, missing `extFields`, white space, unknown keys), strict about
 //! everything that would make two readers disagree. A general parser into a map takes six times as long.
 
-use std::cell::RefCell;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::command::{ExtFields, LanguageCode, RemotingCommand, SerializeType, Text};
 use crate::decimal::Decimal;
 use crate::fastjson::DEPTH_MAX;
 use crate::frame::{EXT_FIELDS_MAX, EXT_KEY_LEN_MAX, FrameError};
-use crate::json_text::{ascii_of_eight, put_string, unescape};
+use crate::json_text::{put_string, unescape, unusual_of_eight};
 use crate::text_block;
 
 /// Reads a header; the command's body is left empty.
@@ -21,30 +19,9 @@ pub(crate) fn decode(header: &Bytes) -> Result<RemotingCommand, FrameError> {
     scanner.header().map_err(|reason| FrameError::Header(format!("{reason} at byte {}", scanner.at())))
 }
 
-/// Memory that a thread keeps to put texts together in.
-const SCRATCH_KEPT_MAX: usize = 16 << 10;
-
-thread_local! {
-    /// Where a header is written, and a text with escapes read: many small pieces, which a growing vector takes at the
-    /// least cost.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends the thread's emptied vector.
-fn with_scratch<T>(use_it: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.clear();
-        let answer = use_it(scratch);
-        if scratch.capacity() > SCRATCH_KEPT_MAX {
-            *scratch = Vec::new();
-        }
-        answer
-    })
-}
-
 /// Writes a header with Java's keys in Java's (alphabetical) order.
 pub(crate) fn encode(command: &RemotingCommand, out: &mut BytesMut) {
-    with_scratch(|head| {
+    text_block::with_scratch(|head| {
         write(command, head);
         out.extend_from_slice(head);
     });
@@ -54,16 +31,22 @@ fn write(command: &RemotingCommand, out: &mut Vec<u8>) {
     out.put_slice(b"{\"code\":");
     put_int(out, command.code);
     if !command.ext_fields.is_empty() || command.is_response() {
-        out.put_slice(b",\"extFields\":{");
-        for (n, (key, value)) in command.ext_fields.iter().enumerate() {
-            if n > 0 {
-                out.put_u8(b',');
+        out.put_slice(b",\"extFields\":");
+        let mut before = b'{';
+        for (key, value) in command.ext_fields.iter() {
+            match &**key.as_bytes() {
+                // All names of a send.
+                [letter @ b'a'..=b'z'] => out.put_slice(&[before, b'"', *letter, b'"', b':']),
+                _ => {
+                    out.put_u8(before);
+                    put_string(out, key);
+                    out.put_u8(b':');
+                }
             }
-            put_string(out, key);
-            out.put_u8(b':');
             put_string(out, value);
+            before = b',';
         }
-        out.put_u8(b'}');
+        out.put_slice(if before == b'{' { b"{}" } else { b"}" });
     }
     out.put_slice(b",\"flag\":");
     put_int(out, command.flag);
@@ -81,26 +64,20 @@ fn write(command: &RemotingCommand, out: &mut Vec<u8>) {
 }
 
 fn put_int(out: &mut Vec<u8>, value: i32) {
-    out.put_slice(Decimal::new(value.into()).as_bytes());
+    match value {
+        0..=9 => out.put_u8(b'0' + value as u8),
+        _ => out.put_slice(Decimal::new(value.into()).as_bytes()),
+    }
 }
 
 /// Names and values that nearly every header has: they need no share of the frame's memory, whose readers are counted.
 #[inline]
 fn known(text: &[u8]) -> Option<&'static str> {
-    const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
-    const DIGITS: &str = "0123456789";
-    if let [byte] = text {
-        return match byte {
-            b'a'..=b'z' => LETTERS.get(usize::from(byte - b'a')..=usize::from(byte - b'a')),
-            b'0'..=b'9' => DIGITS.get(usize::from(byte - b'0')..=usize::from(byte - b'0')),
-            _ => None,
-        };
-    }
     Some(match text {
-        _ if text == b"JAVA" => "JAVA",
         _ if text == b"true" => "true",
         _ if text == b"false" => "false",
         _ if text == b"msgId" => "msgId",
+        _ if text == b"TBW102" => "TBW102",
         _ if text == b"queueId" => "queueId",
         _ if text == b"queueOffset" => "queueOffset",
         _ if text == b"MSG_REGION" => "MSG_REGION",
@@ -108,6 +85,19 @@ fn known(text: &[u8]) -> Option<&'static str> {
         _ if text == b"TRACE_ON" => "TRACE_ON",
         _ => return None,
     })
+}
+
+/// The same for a single letter or digit: all names of a send, and half of its values.
+#[inline]
+fn known_byte(byte: u8) -> Option<&'static str> {
+    const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz";
+    const DIGITS: &str = "0123456789";
+    let (all, at) = match byte {
+        b'a'..=b'z' => (LETTERS, usize::from(byte - b'a')),
+        b'0'..=b'9' => (DIGITS, usize::from(byte - b'0')),
+        _ => return None,
+    };
+    all.get(at..=at)
 }
 
 struct Scanner<'a> {
@@ -155,6 +145,10 @@ impl<'a> Scanner<'a> {
                 _ if key == b"flag" => command.flag = scanner.int()?,
                 _ if key == b"language" => {
                     command.language = match scanner.peek()? {
+                        // What nearly everybody says, also of other languages.
+                        b'"' if scanner.rest.starts_with(b"\"JAVA\"") => {
+                            scanner.literal(b"\"JAVA\"", LanguageCode::JAVA)?
+                        }
                         b'"' => LanguageCode::from_name(&scanner.string()?),
                         b'n' => scanner.literal(b"null", LanguageCode::JAVA)?,
                         _ => u8::try_from(scanner.int()?).map_or(LanguageCode::OTHER, LanguageCode),
@@ -191,9 +185,14 @@ impl<'a> Scanner<'a> {
             if fields.len() == EXT_FIELDS_MAX {
                 return Err("too many fields");
             }
-            if let Some(value) = scanner.scalar()? {
-                fields.push(key, value);
-            }
+            let value = match scanner.peek()? {
+                b'"' => scanner.string()?,
+                _ => match scanner.bare_scalar()? {
+                    Some(value) => value,
+                    None => return Ok(()),
+                },
+            };
+            fields.push(key, value);
             Ok(())
         })
     }
@@ -327,6 +326,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A part of the header as a text.
+    #[inline]
     fn kept(&self, part: &[u8]) -> Scan<Text> {
         match known(part) {
             Some(known) => Ok(Text::from_static(known)),
@@ -337,6 +337,12 @@ impl<'a> Scanner<'a> {
     /// A quoted text that is kept.
     #[inline]
     fn string(&mut self) -> Scan<Text> {
+        if let [b'"', byte, b'"', behind @ ..] = self.rest
+            && let Some(known) = known_byte(*byte)
+        {
+            self.rest = behind;
+            return Ok(Text::from_static(known));
+        }
         match self.plain() {
             Some(part) => self.kept(part),
             None => self.unescaped(),
@@ -351,7 +357,7 @@ impl<'a> Scanner<'a> {
         let mut rest = text;
         let end = loop {
             let (word, behind) = rest.split_first_chunk()?;
-            match ascii_of_eight(*word) {
+            match unusual_of_eight(*word) {
                 None => rest = behind,
                 Some(at) => break rest.get(at..)?,
             }
@@ -364,13 +370,12 @@ impl<'a> Scanner<'a> {
     /// Any quoted text, in memory of its own.
     #[cold]
     fn unescaped(&mut self) -> Scan<Text> {
-        with_scratch(|text| {
+        text_block::with_scratch(|text| {
             let mut at = self.at() + 1;
             let read = unescape(self.header, &mut at, b'"', text);
             self.rest = &self.header[at..];
             read?;
-            let text = str::from_utf8(text).map_err(|_| NOT_UTF8)?;
-            Ok(text_block::text(text.len(), [text.as_bytes()]))
+            Text::try_from(text_block::bytes(&[text])).map_err(|_| NOT_UTF8)
         })
     }
 

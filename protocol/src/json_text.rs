@@ -5,52 +5,50 @@ const fn eight(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// What a text's plain part ends at: its quote, a backslash, and with `CONTROLS` any byte below a space.
+/// Which of eight bytes is the first that a plain part of a text ends at: its quote, a backslash, and with `CONTROLS`
+/// any byte below a space. Texts are most of what is read and written for a message, so that they are looked at in such
+/// pieces.
 #[inline]
-fn stops<const CONTROLS: bool>(byte: u8, quote: u8) -> bool {
-    byte == quote || byte == b'\\' || CONTROLS && byte < b' '
-}
-
-/// How many of eight bytes come before the first that stops. Texts are most of what is read and written for a message,
-/// so that they are looked at in such pieces.
-#[inline]
-fn plain_of_eight<const CONTROLS: bool>(bytes: [u8; 8], quote: u8) -> usize {
-    let word = u64::from_le_bytes(bytes);
+fn stop_of_eight<const CONTROLS: bool>(word: u64, quote: u8) -> Option<usize> {
     // Highest bits mark bytes of `word` below `limit`; above the lowest mark there may be wrong ones.
-    let below = |word: u64, limit: u8| word.wrapping_sub(eight(limit)) & !word & eight(0x80);
+    let below = |word: u64, limit: u8| word.wrapping_sub(eight(limit));
     let controls = if CONTROLS { below(word, b' ') } else { 0 };
     let found = controls | below(word ^ eight(quote), 1) | below(word ^ eight(b'\\'), 1);
-    found.trailing_zeros() as usize / 8
+    first_marked(found & !word)
 }
 
 /// Which of eight bytes is the first that is a double quote, a backslash or not ASCII.
 #[inline]
-pub(crate) fn ascii_of_eight(bytes: [u8; 8]) -> Option<usize> {
+pub(crate) fn unusual_of_eight(bytes: [u8; 8]) -> Option<usize> {
     let word = u64::from_le_bytes(bytes);
     let zero = |word: u64| word.wrapping_sub(eight(1));
-    let found = (zero(word ^ eight(b'"')) | zero(word ^ eight(b'\\')) | word) & eight(0x80);
-    (found != 0).then(|| found.trailing_zeros() as usize / 8)
+    first_marked(zero(word ^ eight(b'"')) | zero(word ^ eight(b'\\')) | word)
 }
 
-/// Appends what comes before the first byte that stops, and answers how much that is.
-fn copy_plain<const CONTROLS: bool>(bytes: &[u8], quote: u8, out: &mut Vec<u8>) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut len = 0;
-    for word in words {
-        let plain = plain_of_eight::<CONTROLS>(*word, quote);
-        len += plain;
-        // Always eight, of which fewer may stay: a number known beforehand is copied without a call.
+/// The lowest byte whose highest bit is set.
+#[inline]
+fn first_marked(word: u64) -> Option<usize> {
+    let marks = word & eight(0x80);
+    (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
+}
+
+/// Appends what comes before the first byte that stops, and answers the rest.
+#[inline]
+fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mut Vec<u8>) -> &'a [u8] {
+    // Always eight bytes are appended, of which fewer may stay: a number known beforehand is copied without a call.
+    while let Some((word, behind)) = bytes.split_first_chunk() {
         out.extend_from_slice(word);
-        if plain < 8 {
+        if let Some(plain) = stop_of_eight::<CONTROLS>(u64::from_le_bytes(*word), quote) {
             out.truncate(out.len() - (8 - plain));
-            return len;
+            return &bytes[plain..];
         }
+        bytes = behind;
     }
-    let plain = rest.iter().take_while(|byte| !stops::<CONTROLS>(**byte, quote));
-    plain.fold(len, |len, byte| {
-        out.push(*byte);
-        len + 1
-    })
+    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let plain = stop_of_eight::<CONTROLS>(word, quote).map_or(bytes.len(), |stop| stop.min(bytes.len()));
+    out.extend_from_slice(&word.to_le_bytes());
+    out.truncate(out.len() - (8 - plain));
+    &bytes[plain..]
 }
 
 /// Appends `text` between double quotes, with the escapes that fastjson writes.
@@ -68,8 +66,8 @@ fn put_any_string(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     out.push(b'"');
     loop {
-        let plain = copy_plain::<true>(rest, b'"', out);
-        let Some((byte, behind)) = rest[plain..].split_first() else { break };
+        rest = copy_plain::<true>(rest, b'"', out);
+        let Some((byte, behind)) = rest.split_first() else { break };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
@@ -96,7 +94,7 @@ pub(crate) fn unescape(
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     loop {
-        *at += copy_plain::<false>(&source[*at..], quote, out);
+        *at = source.len() - copy_plain::<false>(&source[*at..], quote, out).len();
         let byte = *source.get(*at).ok_or("unexpected end in a text")?;
         *at += 1;
         if byte == quote {
@@ -114,6 +112,11 @@ pub(crate) fn unescape(
             b'v' => '\u{b}',
             b'0'..=b'7' => char::from(escape - b'0'),
             b'x' => u8::try_from(hex(source, at, 2)?).map_or('?', char::from),
+            // What separates properties.
+            b'u' if let [b'0', b'0', b'0', digit @ b'0'..=b'9', ..] = source[*at..] => {
+                *at += 4;
+                char::from(digit - b'0')
+            }
             b'u' => unicode(source, at)?,
             _ => return Err("unknown escape"),
         };
@@ -166,13 +169,13 @@ mod tests {
                     bytes[at] = stop;
                     let stops = matches!(stop, b'"' | b'\\') || stop < b' ';
                     let mut copied = vec![];
-                    let plain = copy_plain::<true>(&bytes, b'"', &mut copied);
-                    assert_eq!(plain, if stops { at } else { 20 }, "{stop} at {at}");
-                    assert_eq!(copied, bytes[..plain]);
+                    let rest = copy_plain::<true>(&bytes, b'"', &mut copied);
+                    assert_eq!(copied, bytes[..if stops { at } else { 20 }], "{stop} at {at}");
+                    assert_eq!(rest, &bytes[copied.len()..]);
                     let unusual = |byte: &u8| matches!(byte, b'"' | b'\\' | 0x80..);
                     let first = &bytes[at / 2..][..8];
                     let word = <[u8; 8]>::try_from(first).unwrap();
-                    assert_eq!(ascii_of_eight(word), first.iter().position(unusual), "{stop} at {at}");
+                    assert_eq!(unusual_of_eight(word), first.iter().position(unusual), "{stop} at {at}");
                 }
             }
         }

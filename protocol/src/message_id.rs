@@ -81,7 +81,7 @@ impl UniqueKeys {
         const HEX: &[u8; 16] = b"0123456789ABCDEF";
         let digits: [u8; 12] = std::array::from_fn(|at| HEX[(number >> (44 - 4 * at)) as usize & 15]);
         let prefix = self.prefix.as_bytes();
-        text_block::text(prefix.len() + digits.len(), [prefix, &digits])
+        text_block::text(&[prefix, &digits])
     }
 }
 
