@@ -117,12 +117,16 @@ impl ExtFields {
     }
 
     /// Appends a field without looking for an older one of the same name.
+    #[inline]
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        self.reserve(0);
+        if self.0.len() == self.0.capacity() {
+            self.reserve(1);
+        }
         self.0.push((name.into(), value.into()));
     }
 
     /// Takes room for so many more fields at once.
+    #[inline(never)]
     pub(crate) fn reserve(&mut self, count: usize) {
         if self.0.capacity() == 0 {
             // Room for all at once, not for four, eight and sixteen.

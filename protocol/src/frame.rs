@@ -92,7 +92,7 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<RemotingCommand>, FrameErr
         SerializeType::Json => json_header::decode(&header)?,
         SerializeType::RocketMq => rocketmq_header::decode(&header)?,
     };
-    if header.len() > HEADER_LEN_MAX && !command.is_response() {
+    if header_len as usize > HEADER_LEN_MAX && !command.is_response() {
         return Err(FrameError::HeaderLength(header_len));
     }
     command.body = frame;

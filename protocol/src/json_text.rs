@@ -1,63 +1,88 @@
 //! What JSON headers and JSON bodies share: how a text stands between its quotes.
 
-use bytes::BufMut;
-
 /// A byte eight times.
 const fn eight(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// The place of the first quote or backslash, or with `CONTROLS` also of the first byte below a space; the length if
-/// there is none. Eight bytes at a time: texts are most of what is read and written for a message.
-pub(crate) fn plain_len<const CONTROLS: bool>(bytes: &[u8]) -> usize {
+/// Which of eight bytes is the first that a plain part of a text ends at: its quote, a backslash, and with `CONTROLS`
+/// any byte below a space. Texts are most of what is read and written for a message, so that they are looked at in such
+/// pieces.
+#[inline]
+fn stop_of_eight<const CONTROLS: bool>(word: u64, quote: u8) -> Option<usize> {
     // Highest bits mark bytes of `word` below `limit`; above the lowest mark there may be wrong ones.
-    let below = |word: u64, limit: u8| word.wrapping_sub(eight(limit)) & !word & eight(0x80);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (number, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let controls = if CONTROLS { below(word, b' ') } else { 0 };
-        let found = controls | below(word ^ eight(b'"'), 1) | below(word ^ eight(b'\\'), 1);
-        if found != 0 {
-            return number * 8 + found.trailing_zeros() as usize / 8;
+    let below = |word: u64, limit: u8| word.wrapping_sub(eight(limit));
+    let controls = if CONTROLS { below(word, b' ') } else { 0 };
+    let found = controls | below(word ^ eight(quote), 1) | below(word ^ eight(b'\\'), 1);
+    first_marked(found & !word)
+}
+
+/// Which of eight bytes is the first that is a double quote, a backslash or not ASCII.
+#[inline]
+pub(crate) fn unusual_of_eight(bytes: [u8; 8]) -> Option<usize> {
+    let word = u64::from_le_bytes(bytes);
+    let zero = |word: u64| word.wrapping_sub(eight(1));
+    first_marked(zero(word ^ eight(b'"')) | zero(word ^ eight(b'\\')) | word)
+}
+
+/// The lowest byte whose highest bit is set.
+#[inline]
+fn first_marked(word: u64) -> Option<usize> {
+    let marks = word & eight(0x80);
+    (marks != 0).then(|| marks.trailing_zeros() as usize / 8)
+}
+
+/// Appends what comes before the first byte that stops, and answers the rest.
+#[inline]
+fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mut Vec<u8>) -> &'a [u8] {
+    // Always eight bytes are appended, of which fewer may stay: a number known beforehand is copied without a call.
+    while let Some((word, behind)) = bytes.split_first_chunk() {
+        out.extend_from_slice(word);
+        if let Some(plain) = stop_of_eight::<CONTROLS>(u64::from_le_bytes(*word), quote) {
+            out.truncate(out.len() - (8 - plain));
+            return &bytes[plain..];
         }
+        bytes = behind;
     }
-    let stops = |byte: &u8| matches!(byte, b'"' | b'\\') || CONTROLS && *byte < b' ';
-    words.len() * 8 + rest.iter().position(stops).unwrap_or(rest.len())
+    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let plain = stop_of_eight::<CONTROLS>(word, quote).map_or(bytes.len(), |stop| stop.min(bytes.len()));
+    out.extend_from_slice(&word.to_le_bytes());
+    out.truncate(out.len() - (8 - plain));
+    &bytes[plain..]
 }
 
 /// Appends `text` between double quotes, with the escapes that fastjson writes.
-pub(crate) fn put_string(out: &mut impl BufMut, text: &str) {
-    let mut rest = text.as_bytes();
+#[inline]
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     // Most names in the header of a send, and half of its values.
-    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = rest {
-        out.put_slice(&[b'"', *byte, b'"']);
-        return;
+    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = text.as_bytes() {
+        out.extend_from_slice(&[b'"', *byte, b'"']);
+    } else {
+        put_any_string(out, text);
     }
-    out.put_u8(b'"');
+}
+
+fn put_any_string(out: &mut Vec<u8>, text: &str) {
+    let mut rest = text.as_bytes();
+    out.push(b'"');
     loop {
-        let plain = plain_len::<true>(rest);
-        if plain == rest.len() {
-            out.put_slice(rest);
-            break;
-        }
-        let (plain, others) = rest.split_at(plain);
-        out.put_slice(plain);
-        let Some((byte, behind)) = others.split_first() else { break };
+        rest = copy_plain::<true>(rest, b'"', out);
+        let Some((byte, behind)) = rest.split_first() else { break };
         match byte {
-            b'"' => out.put_slice(b"\\\""),
-            b'\\' => out.put_slice(b"\\\\"),
-            b'\n' => out.put_slice(b"\\n"),
-            b'\r' => out.put_slice(b"\\r"),
-            b'\t' => out.put_slice(b"\\t"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
             _ => {
                 const HEX: &[u8; 16] = b"0123456789ABCDEF";
                 let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                out.put_slice(&[b'\\', b'u', b'0', b'0', digits[0], digits[1]]);
+                out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digits[0], digits[1]]);
             }
         }
         rest = behind;
     }
-    out.put_u8(b'"');
+    out.push(b'"');
 }
 
 /// Reads on from `at`, which stands inside a text, to behind its closing `quote`, and appends the
@@ -69,35 +94,37 @@ pub(crate) fn unescape(
     out: &mut Vec<u8>,
 ) -> Result<(), &'static str> {
     loop {
+        *at = source.len() - copy_plain::<false>(&source[*at..], quote, out).len();
         let byte = *source.get(*at).ok_or("unexpected end in a text")?;
         *at += 1;
         if byte == quote {
             return Ok(());
         }
-        if byte != b'\\' {
-            out.push(byte);
-            continue;
-        }
         let escape = *source.get(*at).ok_or("unexpected end in an escape")?;
         *at += 1;
-        let plain = match escape {
-            b'"' | b'\\' | b'/' | b'\'' => escape,
-            b'n' => b'\n',
-            b'r' => b'\r',
-            b't' => b'\t',
-            b'b' => 8,
-            b'f' | b'F' => 12,
-            b'v' => 11,
-            b'0'..=b'7' => escape - b'0',
-            b'x' => u8::try_from(hex(source, at, 2)?).unwrap_or(b'?'),
-            b'u' => {
-                let unit = unicode(source, at)?;
-                out.extend_from_slice(unit.encode_utf8(&mut [0; 4]).as_bytes());
-                continue;
+        let character = match escape {
+            b'"' | b'\\' | b'/' | b'\'' => char::from(escape),
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'b' => '\u{8}',
+            b'f' | b'F' => '\u{c}',
+            b'v' => '\u{b}',
+            b'0'..=b'7' => char::from(escape - b'0'),
+            b'x' => u8::try_from(hex(source, at, 2)?).map_or('?', char::from),
+            // What separates properties.
+            b'u' if let [b'0', b'0', b'0', digit @ b'0'..=b'9', ..] = source[*at..] => {
+                *at += 4;
+                char::from(digit - b'0')
             }
+            b'u' => unicode(source, at)?,
             _ => return Err("unknown escape"),
         };
-        out.extend_from_slice(char::from(plain).encode_utf8(&mut [0; 4]).as_bytes());
+        if character.is_ascii() {
+            out.push(character as u8);
+        } else {
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
     }
 }
 
@@ -140,15 +167,18 @@ mod tests {
                 for at in 0..20 {
                     let mut bytes = [around; 20];
                     bytes[at] = stop;
-                    let quoting = matches!(stop, b'"' | b'\\');
-                    assert_eq!(plain_len::<false>(&bytes), if quoting { at } else { 20 }, "{stop} at {at}");
-                    let stops = quoting || stop < b' ';
-                    assert_eq!(plain_len::<true>(&bytes), if stops { at } else { 20 }, "{stop} at {at}");
+                    let stops = matches!(stop, b'"' | b'\\') || stop < b' ';
+                    let mut copied = vec![];
+                    let rest = copy_plain::<true>(&bytes, b'"', &mut copied);
+                    assert_eq!(copied, bytes[..if stops { at } else { 20 }], "{stop} at {at}");
+                    assert_eq!(rest, &bytes[copied.len()..]);
+                    let unusual = |byte: &u8| matches!(byte, b'"' | b'\\' | 0x80..);
+                    let first = &bytes[at / 2..][..8];
+                    let word = <[u8; 8]>::try_from(first).unwrap();
+                    assert_eq!(unusual_of_eight(word), first.iter().position(unusual), "{stop} at {at}");
                 }
             }
         }
-        assert_eq!(plain_len::<true>(b"12345678\"2345\\78\x01"), 8);
-        assert_eq!(plain_len::<true>(b""), 0);
     }
 
     /// What is written is read again, with every character that has an escape.

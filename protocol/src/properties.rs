@@ -207,15 +207,16 @@ impl Properties {
 
     /// The text as 4.9 writes it: without a separator behind the last property.
     pub fn to_text(&self) -> Text {
-        let len = self.0.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-        let (mut between, mut within) = ([0; 4], [0; 4]);
-        let between = &*PROPERTY_SEPARATOR.encode_utf8(&mut between);
-        let within = &*NAME_VALUE_SEPARATOR.encode_utf8(&mut within);
-        let parts = self.iter().enumerate().flat_map(|(n, (name, value))| {
-            let before = if n > 0 { between } else { "" };
-            [before, name, within, value]
-        });
-        text_block::text(len, parts)
+        text_block::with_scratch(|text| {
+            for (name, value) in self.iter() {
+                text.extend_from_slice(name.as_bytes());
+                text.push(NAME_VALUE_SEPARATOR as u8);
+                text.extend_from_slice(value.as_bytes());
+                text.push(PROPERTY_SEPARATOR as u8);
+            }
+            text.pop();
+            text_block::text(&[text])
+        })
     }
 }
 

@@ -98,7 +98,10 @@ impl FieldValue for Text {
 impl FieldValue for i32 {
     const KIND: &'static str = "int";
     fn from_text(text: &Text) -> Option<Self> {
-        text.parse().ok()
+        match text.as_bytes()[..] {
+            [digit @ b'0'..=b'9'] => Some(i32::from(digit - b'0')),
+            _ => text.parse().ok(),
+        }
     }
     fn to_text(&self) -> Text {
         // Flags, queue numbers and counts are mostly small: those need no memory of their own.
@@ -113,7 +116,7 @@ impl FieldValue for i64 {
         text.parse().ok()
     }
     fn to_text(&self) -> Text {
-        text_block::text(20, [Decimal::new(*self).as_str()])
+        text_block::text(&[Decimal::new(*self).as_bytes()])
     }
 }
 
@@ -135,15 +138,17 @@ const SMALL_NUMBERS: [&str; 16] =
 /// A field's name, and its text if the field is there.
 type Found<'a> = (&'static str, Option<&'a Text>);
 
-/// The fields of these names, of those with the same name the last. Peers write fields mostly in the order of
-/// the names: each is looked for behind the one before, so that one pass over them does.
+/// The fields of these names, of those with the same name the last. Inlined, so that the names are constants to compare
+/// with and not texts to walk through.
+#[inline(always)]
 fn find<'a, const N: usize>(fields: &'a ExtFields, names: [&'static str; N]) -> [Found<'a>; N] {
     let mut found = names.map(|name| (name, None));
-    let mut next = 0;
     for (name, text) in fields.iter() {
-        if let Some(at) = (next..N).chain(0..next).find(|at| names[*at] == &**name) {
-            found[at].1 = Some(text);
-            next = at + 1;
+        for at in 0..N {
+            if names[at] == &**name {
+                found[at].1 = Some(text);
+                break;
+            }
         }
     }
     found
@@ -178,6 +183,7 @@ macro_rules! headers {
 
             impl $name {
                 /// Reads the fields under these names (in declaration order).
+                #[inline(always)]
                 pub(crate) fn decode_named(
                     fields: &$crate::command::ExtFields,
                     names: [&'static str; <Self as super::Header>::FIELDS.len()],
