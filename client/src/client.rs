@@ -550,13 +550,24 @@ impl Client {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand> {
-        self.check_running()?;
-        let reply = self.shared.dialer.call(addr, request, timeout).await?;
+        let reply = self.begin(addr, request, Instant::now(), timeout).await?.await?;
         Ok(self.replied(addr, reply))
     }
 
-    /// The same over a connection that was looked up before: when this returns, the request is in line there. Its
-    /// answer is to be shown to [`Client::replied`].
+    /// The first half of a call, whose time counts from `now`: when this returns, the request is in line. Its answer is
+    /// to be shown to [`Client::replied`].
+    pub(crate) async fn begin(
+        &self,
+        addr: &str,
+        request: RemotingCommand,
+        now: Instant,
+        timeout: Duration,
+    ) -> Result<PendingCall> {
+        self.check_running()?;
+        Ok(self.shared.dialer.begin(addr, request, now, timeout).await?)
+    }
+
+    /// The same over a connection that was looked up before.
     pub(crate) async fn begin_over(
         &self,
         connection: &Connection,

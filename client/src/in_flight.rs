@@ -86,18 +86,22 @@ impl InFlight {
         }
     }
 
+    /// Takes the share of one send of `bytes` if there is room. Those who wait are not overtaken: what is given back is
+    /// theirs at once.
+    pub(crate) fn try_take(&self, bytes: usize) -> Option<Share> {
+        let messages = Arc::clone(&self.messages).try_acquire_owned().ok()?;
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(self.part(bytes)).ok()?;
+        Some(Share { _messages: messages, _bytes: bytes })
+    }
+
+    /// What a send of `bytes` takes: one that exceeds the whole budget takes all of it.
+    fn part(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max)
+    }
+
     /// Takes the share of one send of `bytes`, in the order of asking.
-    ///
-    /// One that exceeds the whole budget takes all of it.
     pub(crate) async fn take(&self, bytes: usize, patience: Patience) -> Result<Share> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.bytes_max);
-        // Mostly there is room, and no timer is needed. Those who wait are not overtaken: what is given back is
-        // theirs at once.
-        if let Ok(messages) = Arc::clone(&self.messages).try_acquire_owned()
-            && let Ok(bytes) = Arc::clone(&self.bytes).try_acquire_many_owned(bytes)
-        {
-            return Ok(Share { _messages: messages, _bytes: bytes });
-        }
+        let bytes = self.part(bytes);
         let take = async {
             let messages = Arc::clone(&self.messages).acquire_owned().await.ok()?;
             let bytes = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.ok()?;

@@ -716,9 +716,8 @@ impl Shared {
             journey.bind(destination, &self.client)?;
             self.board(&mut journey, patience).await?;
             // The time counts from now.
-            let now = Instant::now();
-            journey.started = now;
-            journey.plan.restart(self.ms(now), as_millis(timeout));
+            journey.started = journey.now;
+            journey.plan.restart(self.ms(journey.now), as_millis(timeout));
             match self.known_line(&journey) {
                 Some(line) => Ok(Some(line)),
                 // Rare, so that it may have memory of its own.
@@ -735,9 +734,9 @@ impl Shared {
             Ok(line) => line,
             Err(error) => return Err(journey.failed(error)),
         };
-        let (mut begun, now) = (None, journey.started);
+        let mut begun = None;
         if let Some(line) = line
-            && let Some(leg) = self.set_off(&mut journey, now)
+            && let Some(leg) = self.set_off(&mut journey)
         {
             begun = Some(self.begin(&journey, leg, line).await);
         }

@@ -154,13 +154,14 @@ pub(crate) struct Totals {
 
 impl Link {
     /// Notes that bytes went either way.
-    pub(crate) fn note_activity(&self) {
-        self.active_ms.store(self.opened_at.elapsed().as_millis() as u64, Ordering::Relaxed);
+    pub(crate) fn note_activity(&self, now: Instant) {
+        let ms = now.saturating_duration_since(self.opened_at).as_millis() as u64;
+        self.active_ms.fetch_max(ms, Ordering::Relaxed);
     }
 
     /// Notes that bytes came from the peer.
     pub(crate) fn note_heard(&self) {
-        self.note_activity();
+        self.note_activity(Instant::now());
         self.heard_ms.store(self.active_ms.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
@@ -189,6 +190,11 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What this crate locks is valid after every single operation, so a panic elsewhere does not spoil it.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// When that time is up: never with one beyond all clocks.
+pub(crate) fn deadline(now: Instant, timeout: Duration) -> Instant {
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30))
 }
 
 impl Connection {
@@ -264,12 +270,12 @@ impl Connection {
         now: Instant,
         timeout: Duration,
     ) -> Result<PendingCall, CallError> {
-        // For ever with a time beyond all clocks.
-        let deadline = now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(1 << 30));
+        let deadline = deadline(now, timeout);
         self.sign(&mut request)?;
         if self.is_full() {
             let expired = |_| CallError::Timeout { addr: self.link.name.clone(), after: timeout };
-            tokio::time::timeout_at(deadline, self.room()).await.map_err(expired)??;
+            // Rare: with memory of its own it is no part of every call.
+            Box::pin(tokio::time::timeout_at(deadline, self.room())).await.map_err(expired)??;
         }
         let entered = lock(&self.link.calls).enter(deadline);
         let (opaque, is_nearer) = entered.map_err(|refused| match refused {
@@ -281,7 +287,7 @@ impl Connection {
             self.link.wake.notify_one();
         }
         request.opaque = opaque;
-        if self.write(&request) || self.queue(&request) { Ok(call) } else { Err(self.closed_error()) }
+        if self.write(&request, now) || self.queue(&request) { Ok(call) } else { Err(self.closed_error()) }
     }
 
     /// Sends a request that nobody answers. Waits for room when the peer is slow to read.
@@ -293,7 +299,11 @@ impl Connection {
         self.room().await?;
         request.opaque = lock(&self.link.calls).number();
         request.set_oneway();
-        if self.write(&request) || self.queue(&request) { Ok(()) } else { Err(self.closed_error()) }
+        if self.write(&request, Instant::now()) || self.queue(&request) {
+            Ok(())
+        } else {
+            Err(self.closed_error())
+        }
     }
 
     /// Sends a request that nobody answers if there is room for it right now.
@@ -410,7 +420,7 @@ impl Connection {
 
     /// Writes a frame at once, on the caller's own task, which saves the way to the connection's: if it is the
     /// first since the last read and nothing is before it. False when it is still to be queued.
-    fn write(&self, command: &RemotingCommand) -> bool {
+    fn write(&self, command: &RemotingCommand, now: Instant) -> bool {
         let link = &*self.link;
         if !link.prompt.load(Ordering::Relaxed) || !link.prompt.swap(false, Ordering::Relaxed) {
             return false;
@@ -434,7 +444,7 @@ impl Connection {
             (len, written)
         });
         if written > 0 {
-            link.note_activity();
+            link.note_activity(now);
         }
         if written < len {
             link.add_pending(writer.out.push(command));

@@ -11,9 +11,10 @@ use ferrocket_protocol::command::RemotingCommand;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::RemotingConfig;
-use crate::connection::{Connection, Handler, lock};
+use crate::connection::{Connection, Handler, PendingCall, deadline, lock};
 use crate::error::CallError;
 use crate::serve::Driver;
 use crate::stream::Stream;
@@ -163,12 +164,36 @@ impl Dialer {
         request: RemotingCommand,
         timeout: Duration,
     ) -> Result<RemotingCommand, CallError> {
-        if let Some(connection) = self.existing(addr) {
-            return connection.call(request, timeout).await;
-        }
-        let dial_and_call = async { self.connection(addr).await?.call(request, timeout).await };
-        match tokio::time::timeout(timeout, dial_and_call).await {
-            Ok(answered) => answered,
+        self.begin(addr, request, Instant::now(), timeout).await?.await
+    }
+
+    /// [`Connection::begin`] over the connection to `addr`. The time for dial and answer counts from `now`.
+    ///
+    /// # Errors
+    /// As [`Dialer::connection`] and [`Connection::begin`].
+    pub async fn begin(
+        &self,
+        addr: &str,
+        request: RemotingCommand,
+        now: Instant,
+        timeout: Duration,
+    ) -> Result<PendingCall, CallError> {
+        let connection = match self.existing(addr) {
+            Some(connection) => connection,
+            // Rare: with memory of its own it is no part of every call.
+            None => Box::pin(self.connection_by(addr, now, timeout)).await?,
+        };
+        connection.begin(request, now, timeout).await
+    }
+
+    async fn connection_by(
+        &self,
+        addr: &str,
+        now: Instant,
+        timeout: Duration,
+    ) -> Result<Connection, CallError> {
+        match tokio::time::timeout_at(deadline(now, timeout), self.connection(addr)).await {
+            Ok(dialled) => dialled,
             Err(_) => Err(CallError::Timeout { addr: addr.to_owned(), after: timeout }),
         }
     }

@@ -21,7 +21,7 @@ const HEADER_FIXED_MAX: usize = 256;
 /// Room for the head of most frames.
 const HEAD_LEN_USUAL: usize = 512;
 /// Most room that is taken at once for frames that may follow.
-const AHEAD_MAX: usize = 64 * 1024;
+const AHEAD_MAX: usize = 256 * 1024;
 /// What one byte of text at most becomes in a JSON header (`\u0001`).
 const ESCAPED_MAX: usize = 6;
 

@@ -375,7 +375,7 @@ impl Driver {
             Poll::Pending => false,
         };
         if taken > 0 {
-            link.note_activity();
+            link.note_activity(Instant::now());
             link.sub_pending(taken);
             self.stalled_since = None;
         }

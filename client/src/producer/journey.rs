@@ -39,6 +39,8 @@ pub(super) struct Journey {
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     pub(super) started: Instant,
+    /// As read last: after each wait, and by nobody else.
+    pub(super) now: Instant,
     /// Stored, but less safely than hoped.
     sent: Option<Box<SendResult>>,
     /// How the last failed attempt failed.
@@ -157,6 +159,7 @@ impl Shared {
             first: None,
             room: None,
             started,
+            now: started,
             sent: None,
             failure: None,
             brokers: Vec::new(),
@@ -168,25 +171,35 @@ impl Shared {
 
     /// Takes a share of the budget and finds the route.
     pub(super) async fn set_out(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
-        let parcel = &journey.parcel;
-        journey.share = Some(self.client.in_flight().take(parcel.weight(), patience).await?);
-        if let Some(route) = self.client.known_publish_route(parcel.topic()) {
-            journey.route = Some(route);
+        let (parcel, in_flight) = (&journey.parcel, self.client.in_flight());
+        journey.share = in_flight.try_take(parcel.weight());
+        if journey.share.is_none() {
+            // What is rare has memory of its own, here and below: every send would carry it along.
+            journey.share = Some(Box::pin(in_flight.take(parcel.weight(), patience)).await?);
+            journey.now = Instant::now();
+        }
+        journey.route = self.client.known_publish_route(parcel.topic());
+        if journey.route.is_some() {
             return Ok(());
         }
         let route = self.client.publish_route(parcel.topic(), &self.packing.template);
         let left = match patience.while_moving {
             true => patience.timeout,
-            false => millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0)),
+            false => self.left(journey),
         };
-        // Rare: with memory of its own it is no part of every send.
         let Ok(route) = Box::pin(tokio::time::timeout(left, route)).await else {
             let (topic, timeout) = (parcel.topic(), patience.timeout);
             let text = format!("no NameServer answered about {topic} within {timeout:?}");
             return Err(Error::new(ErrorKind::Timeout, text));
         };
         journey.route = Some(route?);
+        journey.now = Instant::now();
         Ok(())
+    }
+
+    /// The time that is left for a send.
+    fn left(&self, journey: &Journey) -> Duration {
+        millis(journey.plan.remaining_ms(self.ms(journey.now)).unwrap_or(0))
     }
 
     /// Chooses the queue of the first attempt, unless that is done, and takes room in its broker's window. While
@@ -217,14 +230,20 @@ impl Shared {
                 }
             }
         }
-        let room = match (room, other) {
-            (Some(room), _) => room,
-            (None, None) => lane.enter(patience).await?,
-            (None, Some((elsewhere, other))) => {
-                let (room, is_elsewhere) = lane.enter_either(&other, patience).await?;
-                if is_elsewhere {
-                    queue = elsewhere.clone();
-                }
+        let room = match room {
+            Some(room) => room,
+            None => {
+                let room = match other {
+                    None => Box::pin(lane.enter(patience)).await?,
+                    Some((elsewhere, other)) => {
+                        let (room, is_elsewhere) = Box::pin(lane.enter_either(&other, patience)).await?;
+                        if is_elsewhere {
+                            queue = elsewhere.clone();
+                        }
+                        room
+                    }
+                };
+                journey.now = Instant::now();
                 room
             }
         };
@@ -234,14 +253,14 @@ impl Shared {
 
     /// Waits for room within the time of the whole send, and tries.
     pub(super) async fn go(&self, journey: &mut Journey) -> Result<SendResult> {
-        let timeout = millis(journey.plan.remaining_ms(self.now_ms()).unwrap_or(0));
+        let timeout = self.left(journey);
         self.board(journey, Patience { timeout, while_moving: false }).await?;
         self.travel(journey).await
     }
 
     /// Tries until the parcel is stored or the plan is at its end. Java: `sendDefaultImpl`.
     pub(super) async fn travel(&self, journey: &mut Journey) -> Result<SendResult> {
-        while let Some(mut leg) = self.set_off(journey, Instant::now()) {
+        while let Some(mut leg) = self.set_off(journey) {
             let result = self.attempt(journey, &leg).await;
             if let Some(end) = self.arrive(journey, &mut leg, result) {
                 return end;
@@ -251,7 +270,8 @@ impl Shared {
     }
 
     /// The next attempt, if there is one more and time for it.
-    pub(super) fn set_off(&self, journey: &mut Journey, began: Instant) -> Option<Leg> {
+    pub(super) fn set_off(&self, journey: &mut Journey) -> Option<Leg> {
+        let began = journey.now;
         if !journey.plan.has_attempt() {
             return None;
         }
@@ -307,6 +327,7 @@ impl Shared {
                 }
             }
         }
+        journey.now = Instant::now();
         None
     }
 
@@ -326,18 +347,16 @@ impl Shared {
     }
 
     async fn attempt(&self, journey: &Journey, leg: &Leg) -> Result<SendResult> {
-        let (queue, mut left) = (&leg.queue, leg.timeout);
-        let addr = match self.addr(&queue.broker_name) {
+        let addr = match self.addr(&leg.queue.broker_name) {
             Some(addr) => addr,
-            None => {
-                let asked = Instant::now();
-                let addr = Box::pin(self.find_master(journey.route().topic(), queue, left)).await?;
-                left = left.saturating_sub(asked.elapsed());
-                addr
-            }
+            None => Box::pin(self.find_master(journey.route().topic(), &leg.queue, leg.timeout)).await?,
         };
-        let (asked, request) = self.ask(journey, queue, addr);
-        let reply = self.client.call(&asked.addr, request, left).instrument(asked.span.clone()).await;
+        let (asked, request) = self.ask(journey, &leg.queue, addr);
+        let reply = async {
+            let call = self.client.begin(&asked.addr, request, leg.began, leg.timeout).await?;
+            Ok(self.client.replied(&asked.addr, call.await?))
+        };
+        let reply = reply.instrument(asked.span.clone()).await;
         self.answered(journey, leg, &asked, reply)
     }
 

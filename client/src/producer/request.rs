@@ -184,6 +184,7 @@ impl Producer {
                 let left = deadline.saturating_duration_since(Instant::now());
                 // Without it the request may still be answered.
                 let _ = tokio::time::timeout(left, shared.client.announce()).await;
+                journey.now = Instant::now();
                 shared.go(&mut journey).await
             };
             sent.await.map_err(|error| journey.failed(error))
