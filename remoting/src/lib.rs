@@ -19,6 +19,7 @@ mod listener;
 mod outbound;
 mod serve;
 mod socks;
+mod soon;
 mod stream;
 mod tls;
 
@@ -29,6 +30,7 @@ pub use dialer::{Dialer, dial};
 pub use error::CallError;
 pub use listener::Listener;
 pub use socks::SocksProxy;
+pub use soon::wake_soon;
 pub use tls::{
     CLIENT_TLS_SETTINGS, ClientAuth, ClientTls, Identity, SERVER_TLS_SETTINGS, ServerTls, ServerTlsOptions,
     TlsError, TlsOptions,

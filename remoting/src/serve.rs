@@ -32,6 +32,7 @@ use tokio::time::{Instant, Sleep};
 use crate::config::RemotingConfig;
 use crate::connection::{CLOSED, CLOSING, Connection, Handler, Totals, Writer, fitting, lock};
 use crate::outbound::{Outbound, SLICES_MAX};
+use crate::soon::Round;
 use crate::stream::Stream;
 
 /// Most bytes of one read; the size of each thread's read buffer.
@@ -240,6 +241,7 @@ impl Driver {
         let link = &self.connection.link;
         link.note_heard();
         link.prompt.store(true, Ordering::Relaxed);
+        let _round = Round::begin();
         let mut requests = Vec::new();
         let mut decoded = 0;
         let mut broken = None;

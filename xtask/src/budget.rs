@@ -8,8 +8,8 @@ use crate::command::{Cmd, Failure};
 /// Source lines without tests, by folder: the plan of the house.
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_600),
-    ("remoting", 2_660),
-    ("client", 11_380),
+    ("remoting", 2_750),
+    ("client", 11_390),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 970),

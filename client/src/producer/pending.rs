@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use ferrocket_protocol::RemotingCommand;
-use ferrocket_remoting::PendingCall;
+use ferrocket_remoting::{PendingCall, wake_soon};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -173,7 +173,7 @@ impl Errand {
         let waiter = state.waiter.take();
         drop(state);
         if let Some(waiter) = waiter {
-            waiter.wake();
+            wake_soon(waiter);
         }
     }
 
