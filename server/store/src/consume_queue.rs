@@ -28,6 +28,8 @@ const SECTOR_LEN: i64 = 512;
 /// Bytes that recovery reads at a time, and at first: most of very many queues are short.
 const SCAN_CHUNK: usize = 64 * 1024;
 const SCAN_CHUNK_FIRST: usize = 2 * 1024;
+/// Entries of a queue. Files have places for some more, for those behind the last one that a record asks for.
+const ENTRIES_MAX: i64 = (i64::MAX - (1 << 40)) / UNIT;
 /// Entries that [`ConsumeQueue::correct`] reads at a time.
 const CORRECT_CHUNK: usize = 3_200;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
@@ -394,14 +396,15 @@ impl ConsumeQueue {
     /// Gives the queue the entry of a record that recovery found in the log. Does nothing if it has it.
     ///
     /// A record that is newer than all entries but has the number of an older one belongs to a topic that was
-    /// deleted and made again: the older entries go. Returns false, and changes nothing, if entries before
-    /// this one are missing and `fill` is not set; with it blank ones take their place.
+    /// deleted and made again: the older entries go. A number that no entry can have is passed over. Returns false,
+    /// and changes nothing, if entries before this one are missing and `fill` is not set; with it blank ones take
+    /// their place.
     pub(crate) fn restore(&self, number: i64, entry: QueueEntry, fill: bool) -> io::Result<bool> {
         let (end, max_physical) = {
             let state = self.state();
             (state.end(), state.max_physical)
         };
-        if number < 0 || entry.end() <= max_physical {
+        if !(0..ENTRIES_MAX).contains(&number) || entry.end() <= max_physical {
             return Ok(true);
         }
         if number < end {
