@@ -13,6 +13,7 @@ use ferrocket_interop_tests::matrix::Server;
 use ferrocket_interop_tests::setup::Workshop;
 use ferrocket_protocol::body::topic::{PERM_READ, PERM_WRITE};
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
 
 use crate::compare::median;
 use crate::measure::cpu_time;
@@ -40,15 +41,15 @@ pub(crate) struct Run {
     namesrv: String,
     messages: u64,
     warm_up: u64,
-    /// Messages under way; 1 sends synchronously
+    /// Messages under way from each sender; 1 sends synchronously
     window: usize,
     body_size: usize,
     /// On a runtime of one thread, the caller's, instead of one of several beside it
     #[arg(long)]
     one_thread: bool,
-    /// By a task instead of the thread that runs `main`
-    #[arg(long)]
-    task: bool,
+    /// Tasks that share the messages evenly; 0: the thread that runs `main` sends
+    #[arg(long, default_value_t = 0)]
+    tasks: u64,
 }
 
 struct Workload {
@@ -57,8 +58,10 @@ struct Workload {
     /// Enough for Java's compilers.
     warm_up: u64,
     window: usize,
-    /// Options of our run.
-    ours: &'static [&'static str],
+    /// Of ours; Java has a thread for each, and its `main`, which costs as much as another, for none.
+    tasks: u64,
+    /// Whether ours are on a runtime of one thread.
+    one_thread: bool,
 }
 
 const BODY_LEN: usize = 1024;
@@ -67,19 +70,39 @@ const AWAITED: Workload = Workload {
     messages: 60_000,
     warm_up: 60_000,
     window: 1,
-    ours: &[],
+    tasks: 0,
+    one_thread: false,
 };
-const QUEUED: Workload =
-    Workload { name: "one of 256 under way", messages: 400_000, warm_up: 400_000, window: 256, ours: &[] };
-const ONE_THREAD: &[&str] = &["--one-thread"];
-const TASK: &[&str] = &["--task"];
-const WORKLOADS: [Workload; 6] = [
+const AWAITED_BY_64: Workload = Workload {
+    name: "awaited, by each of 64 tasks",
+    messages: 300_000,
+    warm_up: 200_000,
+    tasks: 64,
+    ..AWAITED
+};
+const QUEUED: Workload = Workload {
+    name: "one of 256 under way",
+    messages: 400_000,
+    warm_up: 400_000,
+    window: 256,
+    tasks: 0,
+    one_thread: false,
+};
+const WORKLOADS: [Workload; 9] = [
     AWAITED,
-    Workload { name: "awaited, by a task", ours: TASK, ..AWAITED },
-    Workload { name: "awaited, on a runtime of one thread", ours: ONE_THREAD, ..AWAITED },
+    Workload { name: "awaited, by a task", tasks: 1, ..AWAITED },
+    // The body of a `main` with `flavor = "current_thread"`, which tokio polls apart from tasks.
+    Workload { name: "awaited, on a runtime of one thread", one_thread: true, ..AWAITED },
+    Workload { name: "awaited, by a task on a runtime of one thread", tasks: 1, one_thread: true, ..AWAITED },
+    AWAITED_BY_64,
+    Workload {
+        name: "awaited, by each of 64 tasks on a runtime of one thread",
+        one_thread: true,
+        ..AWAITED_BY_64
+    },
     QUEUED,
-    Workload { name: "one of 256 under way, by a task", ours: TASK, ..QUEUED },
-    Workload { name: "one of 256 under way, on a runtime of one thread", ours: ONE_THREAD, ..QUEUED },
+    Workload { name: "one of 256 under way, by a task", tasks: 1, ..QUEUED },
+    Workload { name: "one of 256 under way, on a runtime of one thread", one_thread: true, ..QUEUED },
 ];
 
 /// Runs all pairs and prints a table of medians.
@@ -138,7 +161,10 @@ fn our_command(namesrv: &str, workload: &Workload, options: &Options) -> Result<
     let mut command = Command::new(here);
     command.args(["client-run", namesrv, &messages.to_string(), &warm_up.to_string()]);
     command.args([workload.window.to_string(), BODY_LEN.to_string()]);
-    command.args(workload.ours);
+    command.args(["--tasks", &workload.tasks.to_string()]);
+    if workload.one_thread {
+        command.arg("--one-thread");
+    }
     Ok(command)
 }
 
@@ -155,7 +181,7 @@ fn java_command(
     command.arg(workshop.class_path("client-4.9.8")?);
     command.arg(workshop.peers.join("java/ClientBench.java"));
     command.args([namesrv, TOPIC, &messages.to_string(), &warm_up.to_string()]);
-    command.args([workload.window.to_string(), BODY_LEN.to_string()]);
+    command.args([workload.window.to_string(), BODY_LEN.to_string(), workload.tasks.max(1).to_string()]);
     Ok(command)
 }
 
@@ -176,39 +202,58 @@ fn cpu_us(mut command: Command, workload: &Workload, options: &Options) -> Resul
 }
 
 /// One run of our client: what [`cpu_us`] starts.
-pub(crate) fn run_one(run: Run) -> Result<(), String> {
+pub(crate) fn run_one(run: &Run) -> Result<(), String> {
     let mut runtime =
         if run.one_thread { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     let runtime = runtime.enable_all().build().map_err(|error| format!("a runtime: {error}"))?;
-    let measured = match run.task {
-        true => runtime.block_on(runtime.spawn(measure(run))).map_err(|error| error.to_string())?,
-        false => runtime.block_on(measure(run)),
-    };
-    measured.map_err(|error| error.to_string())
+    runtime.block_on(measure(run)).map_err(|error| error.to_string())
 }
 
-async fn measure(run: Run) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn measure(run: &Run) -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::builder(&run.namesrv).build()?;
     let producer = client.producer("client-bench-ours").start().await?;
-    send(&producer, &run, run.warm_up).await?;
+    send(&producer, run, run.warm_up).await?;
     let before = cpu_time(std::process::id())?;
-    send(&producer, &run, run.messages).await?;
+    send(&producer, run, run.messages).await?;
     let cpu = cpu_time(std::process::id())?.saturating_sub(before);
     println!("cpu\t{}\t0", cpu.as_nanos());
     Ok(client.shutdown().await?)
 }
 
-async fn send(producer: &Producer, run: &Run, count: u64) -> ferrocket::Result<()> {
+async fn send(producer: &Producer, run: &Run, count: u64) -> Result<(), Box<dyn std::error::Error>> {
     // Shared by all messages, as a program would share what it sends again and again.
     let body = bytes::Bytes::from(vec![0; run.body_size]);
-    let mut under_way: VecDeque<PendingSend> = VecDeque::with_capacity(run.window);
+    if run.tasks == 0 {
+        return Ok(send_share(producer, run.window, body, count).await?);
+    }
+    let mut senders = JoinSet::new();
+    for number in 0..run.tasks {
+        let (producer, window, body) = (producer.clone(), run.window, body.clone());
+        // These shares add up to `count`.
+        let share = (count + number) / run.tasks;
+        senders.spawn(async move { send_share(&producer, window, body, share).await });
+    }
+    while let Some(ended) = senders.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// What one sender does.
+async fn send_share(
+    producer: &Producer,
+    window: usize,
+    body: bytes::Bytes,
+    count: u64,
+) -> ferrocket::Result<()> {
+    let mut under_way: VecDeque<PendingSend> = VecDeque::with_capacity(window);
     for _ in 0..count {
         let message = Message::new(TOPIC, body.clone());
-        if run.window == 1 {
+        if window == 1 {
             let _receipt = producer.send(message).await?;
             continue;
         }
-        if under_way.len() >= run.window
+        if under_way.len() >= window
             && let Some(oldest) = under_way.pop_front()
         {
             let _receipt = oldest.await?;

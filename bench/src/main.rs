@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Scale(options) => scale::run(&options),
         Command::Client(options) => client::run(&options),
-        Command::ClientRun(run) => client::run_one(run),
+        Command::ClientRun(run) => client::run_one(&run),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

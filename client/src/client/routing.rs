@@ -112,10 +112,24 @@ impl Client {
         topic: &Text,
         template: Option<&Template>,
     ) -> Result<Arc<TopicRoute>> {
+        self.known_or_fetch(topic, template, |_| false).await
+    }
+
+    /// The same if the route in memory will not do.
+    async fn known_or_fetch(
+        &self,
+        topic: &Text,
+        template: Option<&Template>,
+        will_do: impl Fn(&TopicRoute) -> bool,
+    ) -> Result<Arc<TopicRoute>> {
         self.start_background()?;
         let key = (topic.clone(), template.is_some());
         let mut fetched = {
+            // Not let go between the two looks: an answer may come that ends the question.
             let mut state = self.lock();
+            if let Some(known) = state.routes.get(topic).filter(|route| will_do(route)) {
+                return Ok(Arc::clone(known));
+            }
             match state.fetches.get(&key) {
                 Some(fetched) => fetched.clone(),
                 None => {
@@ -167,11 +181,7 @@ impl Client {
 
     /// The route of a topic that exists, from memory or from NameServers.
     pub(crate) async fn route(&self, topic: &Text) -> Result<Arc<TopicRoute>> {
-        let known = self.lock().routes.get(topic).filter(|route| !route.is_template()).cloned();
-        match known {
-            Some(route) => Ok(route),
-            None => self.fetch_route(topic, None).await,
-        }
+        self.known_or_fetch(topic, None, |route| !route.is_template()).await
     }
 
     /// The route to publish by, if it is in memory and has queues to write.
@@ -182,11 +192,9 @@ impl Client {
     /// The route to publish by, from memory if it has queues to write; a topic that does not exist gets one
     /// from the template. Java: `tryToFindTopicPublishInfo`.
     pub(crate) async fn publish_route(&self, topic: &Text, template: &Template) -> Result<Arc<TopicRoute>> {
-        let route = match self.known_publish_route(topic) {
-            Some(route) => route,
-            None => self.fetch_route(topic, Some(template)).await?,
-        };
-        if route.publish_queues().is_empty() {
+        let will_do = |route: &TopicRoute| !route.publish_queues().is_empty();
+        let route = self.known_or_fetch(topic, Some(template), will_do).await?;
+        if !will_do(&route) {
             let text = format!("no queue of topic {topic} can be written at present");
             return Err(Error::new(ErrorKind::NoRoute, text));
         }

@@ -9,13 +9,19 @@ use ferrocket::{
 };
 use ferrocket_protocol::body::heartbeat::HeartbeatData;
 use ferrocket_protocol::{RemotingCommand, RequestCode, fastjson, properties};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::cluster::{Server, Take, builder, name_server, name_server_for, route, send_header, stored};
 use crate::queue_broker::QueueBroker;
 use crate::world::{next, text};
+use socks_proxy::socks_proxy;
+use web_server::web_server;
+
+#[path = "../../../remoting/tests/support/socks_proxy.rs"]
+mod socks_proxy;
+#[path = "../../../remoting/tests/support/web_server.rs"]
+mod web_server;
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
 
@@ -298,26 +304,6 @@ async fn two_clusters_at_once() {
     assert_eq!(two.seen(RequestCode::UnregisterClient).len(), 0);
 }
 
-/// A web server that answers what `list` says, and the paths it was asked for.
-async fn web_server(list: Arc<Mutex<String>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let (asked, paths) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.unwrap());
-            }
-            let request = String::from_utf8(request).unwrap();
-            let _ = asked.send(request.split(' ').nth(1).unwrap().to_owned());
-            let answer = format!("HTTP/1.1 200 OK\r\nServer: test\r\n\r\n{}\n", list.lock().unwrap());
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    (addr, paths)
-}
-
 /// The NameServers are those that the web server names; when none of them answers any more, it is asked again.
 #[tokio::test]
 async fn name_servers_are_discovered() {
@@ -325,19 +311,19 @@ async fn name_servers_are_discovered() {
     let old = name_server_for(&[("a", broker.addr, 1)]).await;
     let new = name_server_for(&[("a", broker.addr, 1)]).await;
     let list = Arc::new(Mutex::new(old.addr.to_string()));
-    let (web, mut paths) = web_server(Arc::clone(&list)).await;
+    let (web, mut asked) = web_server(Arc::clone(&list)).await;
     let client = Client::builder("").namesrv_domain(web.to_string()).unit_name("u1").build().unwrap();
     assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
     assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
-    assert_eq!(paths.try_recv().unwrap(), "/rocketmq/nsaddr-u1?nofix=1");
-    assert!(paths.try_recv().is_err());
+    assert_eq!(asked.try_recv().unwrap(), "GET /rocketmq/nsaddr-u1?nofix=1 HTTP/1.0");
+    assert!(asked.try_recv().is_err());
 
     *list.lock().unwrap() = new.addr.to_string();
     let connection = old.connection();
     drop(old);
     connection.closed().await;
     assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
-    assert!(paths.try_recv().is_ok());
+    assert!(asked.try_recv().is_ok());
     assert_eq!(new.seen(RequestCode::GetRouteinfoByTopic).len(), 1);
 
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -347,36 +333,6 @@ async fn name_servers_are_discovered() {
     assert!(error.to_string().contains("/rocketmq/nsaddr"), "{error}");
 }
 
-/// A SOCKS5 proxy that leads to this place whatever it is asked for, and the names it was asked for.
-async fn proxy_to(place: Arc<Mutex<SocketAddr>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let (asked, names) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((mut near, _)) = listener.accept().await {
-            let (asked, place) = (asked.clone(), Arc::clone(&place));
-            tokio::spawn(async move {
-                let mut greeting = [0; 2];
-                near.read_exact(&mut greeting).await?;
-                near.read_exact(&mut vec![0; usize::from(greeting[1])]).await?;
-                near.write_all(&[5, 0]).await?;
-                let mut request = [0; 4];
-                near.read_exact(&mut request).await?;
-                assert_eq!(request, [5, 1, 0, 3], "a connection to a name");
-                let mut name = vec![0; usize::from(near.read_u8().await?)];
-                near.read_exact(&mut name).await?;
-                near.read_u16().await?;
-                let _ = asked.send(String::from_utf8(name).unwrap());
-                let target = *place.lock().unwrap();
-                let mut far = TcpStream::connect(target).await?;
-                near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
-                copy_bidirectional(&mut near, &mut far).await
-            });
-        }
-    });
-    (addr, names)
-}
-
 /// Where a name leads is asked anew with each connection, here of a proxy: a NameServer that has moved is found.
 #[tokio::test]
 async fn names_may_move() {
@@ -384,20 +340,26 @@ async fn names_may_move() {
     let old = name_server_for(&[("a", broker.addr, 1)]).await;
     let new = name_server_for(&[("a", broker.addr, 1)]).await;
     let place = Arc::new(Mutex::new(old.addr));
-    let (proxy, mut names) = proxy_to(Arc::clone(&place)).await;
+    let (asked, mut names) = mpsc::unbounded_channel();
+    let leads_to = Arc::clone(&place);
+    let proxy = socks_proxy(move |name| {
+        let _ = asked.send(name.to_owned());
+        *leads_to.lock().unwrap()
+    })
+    .await;
     let client = Client::builder("names.test:9876").socks_proxy(SocksProxy::new(proxy.to_string()));
     let client = client.build().unwrap();
     let mut events = client.events();
     for _ in 0..2 {
         assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
     }
-    assert_eq!((names.try_recv().unwrap(), names.try_recv().is_err()), ("names.test".to_owned(), true));
+    assert_eq!((names.try_recv().unwrap(), names.try_recv().is_err()), ("names.test:9876".to_owned(), true));
 
     *place.lock().unwrap() = new.addr;
     drop(old);
     while !matches!(events.next().await.unwrap(), Event::Disconnected { .. }) {}
     assert_eq!(client.fetch_queues("T").await.unwrap().len(), 1);
-    assert_eq!(names.try_recv().unwrap(), "names.test");
+    assert_eq!(names.try_recv().unwrap(), "names.test:9876");
     assert_eq!(new.seen(RequestCode::GetRouteinfoByTopic).len(), 1);
 }
 

@@ -11,7 +11,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Level, Metadata, Subscriber};
 
-use crate::world::{World, next, text};
+use crate::world::{World, next, stuck, text};
 
 /// The next event that `wanted` is true of.
 async fn until(events: &mut Events, wanted: impl Fn(&Event) -> bool) -> Event {
@@ -36,13 +36,7 @@ async fn what_happens_is_told() {
         world.broker.store("T", 0, &number.to_string(), None);
     }
     let gate = Arc::new(Semaphore::new(0));
-    let handle = {
-        let gate = Arc::clone(&gate);
-        move |_: MessageExt| {
-            let gate = Arc::clone(&gate);
-            async move { gate.acquire().await.unwrap().forget() }
-        }
-    };
+    let handle = stuck(&gate);
     let builder = world.consumer().pull_threshold_for_queue(1).consume_timeout(Duration::from_millis(20));
     let consumer = builder.on_message(handle).start().await.unwrap();
     until(&mut events, |event| matches!(event, Event::RouteChanged { topic } if topic == "T")).await;
@@ -83,13 +77,7 @@ async fn every_slow_handler_is_told() {
     for orderly in [true, false] {
         let mut events = world.client.events();
         let gate = Arc::new(Semaphore::new(0));
-        let handle = {
-            let gate = Arc::clone(&gate);
-            move |_: MessageExt| {
-                let gate = Arc::clone(&gate);
-                async move { gate.acquire().await.unwrap().forget() }
-            }
-        };
+        let handle = stuck(&gate);
         let timeout = Duration::from_millis(20);
         let builder = world.consumer().consume_timeout(timeout);
         let builder = match orderly {

@@ -9,7 +9,7 @@ use ferrocket_protocol::{Header, RequestCode};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use crate::world::{World, next, text};
+use crate::world::{World, next, stuck, text};
 
 /// How often the client sends the copy of a message that the broker does not take back.
 const SEND_ATTEMPTS: usize = 3;
@@ -104,15 +104,8 @@ async fn a_stuck_message_is_given_back_once_at_a_time() {
     world.broker.state.lock().unwrap().ignore_send_back = true;
     world.broker.store("T", 0, "stuck", None);
     let gate = Arc::new(Semaphore::new(0));
-    let handle = {
-        let gate = Arc::clone(&gate);
-        move |_| {
-            let gate = Arc::clone(&gate);
-            async move { gate.acquire().await.unwrap().forget() }
-        }
-    };
     let builder = world.consumer().concurrency(1).consume_timeout(ROUND);
-    let consumer = builder.on_message(handle).start().await.unwrap();
+    let consumer = builder.on_message(stuck(&gate)).start().await.unwrap();
     world.broker.wait_for(RequestCode::ConsumerSendMsgBack, 1).await;
     tokio::time::pause();
     for _ in 0..10 {

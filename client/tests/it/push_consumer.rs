@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use crate::cluster::builder;
 use crate::queue_broker::record;
-use crate::world::{World, next, text};
+use crate::world::{Handled, World, next, text};
 
 /// Everything is consumed once, from the first offset; the end stores how far each queue got and signs off.
 #[tokio::test]
@@ -344,8 +343,6 @@ fn pull_at(seen: &[RemotingCommand], offset: i64) -> Option<PullMessageHeader> {
     let mut pulls = pulls.map(|request| PullMessageHeader::decode(&request.ext_fields).unwrap());
     pulls.find(|pull| (&*pull.topic, pull.queue_id, pull.queue_offset) == ("T", 0, offset))
 }
-
-type Handled = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A handler that tells what it gets and holds a queue's second message until the first semaphore has a permit; the
 /// other one then gets a permit.

@@ -1,9 +1,11 @@
 //! A small cluster to consume from: a NameServer, a broker with queues in memory, a client of both.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferrocket::{Client, ConsumeFromWhere, MessageExt, PushConsumerBuilder};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::cluster::{Server, builder, name_server, route};
 use crate::queue_broker::QueueBroker;
@@ -37,6 +39,17 @@ impl World {
 
 pub(crate) fn text(message: &MessageExt) -> String {
     String::from_utf8(message.body.to_vec()).unwrap()
+}
+
+pub(crate) type Handled = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A handler that comes to its end when it gets a permit of this gate.
+pub(crate) fn stuck(gate: &Arc<Semaphore>) -> impl Fn(MessageExt) -> Handled + Send + Sync + use<> {
+    let gate = Arc::clone(gate);
+    move |_| {
+        let gate = Arc::clone(&gate);
+        Box::pin(async move { gate.acquire().await.unwrap().forget() })
+    }
 }
 
 pub(crate) async fn next<T>(received: &mut mpsc::UnboundedReceiver<T>) -> T {

@@ -1,5 +1,10 @@
 import com.sun.management.OperatingSystemMXBean;
 import java.lang.management.ManagementFactory;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
@@ -9,7 +14,8 @@ import org.apache.rocketmq.common.message.Message;
 
 /**
  * What a send costs the Java client. Arguments: NameServer, topic, messages, warm-up messages, window (1: synchronous
- * sends), bytes of a body. Prints "cpu", nanoseconds of this process for the messages, and how many failed.
+ * sends), bytes of a body, threads that share the synchronous sends. Prints "cpu", nanoseconds of this process for the
+ * messages, and how many failed.
  */
 public class ClientBench {
     public static void main(String[] args) throws Exception {
@@ -21,24 +27,38 @@ public class ClientBench {
         int warmUp = Integer.parseInt(args[3]);
         int window = Integer.parseInt(args[4]);
         byte[] body = new byte[Integer.parseInt(args[5])];
-        send(producer, topic, body, warmUp, window);
+        int threads = Integer.parseInt(args[6]);
+        send(producer, topic, body, warmUp, window, threads);
         OperatingSystemMXBean system = (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
         long before = system.getProcessCpuTime();
-        int failed = send(producer, topic, body, count, window);
+        int failed = send(producer, topic, body, count, window, threads);
         System.out.println("cpu\t" + (system.getProcessCpuTime() - before) + "\t" + failed);
         producer.shutdown();
         System.exit(0);
     }
 
-    private static int send(DefaultMQProducer producer, String topic, byte[] body, int count, int window)
-        throws Exception {
-        AtomicInteger failed = new AtomicInteger();
+    private static int send(DefaultMQProducer producer, String topic, byte[] body, int count, int window,
+        int threads) throws Exception {
         if (window == 1) {
-            for (int i = 0; i < count; i++) {
-                producer.send(new Message(topic, body));
+            ExecutorService pool = Executors.newFixedThreadPool(threads);
+            List<Future<Void>> shares = new ArrayList<>();
+            for (int number = 0; number < threads; number++) {
+                // These shares add up to count.
+                int share = (count + number) / threads;
+                shares.add(pool.submit(() -> {
+                    for (int i = 0; i < share; i++) {
+                        producer.send(new Message(topic, body));
+                    }
+                    return null;
+                }));
             }
+            for (Future<Void> share : shares) {
+                share.get();
+            }
+            pool.shutdown();
             return 0;
         }
+        AtomicInteger failed = new AtomicInteger();
         Semaphore room = new Semaphore(window);
         for (int i = 0; i < count; i++) {
             room.acquire();

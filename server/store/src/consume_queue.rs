@@ -9,17 +9,16 @@
 //! head of a queue whose first messages are gone. Java counterpart: `ConsumeQueue`; its extension files
 //! are in `consume_queue_ext.rs`.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use bytes::Bytes;
 use ferrocket_protocol::Text;
 
 use crate::config::UNIT_LEN;
 use crate::consume_queue_ext::{Units, place_of};
-use crate::disk::{read_full, rewrite, sync_for_good, write_full};
+use crate::disk::{read_full, write_full};
+use crate::queue_files::{Files, Tail, sync_apart};
 use crate::record;
 use crate::segments::Segments;
 
@@ -29,6 +28,8 @@ const SECTOR_LEN: i64 = 512;
 /// Bytes that recovery reads at a time, and at first: most of very many queues are short.
 const SCAN_CHUNK: usize = 64 * 1024;
 const SCAN_CHUNK_FIRST: usize = 2 * 1024;
+/// Entries of a queue. Files have places for some more, for those behind the last one that a record asks for.
+const ENTRIES_MAX: i64 = (i64::MAX - (1 << 40)) / UNIT;
 /// Entries that [`ConsumeQueue::correct`] reads at a time.
 const CORRECT_CHUNK: usize = 3_200;
 /// Files, from the last one back, in which recovery looks for the end, as Java does.
@@ -117,121 +118,19 @@ pub(crate) struct ConsumeQueue {
     state: Mutex<State>,
 }
 
-/// The files of a queue, of which all but the end is in memory only, or of its units.
-pub(crate) struct Files {
-    pub(crate) segments: Segments,
-    /// Whether what lies behind the end in the last file is known to be zero.
-    clean_tail: bool,
-    /// Where the files start that were written to since they were synced.
-    unsynced: BTreeSet<i64>,
-    /// Whether the names of the first file and its folders may not be on the disk yet.
-    unsynced_names: bool,
-    /// Used since the last sweep of idle files.
-    pub(crate) used: bool,
-}
-
-impl Files {
-    pub(crate) fn new(segments: Segments) -> Self {
-        Self { segments, clean_tail: false, unsynced: BTreeSet::new(), unsynced_names: false, used: false }
-    }
-
-    /// Writes at the end, which is `at`, and makes the files that it takes. Returns the new end.
-    pub(crate) fn append(&mut self, mut at: i64, bytes: &[u8]) -> io::Result<i64> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let len = self.segments.file_len();
-            let start = at - at % len;
-            let (now, later) = rest.split_at_checked((start + len - at) as usize).unwrap_or((rest, &[]));
-            match self.segments.file_of(at)? {
-                Some((start, file)) => {
-                    if !self.clean_tail {
-                        file.zero_from((at - start) as u64)?;
-                    }
-                    write_full(&*file, now, (at - start) as u64)?;
-                }
-                None => {
-                    let blanks = ((at - start) / UNIT) as usize;
-                    let mut content = QueueEntry::BLANK.to_bytes().repeat(blanks);
-                    content.extend_from_slice(now);
-                    if self.segments.count() == 0 {
-                        self.segments.add_first(start, &content)?;
-                        self.unsynced_names = true;
-                    } else {
-                        self.sync()?;
-                        self.segments.add(start, &content)?;
-                    }
-                }
-            }
-            self.clean_tail = true;
-            self.used = true;
-            self.unsynced.insert(start);
-            at += now.len() as i64;
-            rest = later;
-        }
-        Ok(at)
-    }
-
-    pub(crate) fn is_unsynced(&self) -> bool {
-        self.unsynced_names || !self.unsynced.is_empty()
-    }
-
-    pub(crate) fn count_as_synced(&mut self) {
-        self.unsynced.clear();
-        self.unsynced_names = false;
-    }
-
-    /// Puts all of it on the disk.
-    fn sync(&mut self) -> io::Result<()> {
-        for start in std::mem::take(&mut self.unsynced) {
-            if let Some((_, file)) = self.segments.file_of(start)? {
-                sync_for_good(&*file)?;
-            }
-        }
-        if self.unsynced_names {
-            self.segments.sync_names()?;
-            self.unsynced_names = false;
-        }
-        Ok(())
-    }
-
-    /// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
-    /// `synced`; but not later than the third last.
-    fn unsynced_from(&mut self, starts: &[i64], synced: i64) -> io::Result<usize> {
-        let mut from = starts.len().saturating_sub(RECENT_FILES);
-        while let Some(start) = starts.get(from).filter(|_| from > 0) {
-            let Some((_, file)) = self.segments.file_of(*start)? else { break };
-            let mut bytes = [0; UNIT_LEN];
-            read_full(&*file, &mut bytes, 0)?;
-            let first = QueueEntry::read(&bytes);
-            if first.is_some_and(|first| first.is_message() && first.physical_offset < synced) {
-                break;
-            }
-            from -= 1;
-        }
-        Ok(from)
-    }
-}
-
-/// Entry numbers, not bytes.
 #[derive(Default)]
 struct State {
-    /// The first entry whose message is still in the log.
+    /// The number of the first entry whose message is still in the log.
     min: i64,
-    /// The first entry that is in memory; those before are in the files.
-    written: i64,
-    /// Entries that are being written out just now, from `written` on.
-    writing: Bytes,
-    /// Entries behind those.
-    pending: Vec<u8>,
+    /// The entries that are in memory.
+    tail: Tail,
     /// Where the newest entry's record ends.
     max_physical: i64,
-    /// Whether the queue was removed; whoever still holds it writes nothing any more.
-    gone: bool,
 }
 
 impl State {
     fn end(&self) -> i64 {
-        self.written + ((self.writing.len() + self.pending.len()) / UNIT_LEN) as i64
+        self.tail.end() / UNIT
     }
 }
 
@@ -260,8 +159,8 @@ impl ConsumeQueue {
 
     /// The first entry that is there, whether its message is or not.
     pub(crate) fn first(&self) -> i64 {
-        let first = self.files().segments.first().map(|start| start / UNIT);
-        first.unwrap_or_else(|| self.state().written)
+        let first = self.files().segments.first();
+        first.unwrap_or_else(|| self.state().tail.written) / UNIT
     }
 
     /// The first entry that can be read.
@@ -310,12 +209,12 @@ impl ConsumeQueue {
     /// Adds the entry of a message just appended. Returns the bytes waiting to be written out.
     pub(crate) fn push(&self, entry: QueueEntry) -> usize {
         let mut state = self.state();
-        if state.gone {
+        if state.tail.gone {
             return 0;
         }
-        state.pending.extend_from_slice(&entry.to_bytes());
+        state.tail.pending.extend_from_slice(&entry.to_bytes());
         state.max_physical = entry.end();
-        state.pending.len()
+        state.tail.pending.len()
     }
 
     /// The same with a unit that holds what the entry says and more; the entry then holds its place, if it gets one.
@@ -341,57 +240,21 @@ impl ConsumeQueue {
     }
 
     fn try_read(&self, number: i64, count: usize) -> io::Result<Vec<u8>> {
-        let written = {
-            let state = self.state();
-            // Asked for by consumers, so any number may come.
-            if !(0..state.end()).contains(&number) {
-                return Ok(Vec::new());
-            }
-            if number >= state.written {
-                let from = (number - state.written) as usize * UNIT_LEN;
-                let all = state.writing.iter().chain(&state.pending);
-                return Ok(match from.checked_sub(state.writing.len()) {
-                    // The usual case, at memcpy speed.
-                    Some(from) => {
-                        let pending = &state.pending[from..];
-                        pending.get(..count * UNIT_LEN).unwrap_or(pending).to_vec()
-                    }
-                    None => all.skip(from).take(count * UNIT_LEN).copied().collect(),
-                });
-            }
-            state.written
-        };
-        let mut files = self.files();
-        files.used = true;
-        let Some((start, file)) = files.segments.file_of(number * UNIT)? else { return Ok(Vec::new()) };
-        let file_end = (start + files.segments.file_len()) / UNIT;
-        drop(files);
-        let count = (count as i64).min(file_end.min(written) - number);
-        let mut bytes = vec![0; count as usize * UNIT_LEN];
-        read_full(&*file, &mut bytes, (number * UNIT - start) as u64)?;
-        Ok(bytes)
+        // Asked for by consumers, so any number may come.
+        let found = self.state().tail.find(number.saturating_mul(UNIT), count * UNIT_LEN);
+        found.bytes(|| self.files())
     }
 
     /// Writes out what is in memory. Nothing is synced, except new files.
     pub(crate) fn write_out(&self) -> io::Result<()> {
         let mut files = self.files();
-        let (at, bytes) = {
-            let mut state = self.state();
-            let pending = std::mem::take(&mut state.pending);
-            // A round that found no room has left something.
-            let writing =
-                if state.writing.is_empty() { pending } else { [&state.writing[..], &pending].concat() };
-            state.writing = Bytes::from(writing);
-            (state.written * UNIT, state.writing.clone())
-        };
+        let (at, bytes) = self.state().tail.begin_writing();
         // Those that these entries point to were there before them, and come first.
         if let Some(units) = self.units.get() {
             units.write_out()?;
         }
-        let at = files.append(at, &bytes)?;
-        let mut state = self.state();
-        state.written = at / UNIT;
-        state.writing = Bytes::new();
+        let end = files.append(at, &bytes)?;
+        self.state().tail.end_writing(end);
         Ok(())
     }
 
@@ -419,18 +282,9 @@ impl ConsumeQueue {
     /// After a crash: the entries of records from `synced` on may not be on the disk yet. They are written again,
     /// as the crash may have followed a failed sync.
     pub(crate) fn mark_unsynced(&self, synced: i64) -> io::Result<()> {
-        let mut at = self.first_behind(synced) * UNIT;
-        let end = self.state().written * UNIT;
-        let mut files = self.files();
-        while at < end {
-            let Some((start, file)) = files.segments.file_of(at)? else { break };
-            let to = end.min(start + files.segments.file_len());
-            rewrite(&*file, (at - start) as u64, (to - start) as u64)?;
-            files.unsynced.insert(start);
-            at = to;
-        }
-        files.unsynced_names = !files.unsynced.is_empty();
-        Ok(())
+        let at = self.first_behind(synced) * UNIT;
+        let end = self.state().tail.written;
+        self.files().rewrite(at, end)
     }
 
     /// After a crash, when entries may point to units that are not on the disk: those from `number` on for which
@@ -440,7 +294,7 @@ impl ConsumeQueue {
         mut number: i64,
         right: &dyn Fn(QueueEntry) -> Option<QueueEntry>,
     ) -> io::Result<()> {
-        let written = self.state().written;
+        let written = self.state().tail.written / UNIT;
         while number < written {
             let units = self.try_read(number, CORRECT_CHUNK.min((written - number) as usize))?;
             if units.is_empty() {
@@ -467,16 +321,9 @@ impl ConsumeQueue {
 
     /// Closes the files of a queue that nobody has used since the last call.
     pub(crate) fn close_idle(&self) {
-        let mut files = self.files();
-        if !std::mem::take(&mut files.used) {
-            files.segments.close_files();
-        }
-        drop(files);
+        self.files().close_idle();
         if let Some(units) = self.units.get() {
-            let mut files = units.files();
-            if !std::mem::take(&mut files.used) {
-                files.segments.close_files();
-            }
+            units.files().close_idle();
         }
     }
 
@@ -488,7 +335,7 @@ impl ConsumeQueue {
     pub(crate) fn recover(&self, synced: i64) -> io::Result<()> {
         let mut files = self.files();
         let starts = files.segments.starts();
-        let from = files.unsynced_from(&starts, synced)?;
+        let from = unsynced_from(&mut files.segments, &starts, synced)?;
         let mut end = starts.get(from).copied().unwrap_or(0);
         let mut max_physical = 0;
         for start in starts.into_iter().skip(from) {
@@ -500,7 +347,7 @@ impl ConsumeQueue {
             }
         }
         let mut state = self.state();
-        *state = State { written: end / UNIT, max_physical, ..State::default() };
+        *state = State { tail: Tail::at(end), max_physical, ..State::default() };
         drop(state);
         self.drop_files_behind(&mut files, end)?;
         Ok(())
@@ -523,24 +370,18 @@ impl ConsumeQueue {
             if end >= state.end() {
                 return Ok(());
             }
-            let in_memory = usize::try_from(end - state.written).unwrap_or(0) * UNIT_LEN;
-            let mut pending = state.writing.to_vec();
-            pending.extend_from_slice(&state.pending);
-            pending.truncate(in_memory);
-            state.writing = Bytes::new();
-            state.pending = pending;
-            state.written = state.written.min(end);
+            state.tail.cut(end * UNIT);
             state.min = state.min.min(end);
-            state.written
+            state.tail.written
         };
-        self.drop_files_behind(&mut files, written * UNIT)?;
-        if let Some((start, file)) = files.segments.file_of(written * UNIT)? {
-            file.zero_from((written * UNIT - start) as u64)?;
+        self.drop_files_behind(&mut files, written)?;
+        if let Some((start, file)) = files.segments.file_of(written)? {
+            file.zero_from((written - start) as u64)?;
             file.sync()?;
         }
         let first = files.segments.first();
         drop(files);
-        if first.is_none() && written == end {
+        if first.is_none() && written == end * UNIT {
             // Nothing is left that could say where the queue ended.
             *self.state() = State::default();
             return Ok(());
@@ -555,14 +396,15 @@ impl ConsumeQueue {
     /// Gives the queue the entry of a record that recovery found in the log. Does nothing if it has it.
     ///
     /// A record that is newer than all entries but has the number of an older one belongs to a topic that was
-    /// deleted and made again: the older entries go. Returns false, and changes nothing, if entries before
-    /// this one are missing and `fill` is not set; with it blank ones take their place.
+    /// deleted and made again: the older entries go. A number that no entry can have is passed over. Returns false,
+    /// and changes nothing, if entries before this one are missing and `fill` is not set; with it blank ones take
+    /// their place.
     pub(crate) fn restore(&self, number: i64, entry: QueueEntry, fill: bool) -> io::Result<bool> {
         let (end, max_physical) = {
             let state = self.state();
             (state.end(), state.max_physical)
         };
-        if number < 0 || entry.end() <= max_physical {
+        if !(0..ENTRIES_MAX).contains(&number) || entry.end() <= max_physical {
             return Ok(true);
         }
         if number < end {
@@ -578,11 +420,11 @@ impl ConsumeQueue {
             if (first.is_none() && end == 0) || number / file > end / file {
                 // A queue that begins in the middle: its first file is filled with blanks when it is made.
                 self.files().segments.remove_all()?;
-                let state = State { min: number, written: number, ..State::default() };
-                *self.state() = state;
+                let tail = Tail::at(number * UNIT);
+                *self.state() = State { min: number, tail, ..State::default() };
             } else {
                 let blanks = QueueEntry::BLANK.to_bytes().repeat((number - end) as usize);
-                self.state().pending.extend_from_slice(&blanks);
+                self.state().tail.pending.extend_from_slice(&blanks);
             }
         }
         if self.push(entry) >= PENDING_BYTES_MAX {
@@ -643,7 +485,7 @@ impl ConsumeQueue {
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
         files.count_as_synced();
-        *self.state() = State { gone: true, ..State::default() };
+        *self.state() = State { tail: Tail::gone(), ..State::default() };
         if let Some(units) = self.units.get() {
             units.destroy()?;
         }
@@ -651,23 +493,21 @@ impl ConsumeQueue {
     }
 }
 
-/// Puts on the disk what has been written, and waits for that without the lock.
-fn sync_apart<'a>(files: impl Fn() -> MutexGuard<'a, Files>) -> io::Result<()> {
-    let unsynced = {
-        let mut files = files();
-        if std::mem::take(&mut files.unsynced_names) {
-            files.segments.sync_names()?;
+/// Which file is the newest that begins with an entry known to be on the disk, as its record stands before
+/// `synced`; but not later than the third last.
+fn unsynced_from(segments: &mut Segments, starts: &[i64], synced: i64) -> io::Result<usize> {
+    let mut from = starts.len().saturating_sub(RECENT_FILES);
+    while let Some(start) = starts.get(from).filter(|_| from > 0) {
+        let Some((_, file)) = segments.file_of(*start)? else { break };
+        let mut bytes = [0; UNIT_LEN];
+        read_full(&*file, &mut bytes, 0)?;
+        let first = QueueEntry::read(&bytes);
+        if first.is_some_and(|first| first.is_message() && first.physical_offset < synced) {
+            break;
         }
-        std::mem::take(&mut files.unsynced)
-    };
-    for start in unsynced {
-        // The file may have been removed meanwhile, with all that was in it.
-        let file = files().segments.file_of(start)?;
-        if let Some((_, file)) = file {
-            file.sync()?;
-        }
+        from -= 1;
     }
-    Ok(())
+    Ok(from)
 }
 
 /// Bytes of valid entries at the front of a file, and where the newest of their records ends.

@@ -22,12 +22,11 @@ use std::io;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
-use bytes::Bytes;
-
 use crate::commit_log::CommitLog;
 use crate::config::UNIT_LEN;
-use crate::consume_queue::{ConsumeQueue, Files, QueueEntry};
+use crate::consume_queue::{ConsumeQueue, QueueEntry};
 use crate::disk::{Disk, read_full};
+use crate::queue_files::{Files, Tail};
 use crate::queues::Queues;
 use crate::record::{self, Place, StoreProperties};
 use crate::segments::Segments;
@@ -111,25 +110,7 @@ fn unit_len(head: &[u8]) -> Option<usize> {
 pub(crate) struct Units {
     file_len: i64,
     files: Mutex<Files>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// The first place that is in memory; those before are in the files.
-    written: i64,
-    /// Units that are being written out just now, from `written` on.
-    writing: Bytes,
-    /// Units behind those.
-    pending: Vec<u8>,
-    /// Whether the queue was removed.
-    gone: bool,
-}
-
-impl State {
-    fn end(&self) -> i64 {
-        self.written + (self.writing.len() + self.pending.len()) as i64
-    }
+    tail: Mutex<Tail>,
 }
 
 /// Units that were read together.
@@ -152,43 +133,43 @@ impl Units {
             }
         };
         let units = Self::empty(segments);
-        units.state().written = end;
+        units.tail().written = end;
         Ok(units)
     }
 
     /// Those of a queue without entries.
     pub(crate) fn empty(segments: Segments) -> Self {
         let file_len = segments.file_len();
-        Self { file_len, files: Mutex::new(Files::new(segments)), state: Mutex::default() }
+        Self { file_len, files: Mutex::new(Files::new(segments)), tail: Mutex::default() }
     }
 
     pub(crate) fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().expect("a thread panicked while it held the files of units")
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("a thread panicked while it held units")
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().expect("a thread panicked while it held units")
     }
 
     /// Adds a unit. Returns what stands for its place in an entry, and how many bytes wait to be written out; `None`
     /// if no file has room for it or there are no places left. Called under the lock of the log's tail.
     pub(crate) fn put(&self, unit: &[u8]) -> Option<(i64, usize)> {
         let len = self.file_len;
-        let mut state = self.state();
-        let mut place = state.end();
+        let mut tail = self.tail();
+        let mut place = tail.end();
         let room = len - place % len;
         let needed = unit.len() as i64 + END_LEN;
-        if state.gone || needed > len || place > PLACE_MAX - room - needed {
+        if tail.gone || needed > len || place > PLACE_MAX - room - needed {
             return None;
         }
         if needed > room {
-            let from = state.pending.len();
-            state.pending.resize(from + room as usize, 0);
-            state.pending.iter_mut().skip(from).take(2).for_each(|byte| *byte = 0xff);
+            let from = tail.pending.len();
+            tail.pending.resize(from + room as usize, 0);
+            tail.pending.iter_mut().skip(from).take(2).for_each(|byte| *byte = 0xff);
             place += room;
         }
-        state.pending.extend_from_slice(unit);
-        Some((place.wrapping_add(i64::MIN), state.pending.len()))
+        tail.pending.extend_from_slice(unit);
+        Some((place.wrapping_add(i64::MIN), tail.pending.len()))
     }
 
     /// What stands at a place; `None` if nothing does, or it cannot be read.
@@ -208,46 +189,16 @@ impl Units {
 
     /// Bytes from `place` on: a unit at least, if there is one.
     fn fetch(&self, place: i64) -> io::Result<Vec<u8>> {
-        let written = {
-            let state = self.state();
-            if !(0..state.end()).contains(&place) {
-                return Ok(Vec::new());
-            }
-            if place >= state.written {
-                let all = state.writing.iter().chain(&state.pending);
-                let from = (place - state.written) as usize;
-                return Ok(all.skip(from).take(EXT_UNIT_LEN_MAX).copied().collect());
-            }
-            state.written
-        };
-        let mut files = self.files();
-        files.used = true;
-        let Some((start, file)) = files.segments.file_of(place)? else { return Ok(Vec::new()) };
-        let end = written.min(start + self.file_len);
-        drop(files);
-        let mut bytes = vec![0; EXT_UNIT_LEN_MAX.min((end - place) as usize)];
-        read_full(&*file, &mut bytes, (place - start) as u64)?;
-        Ok(bytes)
+        let found = self.tail().find(place, EXT_UNIT_LEN_MAX);
+        found.bytes(|| self.files())
     }
 
     /// Writes out what is in memory.
     pub(crate) fn write_out(&self) -> io::Result<()> {
         let mut files = self.files();
-        let (at, bytes) = {
-            let mut state = self.state();
-            let pending = std::mem::take(&mut state.pending);
-            // A round that found no room has left something.
-            state.writing = if state.writing.is_empty() {
-                pending.into()
-            } else {
-                [&state.writing[..], &pending].concat().into()
-            };
-            (state.written, state.writing.clone())
-        };
-        let at = files.append(at, &bytes)?;
-        let mut state = self.state();
-        state.written = at;
-        state.writing = Bytes::new();
+        let (at, bytes) = self.tail().begin_writing();
+        let end = files.append(at, &bytes)?;
+        self.tail().end_writing(end);
         Ok(())
     }
 
@@ -266,7 +217,7 @@ impl Units {
     pub(crate) fn destroy(&self) -> io::Result<()> {
         let mut files = self.files();
         files.count_as_synced();
-        *self.state() = State { gone: true, ..State::default() };
+        *self.tail() = Tail::gone();
         files.segments.remove_all()
     }
 }

@@ -34,6 +34,7 @@ mod index_file;
 mod keepers;
 mod multi_dispatch;
 mod query;
+mod queue_files;
 mod queues;
 mod record;
 mod recovery;

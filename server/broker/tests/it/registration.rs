@@ -1,6 +1,5 @@
 //! What NameServers hear from the Broker.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use ferrocket_protocol::acl::is_signed;
@@ -11,12 +10,15 @@ use ferrocket_protocol::requests::route::{
 };
 use ferrocket_protocol::{Header, RemotingCommand, RequestCode, ResponseCode, message};
 use ferrocket_remoting::{Connection, Handler, Listener, RemotingConfig};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::support::{PATIENCE, Rig};
+use web_server::web_server;
+
+#[path = "../../../../remoting/tests/support/web_server.rs"]
+mod web_server;
 
 /// A NameServer that says yes to everything and shows what it is told.
 struct NameServer {
@@ -189,26 +191,6 @@ async fn another_list_of_servers() {
     assert!(topics(server.registration().await.1).len() > 2);
 }
 
-/// A web server that answers each question with the list of the moment, and tells what it was asked for.
-async fn web_server(list: Arc<Mutex<String>>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    let (asked, paths) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") {
-                request.push(stream.read_u8().await.unwrap());
-            }
-            let request = String::from_utf8(request).unwrap();
-            let answer = format!("HTTP/1.1 200 OK\r\nServer: test\r\n\r\n{}\n", list.lock().unwrap());
-            stream.write_all(answer.as_bytes()).await.unwrap();
-            let _ = asked.send(request.split(' ').nth(1).unwrap().to_owned());
-        }
-    });
-    (addr, paths)
-}
-
 /// A Broker that is told of an address server only registers where that one says, before its start is over.
 /// `namesrvAddr` comes first, and once it is empty again the address server is asked again.
 #[tokio::test]
@@ -221,14 +203,14 @@ async fn name_servers_are_found() {
     ];
     let addrs = servers.each_ref().map(|server| server.addr.to_string());
     let list = Arc::new(Mutex::new(format!("{};{}", addrs[0], addrs[1])));
-    let (web, mut paths) = web_server(list.clone()).await;
+    let (web, mut asked) = web_server(list.clone()).await;
     let settings = [
         ("fetchNamesrvAddrByAddressServer", "true"),
         ("rmqAddressServerDomain", &*web.to_string()),
         ("rmqAddressServerSubGroup", "nsaddr-test"),
     ];
     let rig = Rig::start(&settings).await;
-    assert_eq!(paths.recv().await.unwrap(), "/rocketmq/nsaddr-test");
+    assert_eq!(asked.recv().await.unwrap(), "GET /rocketmq/nsaddr-test HTTP/1.0");
     for server in &mut servers[..2] {
         let request = server.heard.try_recv().expect("registered before the start was over");
         assert_eq!(request.request_code(), Some(RequestCode::RegisterBroker));
@@ -244,7 +226,7 @@ async fn name_servers_are_found() {
     assert!(servers[3].heard.try_recv().is_err());
     update("namesrvAddr=".to_owned()).await;
     servers[3].registration().await;
-    assert_eq!(paths.recv().await.unwrap(), "/rocketmq/nsaddr-test");
+    assert_eq!(asked.recv().await.unwrap(), "GET /rocketmq/nsaddr-test HTTP/1.0");
     rig.broker.shutdown().await.unwrap();
     // Only where it is registered it says goodbye.
     for (at, server) in servers.iter_mut().enumerate() {

@@ -853,3 +853,21 @@ fn entries_may_say_anything() {
         }
     }
 }
+
+/// So may a record say what number it has: one that no file can have a place for is in no queue, and the others are.
+#[test]
+fn numbers_may_be_anything() {
+    for number in [i64::MIN, -1, i64::MAX / 20 - 1, i64::MAX / 20 + 1, i64::MAX] {
+        let world = World::new();
+        store_with(&world, 3);
+        let last = 2 * u64::from(u32::from_be_bytes(world.bytes(LOG)[..4].try_into().unwrap()));
+        world.file(LOG).write_at(&number.to_be_bytes(), last + 20).unwrap();
+        world.disk.remove_file(&world.path(QUEUE)).unwrap();
+        world.put("abort", 0, b"");
+        let store = world.open();
+        assert_eq!(bodies(&store, "A", 0), ["0", "1"], "{number}");
+        send(&store, "A", 0, "more");
+        store.close().unwrap();
+        assert_eq!(bodies(&world.open(), "A", 0), ["0", "1", "more"], "{number}");
+    }
+}
