@@ -7,7 +7,7 @@ use crate::command::{Cmd, Failure};
 
 /// Source lines without tests, by folder: the plan of the house.
 const LINES_MAX: &[(&str, usize)] = &[
-    ("protocol", 4_600),
+    ("protocol", 4_660),
     ("remoting", 2_660),
     ("client", 11_380),
     ("server/acl", 1_000),
