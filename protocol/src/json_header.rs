@@ -385,17 +385,13 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn plain(&mut self) -> Option<&'a [u8]> {
         let text = self.rest.get(1..)?;
-        let mut rest = text;
-        let end = loop {
-            let (word, behind) = rest.split_first_chunk()?;
-            match unusual_of_eight(*word) {
-                None => rest = behind,
-                Some(at) => break rest.get(at..)?,
-            }
-        };
-        let [b'"', behind @ ..] = end else { return None };
-        self.rest = behind;
-        text.get(..text.len().wrapping_sub(end.len()))
+        let mut words = text.as_chunks().0.iter().enumerate();
+        let end = words.find_map(|(n, word)| unusual_of_eight(*word).map(|at| 8 * n + at))?;
+        if *text.get(end)? != b'"' {
+            return None;
+        }
+        self.rest = text.get(end + 1..)?;
+        text.get(..end)
     }
 
     /// Any quoted text, in memory of its own.
