@@ -62,11 +62,11 @@ fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mu
 /// Appends `text` between double quotes, with the escapes that fastjson writes.
 #[inline]
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
-    // Most names in the header of a send, and half of its values.
-    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = text.as_bytes() {
-        out.extend_from_slice(&[b'"', *byte, b'"']);
-    } else {
-        put_any_string(out, text);
+    match text.as_bytes() {
+        // Most names in the header of a send, and most of its values.
+        [byte @ (b'a'..=b'z' | b'0'..=b'9')] => out.extend_from_slice(&[b'"', *byte, b'"']),
+        b"false" => out.extend_from_slice(b"\"false\""),
+        _ => put_any_string(out, text),
     }
 }
 
