@@ -73,18 +73,11 @@ fn put_int(out: &mut Vec<u8>, value: i32) {
 /// Names and values that nearly every header has: they need no share of the frame's memory, whose readers are counted.
 #[inline]
 fn known(text: &[u8]) -> Option<&'static str> {
-    Some(match text {
-        _ if text == b"true" => "true",
-        _ if text == b"false" => "false",
-        _ if text == b"msgId" => "msgId",
-        _ if text == b"TBW102" => "TBW102",
-        _ if text == b"queueId" => "queueId",
-        _ if text == b"queueOffset" => "queueOffset",
-        _ if text == b"MSG_REGION" => "MSG_REGION",
-        _ if text == b"DefaultRegion" => "DefaultRegion",
-        _ if text == b"TRACE_ON" => "TRACE_ON",
-        _ => return None,
-    })
+    #[rustfmt::skip]
+    const KNOWN: [&str; 9] = [
+        "true", "false", "msgId", "queueId", "queueOffset", "MSG_REGION", "DefaultRegion", "TRACE_ON", "TBW102",
+    ];
+    KNOWN.into_iter().find(|known| known.as_bytes() == text)
 }
 
 /// The same for a single letter or digit: all names of a send, and half of its values.
@@ -175,6 +168,7 @@ impl<'a> Scanner<'a> {
                 }
             };
             scanner.expect(b':', "a colon expected")?;
+            // Compared as a whole; patterns of bytes would be compared byte by byte.
             match key {
                 _ if key == b"code" => {
                     command.code = scanner.int()?;
