@@ -119,7 +119,7 @@ impl ExtFields {
     /// Appends a field without looking for an older one of the same name.
     #[inline]
     pub fn push(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        if self.0.len() == self.0.capacity() {
+        if self.0.capacity() == 0 {
             self.reserve(1);
         }
         self.0.push((name.into(), value.into()));

@@ -35,6 +35,8 @@ fn first_marked(word: u64) -> Option<usize> {
 /// Appends what comes before the first byte that stops, and answers the rest.
 #[inline]
 fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mut Vec<u8>) -> &'a [u8] {
+    // For what is left in the end, which comes as the last bytes of a whole word when there is one.
+    let last = bytes.last_chunk();
     // Always eight bytes are appended, of which fewer may stay: a number known beforehand is copied without a call.
     while let Some((word, behind)) = bytes.split_first_chunk() {
         out.extend_from_slice(word);
@@ -44,7 +46,13 @@ fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mu
         }
         bytes = behind;
     }
-    let word = bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    if bytes.is_empty() {
+        return bytes;
+    }
+    let word = match last {
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * bytes.len()),
+        None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
     let plain = stop_of_eight::<CONTROLS>(word, quote).map_or(bytes.len(), |stop| stop.min(bytes.len()));
     out.extend_from_slice(&word.to_le_bytes());
     out.truncate(out.len() - (8 - plain));
@@ -54,11 +62,11 @@ fn copy_plain<'a, const CONTROLS: bool>(mut bytes: &'a [u8], quote: u8, out: &mu
 /// Appends `text` between double quotes, with the escapes that fastjson writes.
 #[inline]
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
-    // Most names in the header of a send, and half of its values.
-    if let [byte @ (b'a'..=b'z' | b'0'..=b'9')] = text.as_bytes() {
-        out.extend_from_slice(&[b'"', *byte, b'"']);
-    } else {
-        put_any_string(out, text);
+    match text.as_bytes() {
+        // Most names in the header of a send, and most of its values.
+        [byte @ (b'a'..=b'z' | b'0'..=b'9')] => out.extend_from_slice(&[b'"', *byte, b'"']),
+        b"false" => out.extend_from_slice(b"\"false\""),
+        _ => put_any_string(out, text),
     }
 }
 
