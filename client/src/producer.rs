@@ -694,7 +694,7 @@ impl Shared {
         let sent = async {
             self.depart(&mut journey, patience).await?;
             journey.bind(destination, &self.client)?;
-            match journey.first.take().or_else(|| self.choose(&journey.plan, journey.route())) {
+            match journey.first.take().or_else(|| self.choose(&journey)) {
                 Some(queue) => self.oneway(&journey, &queue).await,
                 None => Err(journey.no_queue()),
             }

@@ -3,7 +3,7 @@
 //! Pure values; [`crate::client`] asks the NameServers and stores the answers here.
 //! Java counterparts: the route parts of `MQClientInstance`, `TopicPublishInfo`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ferrocket_protocol::Text;
@@ -144,7 +144,7 @@ pub(crate) struct RouteChange {
 /// All routes of a client, and the broker addresses they name.
 #[derive(Debug, Default)]
 pub(crate) struct RouteTable {
-    topics: HashMap<Text, Arc<TopicRoute>>,
+    topics: BTreeMap<Text, Arc<TopicRoute>>,
     brokers: BTreeMap<Text, BTreeMap<i64, Text>>,
 }
 

@@ -135,7 +135,7 @@ impl SendResult {
     pub(crate) fn from_reply(
         reply: &RemotingCommand,
         addr: &str,
-        topic: &Text,
+        topic: Text,
         broker_name: &Text,
         msg_id: Text,
     ) -> Result<Self> {
@@ -150,7 +150,7 @@ impl SendResult {
             msg_id,
             offset_msg_id: header.msg_id,
             message_queue: MessageQueue {
-                topic: topic.clone(),
+                topic,
                 broker_name: broker_name.clone(),
                 queue_id: header.queue_id,
             },
@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn read(reply: &RemotingCommand) -> Result<SendResult> {
-        SendResult::from_reply(reply, "10.0.0.1:10911", &"T".into(), &"broker-a".into(), "ID".into())
+        SendResult::from_reply(reply, "10.0.0.1:10911", "T".into(), &"broker-a".into(), "ID".into())
     }
 
     /// Programs parse this text: it is Java's, to the letter.

@@ -82,7 +82,7 @@ pub trait FieldValue: Sized {
     /// Reads the text.
     fn from_text(text: &Text) -> Option<Self>;
     /// The text that Java would write.
-    fn to_text(&self) -> Text;
+    fn into_text(self) -> Text;
 }
 
 impl FieldValue for Text {
@@ -90,8 +90,8 @@ impl FieldValue for Text {
     fn from_text(text: &Text) -> Option<Self> {
         Some(text.clone())
     }
-    fn to_text(&self) -> Text {
-        self.clone()
+    fn into_text(self) -> Text {
+        self
     }
 }
 
@@ -103,10 +103,10 @@ impl FieldValue for i32 {
             _ => text.parse().ok(),
         }
     }
-    fn to_text(&self) -> Text {
+    fn into_text(self) -> Text {
         // Flags, queue numbers and counts are mostly small: those need no memory of their own.
-        let small = usize::try_from(*self).ok().and_then(|at| SMALL_NUMBERS.get(at));
-        small.map_or_else(|| i64::from(*self).to_text(), |text| Text::from_static(text))
+        let small = usize::try_from(self).ok().and_then(|at| SMALL_NUMBERS.get(at));
+        small.map_or_else(|| i64::from(self).into_text(), |text| Text::from_static(text))
     }
 }
 
@@ -115,8 +115,8 @@ impl FieldValue for i64 {
     fn from_text(text: &Text) -> Option<Self> {
         text.parse().ok()
     }
-    fn to_text(&self) -> Text {
-        text_block::text(&[Decimal::new(*self).as_bytes()])
+    fn into_text(self) -> Text {
+        text_block::text(&[Decimal::new(self).as_bytes()])
     }
 }
 
@@ -126,8 +126,8 @@ impl FieldValue for bool {
     fn from_text(text: &Text) -> Option<Self> {
         Some(text.eq_ignore_ascii_case("true"))
     }
-    fn to_text(&self) -> Text {
-        Text::from_static(if *self { "true" } else { "false" })
+    fn into_text(self) -> Text {
+        Text::from_static(if self { "true" } else { "false" })
     }
 }
 
@@ -194,7 +194,7 @@ macro_rules! headers {
 
                 /// Appends the fields that have a value under these names (in declaration order).
                 pub(crate) fn encode_named(
-                    &self,
+                    self,
                     fields: &mut $crate::command::ExtFields,
                     names: [&'static str; <Self as super::Header>::FIELDS.len()],
                 ) {
@@ -218,7 +218,7 @@ macro_rules! headers {
                 }
 
                 fn encode(&self, fields: &mut $crate::command::ExtFields) {
-                    self.encode_named(fields, [$($wire),*]);
+                    self.clone().encode_named(fields, [$($wire),*]);
                 }
             }
         )*
@@ -233,12 +233,12 @@ macro_rules! headers {
     (@required required) => { true };
     (@required $mode:ident) => { false };
     (@write optional $value:expr, $fields:ident, $name:ident) => {
-        if let Some(value) = &$value {
-            $fields.push($crate::command::Text::from_static($name), super::FieldValue::to_text(value));
+        if let Some(value) = $value {
+            $fields.push($crate::command::Text::from_static($name), super::FieldValue::into_text(value));
         }
     };
     (@write $mode:ident $value:expr, $fields:ident, $name:ident) => {
-        $fields.push($crate::command::Text::from_static($name), super::FieldValue::to_text(&$value));
+        $fields.push($crate::command::Text::from_static($name), super::FieldValue::into_text($value));
     };
 }
 use headers;

@@ -7,9 +7,9 @@ use crate::command::{Cmd, Failure};
 
 /// Source lines without tests, by folder: the plan of the house.
 const LINES_MAX: &[(&str, usize)] = &[
-    ("protocol", 4_660),
+    ("protocol", 4_610),
     ("remoting", 2_710),
-    ("client", 11_400),
+    ("client", 11_390),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 970),

@@ -59,12 +59,11 @@ pub(super) struct Line {
     pub(super) connection: Connection,
 }
 
-/// One attempt.
+/// One attempt. It began at the journey's `now`.
 pub(super) struct Leg {
     queue: MessageQueue,
     room: Option<Room>,
-    began: Instant,
-    /// The time of the whole send from then on.
+    /// The time of the whole send from its beginning on.
     left: Duration,
     /// The time that the attempt has of it.
     timeout: Duration,
@@ -73,7 +72,6 @@ pub(super) struct Leg {
 /// The request of an attempt, as it is to be told of once it is answered.
 pub(super) struct Asked {
     pub(super) addr: Text,
-    topic: Text,
     body_len: usize,
     began_ms: i64,
     span: Span,
@@ -209,7 +207,7 @@ impl Shared {
     pub(super) async fn board(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
         let given = journey.first.take();
         let is_free = given.is_none() && self.faults.is_none();
-        let Some(mut queue) = given.or_else(|| self.choose(&journey.plan, journey.route())) else {
+        let Some(mut queue) = given.or_else(|| self.choose(journey)) else {
             return Err(journey.no_queue());
         };
         let in_flight = self.client.in_flight();
@@ -271,21 +269,20 @@ impl Shared {
 
     /// The next attempt, if there is one more and time for it.
     pub(super) fn set_off(&self, journey: &mut Journey) -> Option<Leg> {
-        let began = journey.now;
         if !journey.plan.has_attempt() {
             return None;
         }
-        let queue = journey.first.take().or_else(|| self.choose(&journey.plan, journey.route()))?;
-        let Some(left) = journey.plan.remaining_ms(self.ms(began)) else {
+        let queue = journey.first.take().or_else(|| self.choose(journey))?;
+        let Some(left) = journey.plan.remaining_ms(self.ms(journey.now)) else {
             let late = || Error::new(ErrorKind::Timeout, "the time for this send is up");
             journey.failure.get_or_insert_with(late);
             return None;
         };
         let left = millis(left);
         let timeout = self.attempt_timeout(&journey.plan, left);
-        journey.plan.attempt(&queue.broker_name);
+        journey.plan.attempt();
         // Further attempts are few, and go without room.
-        Some(Leg { queue, room: journey.room.take(), began, left, timeout })
+        Some(Leg { queue, room: journey.room.take(), left, timeout })
     }
 
     /// The time of the next attempt, when so much is left for all.
@@ -304,9 +301,9 @@ impl Shared {
         let queue = &leg.queue;
         if let Some(room) = leg.room.take() {
             // Whoever is in a hurry does not make the broker slow.
-            room.leave(answer_of(&result), leg.began, leg.left.max(self.settings.send_msg_timeout));
+            room.leave(answer_of(&result), journey.now, leg.left.max(self.settings.send_msg_timeout));
         }
-        self.record(&queue.broker_name, leg.began, result.is_err());
+        self.record(&queue.broker_name, journey.now, result.is_err());
         match result {
             Ok(result) if result.is_ok() || !self.settings.retry_another_broker_when_not_store_ok => {
                 return Some(Ok(result));
@@ -331,12 +328,14 @@ impl Shared {
         None
     }
 
-    pub(super) fn choose(&self, plan: &SendPlan, route: &TopicRoute) -> Option<MessageQueue> {
+    /// A queue for the next attempt, on another broker than the last one if possible.
+    pub(super) fn choose(&self, journey: &Journey) -> Option<MessageQueue> {
+        let (route, last) = (journey.route(), journey.brokers.last());
         let mut faults =
             self.faults.as_ref().map(|faults| faults.lock().unwrap_or_else(PoisonError::into_inner));
         // Only faults grow old.
         let now_ms = if faults.is_some() { self.now_ms() } else { 0 };
-        choose_queue(route, plan.last_broker(), faults.as_deref_mut(), now_ms, || self.client.next_turn())
+        choose_queue(route, last, faults.as_deref_mut(), now_ms, || self.client.next_turn())
     }
 
     pub(super) fn record(&self, broker: &Text, began: Instant, failed: bool) {
@@ -353,7 +352,7 @@ impl Shared {
         };
         let (asked, request) = self.ask(journey, &leg.queue, addr);
         let reply = async {
-            let call = self.client.begin(&asked.addr, request, leg.began, leg.timeout).await?;
+            let call = self.client.begin(&asked.addr, request, journey.now, leg.timeout).await?;
             Ok(self.client.replied(&asked.addr, call.await?))
         };
         let reply = reply.instrument(asked.span.clone()).await;
@@ -363,19 +362,18 @@ impl Shared {
     /// Begins an attempt over a connection: when this returns, its request is in line there, or failed.
     pub(super) async fn begin(&self, journey: &Journey, leg: Leg, line: Line) -> Begun {
         let (asked, request) = self.ask(journey, &leg.queue, line.addr);
-        let call = self.client.begin_over(&line.connection, request, leg.began, leg.timeout).await;
+        let call = self.client.begin_over(&line.connection, request, journey.now, leg.timeout).await;
         Begun { leg, asked, call }
     }
 
     /// The request of an attempt. Hooks are told of it.
     fn ask(&self, journey: &Journey, queue: &MessageQueue, addr: Text) -> (Asked, RemotingCommand) {
         let (parcel, wire_topic) = (&journey.parcel, journey.route().topic());
-        let topic = self.client.unwrapped(wire_topic);
         let began_ms = now_ms();
         let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
         self.settings.hooks.before(&self.hook_context(parcel, queue, &addr));
         let span = spans::attempt(&journey.span, queue, &addr);
-        (Asked { body_len: request.body.len(), addr, topic, began_ms, span }, request)
+        (Asked { body_len: request.body.len(), addr, began_ms, span }, request)
     }
 
     /// Reads the answer to an attempt's request. Hooks and traces are told of it.
@@ -386,9 +384,10 @@ impl Shared {
         asked: &Asked,
         reply: Result<RemotingCommand>,
     ) -> Result<SendResult> {
-        let Asked { addr, topic, body_len, began_ms, span } = asked;
+        let Asked { addr, body_len, began_ms, span } = asked;
         let (parcel, queue) = (&journey.parcel, &leg.queue);
         let answered = reply.and_then(|reply| {
+            let topic = self.client.unwrapped(journey.route().topic());
             SendResult::from_reply(&reply, addr, topic, &queue.broker_name, parcel.msg_id())
         });
         let context = self.hook_context(parcel, queue, addr);
@@ -397,7 +396,7 @@ impl Shared {
         spans::stored(span, &result);
         let sent = trace::Sent {
             group: &self.packing.group,
-            topic,
+            topic: &result.message_queue.topic,
             message: parcel.message().filter(|_| !parcel.is_batch()),
             body_len: *body_len,
             addr,

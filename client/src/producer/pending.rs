@@ -79,11 +79,12 @@ struct FirstAttempt {
 
 impl PendingSend {
     /// The receipt of a journey whose first attempt has begun, or was not possible.
+    #[inline(always)]
     pub(super) fn new(owner: Arc<Shared>, journey: Journey, begun: Option<Begun>) -> Self {
-        let (first, call) = match begun {
-            Some(Begun { leg, asked, call }) => (Some(FirstAttempt { owner, journey, leg, asked }), call),
-            None => return Self::begun(None, spawn(travel(owner, journey))),
+        let Some(Begun { leg, asked, call }) = begun else {
+            return Self::begun(None, spawn(travel(owner, journey)));
         };
+        let first = Some(FirstAttempt { owner, journey, leg, asked });
         match call {
             Ok(call) => Self::begun(first, Stage::UnderWay(call)),
             Err(error) => {
@@ -95,6 +96,7 @@ impl PendingSend {
         }
     }
 
+    #[inline(always)]
     fn begun(first: Option<FirstAttempt>, stage: Stage) -> Self {
         let state = Mutex::new(State { stage, waiter: None });
         let errand = Arc::new(Errand { first: Mutex::new(first), state });

@@ -29,18 +29,12 @@ const RETRY_CODES: [ResponseCode; 7] = [
 pub(crate) struct SendPlan {
     attempts_left: u32,
     deadline_ms: i64,
-    /// The broker of the last attempt: the next one goes elsewhere if it can.
-    last_broker: Option<Text>,
 }
 
 impl SendPlan {
     /// One attempt and `retries` more, all within `timeout_ms`.
     pub(crate) fn new(retries: u32, now_ms: i64, timeout_ms: i64) -> Self {
-        Self {
-            attempts_left: retries.saturating_add(1),
-            deadline_ms: now_ms.saturating_add(timeout_ms),
-            last_broker: None,
-        }
+        Self { attempts_left: retries.saturating_add(1), deadline_ms: now_ms.saturating_add(timeout_ms) }
     }
 
     /// The time counts from now.
@@ -68,15 +62,9 @@ impl SendPlan {
         self.attempts_left > 1
     }
 
-    /// The broker to keep away from.
-    pub(crate) fn last_broker(&self) -> Option<&Text> {
-        self.last_broker.as_ref()
-    }
-
-    /// An attempt goes to `broker`.
-    pub(crate) fn attempt(&mut self, broker: &Text) {
+    /// One attempt is made.
+    pub(crate) fn attempt(&mut self) {
         self.attempts_left = self.attempts_left.saturating_sub(1);
-        self.last_broker = Some(broker.clone());
     }
 }
 
@@ -227,10 +215,10 @@ mod tests {
     #[test]
     fn plans_end() {
         let mut plan = SendPlan::new(2, 100, 3_000);
-        for broker in ["a", "b", "a"] {
+        for has_another in [true, true, false] {
             assert!(plan.has_attempt());
-            plan.attempt(&broker.into());
-            assert_eq!(plan.last_broker().map(|name| &**name), Some(broker));
+            assert_eq!(plan.has_another(), has_another);
+            plan.attempt();
         }
         assert!(!plan.has_attempt());
         assert_eq!(plan.remaining_ms(100), Some(3_000));

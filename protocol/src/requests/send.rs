@@ -71,7 +71,7 @@ impl SendMessageHeader {
     }
 
     /// The short form, as fields.
-    pub fn encode_v2(&self, fields: &mut ExtFields) {
+    pub fn encode_v2(self, fields: &mut ExtFields) {
         self.encode_named(fields, SHORT_NAMES);
     }
 }

@@ -107,7 +107,7 @@ fn frames() {
     for serialize_type in [SerializeType::Json, SerializeType::RocketMq] {
         let mut command = RemotingCommand::request(RequestCode::SendMessageV2, &header);
         command.ext_fields = ExtFields::new();
-        header.encode_v2(&mut command.ext_fields);
+        header.clone().encode_v2(&mut command.ext_fields);
         command.remark = Some("why".into());
         command.serialize_type = serialize_type;
         command.body = Bytes::from_static(b"body");

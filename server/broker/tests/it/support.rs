@@ -299,7 +299,7 @@ pub(crate) fn message(topic: &str, queue_id: i32, properties: &str) -> SendMessa
 pub(crate) fn send_request(header: &SendMessageHeader, body: impl Into<Bytes>) -> RemotingCommand {
     let mut request = RemotingCommand::request(RequestCode::SendMessageV2, &Empty).with_body(body);
     let mut fields = ExtFields::new();
-    header.encode_v2(&mut fields);
+    header.clone().encode_v2(&mut fields);
     request.ext_fields = fields;
     request
 }
