@@ -89,8 +89,7 @@ impl PendingSend {
             Ok(call) => Self::begun(first, Stage::UnderWay(call)),
             Err(error) => {
                 let errand = Self::begun(first, Stage::Answered);
-                let stage = errand.0.read(Err(error));
-                errand.0.state().stage = stage;
+                errand.0.answer(Err(error));
                 errand
             }
         }
@@ -168,7 +167,12 @@ impl Errand {
         let Poll::Ready(reply) = Pin::new(call).poll(&mut Context::from_waker(&waker)) else { return };
         state.stage = Stage::Answered;
         drop(state);
-        let stage = self.read(reply.map_err(Error::from));
+        self.answer(reply.map_err(Error::from));
+    }
+
+    /// Goes on with the answer to the first attempt, and wakes who waits.
+    fn answer(&self, reply: Result<RemotingCommand>) {
+        let stage = self.read(reply);
         let mut state = self.state();
         state.stage = stage;
         let waiter = state.waiter.take();
