@@ -721,7 +721,7 @@ impl Shared {
             match self.known_line(&journey) {
                 Some(line) => Ok(Some(line)),
                 // Rare, so that it may have memory of its own.
-                None => match Box::pin(self.line(&journey, timeout)).await {
+                None => match Box::pin(self.line(&mut journey, timeout)).await {
                     Ok(line) => Ok(Some(line)),
                     // It shows again in the attempt itself, and others follow.
                     Err(_) if is_free => Ok(None),
@@ -751,7 +751,7 @@ impl Shared {
     }
 
     /// The way to the broker of the first attempt.
-    async fn line(&self, journey: &Journey, timeout: Duration) -> Result<Line> {
+    async fn line(&self, journey: &mut Journey, timeout: Duration) -> Result<Line> {
         let timeout = self.attempt_timeout(&journey.plan, timeout);
         let Some(queue) = &journey.first else { return Err(journey.no_queue()) };
         let ready = async {
@@ -762,14 +762,14 @@ impl Shared {
             let connection = self.client.dialer().connection(&addr).await?;
             Ok(Line { addr, connection })
         };
-        let began = Instant::now();
         let line = tokio::time::timeout(timeout, ready).await.unwrap_or_else(|_| {
             let text = format!("broker {} was not connected to within {timeout:?}", queue.broker_name);
             Err(Error::new(ErrorKind::Timeout, text))
         });
         if line.is_err() {
-            self.record(&queue.broker_name, began, true);
+            self.record(&queue.broker_name, journey.now, true);
         }
+        journey.now = Instant::now();
         line
     }
 

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::task::Waker;
 
 thread_local! {
-    /// Those to wake after the round; `None` outside of one.
+    /// Those to wake after the round, one for each of its frames at most; `None` outside of one.
     static WAITING: RefCell<Option<Vec<Waker>>> = const { RefCell::new(None) };
 }
 

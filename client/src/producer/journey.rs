@@ -39,7 +39,7 @@ pub(super) struct Journey {
     /// Its place in the window of that queue's broker, until the first attempt has ended.
     room: Option<Room>,
     pub(super) started: Instant,
-    /// As read last: after each wait, and by nobody else.
+    /// As read last: after each wait, and after the program's choice of a queue.
     pub(super) now: Instant,
     /// Stored, but less safely than hoped.
     sent: Option<Box<SendResult>>,

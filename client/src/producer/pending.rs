@@ -10,6 +10,7 @@
 use std::fmt;
 use std::future::Future;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -89,8 +90,7 @@ impl PendingSend {
             Ok(call) => Self::begun(first, Stage::UnderWay(call)),
             Err(error) => {
                 let errand = Self::begun(first, Stage::Answered);
-                let stage = errand.0.read(Err(error));
-                errand.0.state().stage = stage;
+                errand.0.answer(Err(error));
                 errand
             }
         }
@@ -169,7 +169,12 @@ impl Errand {
         let Poll::Ready(reply) = Pin::new(call).poll(&mut Context::from_waker(&waker)) else { return };
         state.stage = Stage::Answered;
         drop(state);
-        let stage = self.read(reply.map_err(Error::from));
+        self.answer(reply.map_err(Error::from));
+    }
+
+    /// Goes on with the answer to the first attempt, and wakes who waits.
+    fn answer(&self, reply: Result<RemotingCommand>) {
+        let stage = self.read(reply);
         let mut state = self.state();
         state.stage = stage;
         let waiter = state.waiter.take();
@@ -187,19 +192,17 @@ impl Errand {
         if !first.owner.settings.hooks.is_empty() {
             return slot.take().map_or_else(over, |first| spawn(first.read_on(reply)));
         }
-        let error = match first.read(reply) {
-            Some(Ok(result)) => {
-                *slot = None;
-                return Stage::Over(Ok(result));
-            }
-            Some(Err(error)) => Some(error),
-            None => None,
-        };
-        match (slot.take(), error) {
-            (Some(first), Some(error)) => Stage::Over(Err(first.journey.failed(error))),
-            (Some(first), None) => spawn(travel(first.owner, first.journey)),
-            (None, _) => over(),
+        // Nor must its subscriber.
+        let read = catch_unwind(AssertUnwindSafe(|| first.read(reply)));
+        let end = read.unwrap_or_else(|_| Some(Err(torn_down())));
+        if let Some(Ok(result)) = end {
+            *slot = None;
+            return Stage::Over(Ok(result));
         }
+        slot.take().map_or_else(over, |first| match end {
+            Some(end) => Stage::Over(end.map_err(|error| first.journey.failed(error))),
+            None => spawn(travel(first.owner, first.journey)),
+        })
     }
 
     /// The receipt, once it is there.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
+use tokio::time::Instant;
 
 use super::{Journey, Parcel, PendingSend, Producer, Shared, hash_index};
 use crate::client::Client;
@@ -83,7 +84,12 @@ impl Journey {
             Destination::Ordered(key) => {
                 self.select(client, |queues, _| queues.get(hash_index(key, queues.len())?).cloned())
             }
-            Destination::With(select) => self.select(client, select),
+            Destination::With(select) => {
+                let selected = self.select(client, select);
+                // The program may have taken its time.
+                self.now = Instant::now();
+                selected
+            }
         }
     }
 }

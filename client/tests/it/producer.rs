@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use ferrocket::{ErrorKind, Message, MessageQueue, Producer, SendStatus};
 use ferrocket_protocol::acl::is_signed;
+use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::{
     RemotingCommand, RequestCode, ResponseCode, batch, compression, fastjson, properties,
 };
@@ -258,6 +259,54 @@ async fn looking_for_a_broker_is_part_of_the_time() {
     let (sent, took) = sending.await.unwrap();
     assert_eq!(sent.unwrap_err().kind(), ErrorKind::Timeout);
     assert!(took < timeout * 5 / 4, "{took:?}");
+}
+
+/// So it is for a queued message, which looks for its broker before it is in line.
+#[tokio::test]
+async fn looking_for_a_broker_is_part_of_a_queued_ones_time() {
+    // Queues without the address of their broker.
+    let data = TopicRouteData { order_topic_conf: Some("a:1".to_owned()), ..Default::default() };
+    let asked = AtomicBool::new(false);
+    let names = Server::start(move |request| match asked.swap(true, Ordering::Relaxed) {
+        false => Take::Reply(request.reply(ResponseCode::SUCCESS).with_body(fastjson::to_vec(&data))),
+        true => Take::Silence,
+    })
+    .await;
+    let client = builder(&names).mq_client_api_timeout(Duration::from_secs(20)).build().unwrap();
+    let timeout = Duration::from_secs(4);
+    let producer = client.producer("g").send_msg_timeout(timeout).start().await.unwrap();
+    let sending = tokio::spawn(async move {
+        let begun = tokio::time::Instant::now();
+        let sent = producer.enqueue(Message::new("T", "m")).await.unwrap().await;
+        (sent, begun.elapsed())
+    });
+    names.wait_for(RequestCode::GetRouteinfoByTopic, 2).await;
+    tokio::time::pause();
+    let (sent, took) = sending.await.unwrap();
+    let error = sent.unwrap_err();
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Timeout, 1));
+    assert!(took < timeout * 5 / 4, "{took:?}");
+}
+
+/// And so is the time that the program takes to choose a queue: what is late then is not sent.
+#[tokio::test]
+async fn choosing_a_queue_is_part_of_the_time() {
+    let broker = Server::broker().await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let timeout = Duration::from_millis(50);
+    let producer = builder(&names).build().unwrap().producer("g").send_msg_timeout(timeout);
+    let producer = producer.start().await.unwrap();
+    assert!(producer.within(timeout * 100).send(Message::new("T", "m")).await.unwrap().is_ok());
+    let slowly = |queues: &[MessageQueue], _: &Message| {
+        let began = Instant::now();
+        while began.elapsed() < timeout {
+            std::hint::spin_loop();
+        }
+        queues.first().cloned()
+    };
+    let error = producer.with(slowly).send(Message::new("T", "m")).await.unwrap_err();
+    assert_eq!((error.kind(), error.unsent().len()), (ErrorKind::Timeout, 1));
+    assert_eq!(broker.seen(SENDS).len(), 1);
 }
 
 /// Sends to a chosen queue are tried once.

@@ -75,6 +75,20 @@ async fn hooks_hear_of_every_attempt() {
     assert_eq!(*notes.0.lock().unwrap(), expect);
 }
 
+/// So it does of those that reach nobody, once each.
+#[tokio::test]
+async fn hooks_hear_of_brokers_that_are_not_there() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let names = name_server_for(&[("a", gone, 1)]).await;
+    let (notes, client) = (Notes::default(), builder(&names).build().unwrap());
+    let set = client.producer("g").retries(0).enqueue_retries(0).send_message_hook(notes.clone());
+    let producer = set.start().await.unwrap();
+    assert!(producer.send(Message::new("T", "m")).await.is_err());
+    assert!(producer.enqueue(Message::new("T", "m")).await.unwrap().await.is_err());
+    assert!(producer.send_oneway(Message::new("T", "m")).await.is_err());
+    assert_eq!(*notes.0.lock().unwrap(), ["g [b\"m\"] to 0", "Connect"].repeat(3));
+}
+
 /// A hook that panics takes the queued message along that it was told of, not the connection that others share.
 #[tokio::test]
 async fn hooks_end_no_connection() {

@@ -4,14 +4,14 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ferrocket::{Message, MessageExt};
+use ferrocket::{ErrorKind, Message, MessageExt};
 use ferrocket_protocol::ResponseCode;
 use tokio::sync::mpsc;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing::{Dispatch, Instrument, Level};
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::cluster::{Server, Take, builder, is_send, name_server, route, stored};
+use crate::cluster::{Server, Take, builder, is_send, name_server, name_server_for, route, stored};
 use crate::world::{World, next};
 
 /// Spans of the client.
@@ -105,6 +105,37 @@ async fn sends_and_their_attempts() {
     let written = Written::start(Level::INFO);
     assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
     assert_eq!(written.lines(), Vec::<String>::new());
+}
+
+/// A subscriber that panics takes the queued message along that it was told of, not the connection that others share.
+#[tokio::test]
+async fn subscribers_end_no_connection() {
+    let broker = Server::start(|request| match is_send(request) && request.body == "bad" {
+        true => Take::Reply(request.reply_error(ResponseCode::SYSTEM_ERROR, "as told")),
+        false => Take::Reply(stored(request)),
+    })
+    .await;
+    let names = name_server_for(&[("a", broker.addr, 1)]).await;
+    let producer = builder(&names).in_flight_max(2).build().unwrap().producer("g").start().await.unwrap();
+    assert!(producer.send(Message::new("T", "good")).await.unwrap().is_ok());
+    let panics = || -> io::Sink { panic!("as told") };
+    let subscriber = tracing_subscriber::fmt().with_max_level(Level::DEBUG).with_writer(panics).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let _second = Dispatch::new(NoSubscriber::default());
+    let mut receipts = Vec::new();
+    for body in ["bad", "good", "bad", "good"] {
+        receipts.push(producer.enqueue(Message::new("T", body)).await.unwrap());
+    }
+    for (receipt, is_good) in receipts.into_iter().zip([false, true].repeat(2)) {
+        match receipt.await {
+            Ok(_) => assert!(is_good),
+            Err(error) => {
+                assert_eq!((error.kind(), error.unsent().len(), is_good), (ErrorKind::Closed, 1, false))
+            }
+        }
+    }
+    drop(guard);
+    assert_eq!(broker.connections().len(), 1);
 }
 
 /// A pull and the listener's call are spans; what the listener says is inside its own.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ferrocket_protocol::response_code::ResponseCode;
-use ferrocket_remoting::{CallError, Dialer, RefuseAll, RemotingConfig, dial};
+use ferrocket_remoting::{CallError, Dialer, RefuseAll, RemotingConfig, SocksProxy, dial};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::server::{BYTES, ECHO, HOLD, PANIC, SOON, Server, closes, read_frame, request, soon, write_frame};
 
@@ -171,6 +173,25 @@ async fn reconnects() {
     let third = dialer.existing(&text).unwrap();
     dialer.close_all();
     soon(third.closed()).await;
+}
+
+/// The time that a dial takes is part of the call's, which may have begun before; the dial goes on without it.
+#[tokio::test(start_paused = true)]
+async fn dialling_is_part_of_the_calls_time() {
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socks_proxy = Some(SocksProxy::new(mute.local_addr().unwrap().to_string()));
+    let config = RemotingConfig { socks_proxy, connect_timeout: SOON, ..Default::default() };
+    let dialer = Dialer::new(Arc::new(RefuseAll), config);
+    let (addr, began) = ("broker.test:10911", Instant::now());
+    tokio::time::advance(SOON / 4).await;
+    let late = dialer.begin(addr, request(ECHO, ""), began, SOON / 2).await.unwrap_err();
+    assert!(
+        matches!(&late, CallError::Timeout { addr: named, after } if *named == addr && *after == SOON / 2)
+    );
+    assert!(began.elapsed() < SOON * 5 / 8, "{:?}", began.elapsed());
+    let error = dialer.call(addr, request(ECHO, ""), SOON * 2).await.unwrap_err();
+    assert!(matches!(error, CallError::Connect { .. }), "{error}");
+    assert!(began.elapsed() < SOON * 11 / 8, "{:?}", began.elapsed());
 }
 
 /// A caller that gives up its dial takes nobody else's with it.
