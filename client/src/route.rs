@@ -4,7 +4,7 @@
 //! Java counterparts: the route parts of `MQClientInstance`, `TopicPublishInfo`.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ferrocket_protocol::Text;
 use ferrocket_protocol::body::message_queue::MessageQueue;
@@ -30,23 +30,11 @@ pub(crate) struct TopicRoute {
     is_template: bool,
 }
 
-/// [`TopicRoute::nowhere`].
-static NOWHERE: TopicRoute = TopicRoute {
-    topic: Text::new(),
-    data: TopicRouteData {
-        broker_datas: Vec::new(),
-        filter_server_table: BTreeMap::new(),
-        order_topic_conf: None,
-        queue_datas: Vec::new(),
-    },
-    publish: Vec::new(),
-    subscribe: Vec::new(),
-    is_template: false,
-};
-
 impl TopicRoute {
     /// The route of a topic that no broker has.
     pub(crate) fn nowhere() -> &'static Self {
+        static NOWHERE: LazyLock<TopicRoute> =
+            LazyLock::new(|| TopicRoute::new(Text::new(), TopicRouteData::default()));
         &NOWHERE
     }
 

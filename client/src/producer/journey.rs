@@ -87,7 +87,7 @@ pub(super) struct Begun {
 impl Journey {
     /// Where the topic lives; nowhere before the journey has set out.
     pub(super) fn route(&self) -> &TopicRoute {
-        self.route.as_deref().unwrap_or(TopicRoute::nowhere())
+        self.route.as_deref().unwrap_or_else(|| TopicRoute::nowhere())
     }
 
     /// The error with the messages that it is about.

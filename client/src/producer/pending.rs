@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use super::journey::{Asked, Begun, Journey, Leg};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::send_result::SendResult;
 
 /// The receipt of a queued message, to be awaited. Dropping it does not take the message back.
@@ -194,7 +194,8 @@ impl Errand {
         }
         // Nor must its subscriber.
         let read = catch_unwind(AssertUnwindSafe(|| first.read(reply)));
-        let end = read.unwrap_or_else(|_| Some(Err(torn_down())));
+        let panicked = |_| Some(Err(Error::new(ErrorKind::Internal, "a panic while the answer was read")));
+        let end = read.unwrap_or_else(panicked);
         if let Some(Ok(result)) = end {
             *slot = None;
             return Stage::Over(Ok(result));
@@ -209,10 +210,13 @@ impl Errand {
     fn poll_receipt(&self, cx: &mut Context<'_>) -> Poll<Result<SendResult>> {
         let mut state = self.state();
         match &mut state.stage {
-            // It goes without a word only when the runtime is torn down.
-            Stage::Task(task) => {
-                Pin::new(task).poll(cx).map(|ended| ended.unwrap_or_else(|_| Err(torn_down())))
-            }
+            Stage::Task(task) => Pin::new(task).poll(cx).map(|ended| {
+                ended.unwrap_or_else(|error| match error.is_panic() {
+                    true => Err(Error::new(ErrorKind::Internal, error.to_string())),
+                    // It goes without a word only when the runtime is torn down.
+                    false => Err(torn_down()),
+                })
+            }),
             Stage::Over(_) => match mem::replace(&mut state.stage, Stage::Taken) {
                 Stage::Over(result) => Poll::Ready(result),
                 _ => Poll::Pending,

@@ -1,18 +1,22 @@
 //! Sends: receipts, second attempts, limits, order.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
-use ferrocket::{ErrorKind, Message, MessageQueue, Producer, SendStatus};
+use ferrocket::{ErrorKind, Message, MessageQueue, PendingSend, Producer, SendStatus};
 use ferrocket_protocol::acl::is_signed;
 use ferrocket_protocol::body::route::TopicRouteData;
 use ferrocket_protocol::{
     RemotingCommand, RequestCode, ResponseCode, batch, compression, fastjson, properties,
 };
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::cluster::{Server, Take, builder, is_send, name_server_for, route, send_header, stored};
+use crate::world::next;
 
 const SENDS: RequestCode = RequestCode::SendMessageV2;
 
@@ -379,6 +383,31 @@ async fn receipts_can_wait() {
     for receipt in receipts {
         assert!(receipt.await.unwrap().is_ok());
     }
+}
+
+/// Who waits for a receipt is woken once all receipts that came with it are there.
+#[tokio::test]
+async fn receipts_come_together() {
+    struct Looks(Mutex<PendingSend>, UnboundedSender<bool>);
+    impl Wake for Looks {
+        fn wake(self: Arc<Self>) {
+            let mut other = self.0.lock().unwrap();
+            let is_there = Pin::new(&mut *other).poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            self.1.send(is_there).unwrap();
+        }
+    }
+    let broker = Server::broker().await;
+    let (producer, _names) = producer(&[("a", &broker)]).await;
+    assert!(producer.send(Message::new("T", "m")).await.unwrap().is_ok());
+    // The first one leaves at once, the others together.
+    let _first = producer.enqueue(Message::new("T", "m")).await.unwrap();
+    let mut second = producer.enqueue(Message::new("T", "m")).await.unwrap();
+    let third = producer.enqueue(Message::new("T", "m")).await.unwrap();
+    let (sender, mut looked) = unbounded_channel();
+    let looks = Waker::from(Arc::new(Looks(Mutex::new(third), sender)));
+    assert!(Pin::new(&mut second).poll(&mut Context::from_waker(&looks)).is_pending());
+    assert!(next(&mut looked).await);
+    assert!(second.await.unwrap().is_ok());
 }
 
 /// A receipt outlives the runtime that its send was under way on: it tells that the end came first.

@@ -130,7 +130,7 @@ async fn subscribers_end_no_connection() {
         match receipt.await {
             Ok(_) => assert!(is_good),
             Err(error) => {
-                assert_eq!((error.kind(), error.unsent().len(), is_good), (ErrorKind::Closed, 1, false))
+                assert_eq!((error.kind(), error.unsent().len(), is_good), (ErrorKind::Internal, 1, false))
             }
         }
     }
