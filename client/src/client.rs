@@ -510,8 +510,8 @@ impl Client {
     }
 
     /// A new unique key for a message.
-    pub(crate) fn next_message_id(&self) -> Text {
-        self.shared.ids.next(now_ms())
+    pub(crate) fn next_message_id(&self, now_ms: i64) -> Text {
+        self.shared.ids.next(now_ms)
     }
 
     /// Whether the client was shut down, or is about to be.

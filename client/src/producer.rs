@@ -769,7 +769,7 @@ impl Shared {
         if line.is_err() {
             self.record(&queue.broker_name, journey.now, true);
             // Else it is part of the first attempt's time.
-            journey.now = Instant::now();
+            journey.look();
         }
         line
     }

@@ -334,9 +334,9 @@ pub(crate) struct Consuming {
 /// Traces that a listener is called; `None` when nothing of it is traced. The answer goes to
 /// [`consume_after`]. Java: `ConsumeMessageTraceHookImpl.consumeMessageBefore`.
 pub(crate) fn consume_before(client: &Client, group: &Text, messages: &[MessageExt]) -> Option<Consuming> {
-    let tracer = client.tracer()?;
+    let (tracer, now_ms) = (client.tracer()?, now_ms());
     let (consuming, traced) =
-        before_record(&client.unwrapped(group), messages, client.next_message_id(), now_ms())?;
+        before_record(&client.unwrapped(group), messages, client.next_message_id(now_ms), now_ms)?;
     tracer.append(traced);
     Some(consuming)
 }

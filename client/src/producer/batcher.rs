@@ -22,6 +22,7 @@ use super::parcel::set_unique_key;
 use super::{Parcel, Patience, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Message;
+use crate::message_ids::now_ms;
 use crate::send_result::SendResult;
 use crate::validate::check_batch;
 
@@ -178,7 +179,8 @@ impl Shared {
     async fn send_in_time(&self, mut batch: Vec<Waiting>, now: Instant) {
         let Some(last) = batch.iter().map(|waiting| waiting.due).max() else { return };
         // What is given back while the batch is under way has the id that it may be stored with.
-        batch.iter_mut().for_each(|waiting| set_unique_key(&mut waiting.message, &self.client));
+        let set_id = |waiting: &mut Waiting| set_unique_key(&mut waiting.message, &self.client, now_ms());
+        batch.iter_mut().for_each(set_id);
         let messages = batch.iter().map(|waiting| waiting.message.clone()).collect();
         let mut sending = pin!(self.send_together(messages, last - now));
         // Those with the most time learn what came of it; the others may be late, the soonest of them last in this list.

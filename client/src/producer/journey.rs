@@ -41,6 +41,8 @@ pub(super) struct Journey {
     pub(super) started: Instant,
     /// As read last: after each wait, and after the program's choice of a queue.
     pub(super) now: Instant,
+    /// The same by the other clock.
+    now_ms: i64,
     /// Stored, but less safely than hoped.
     sent: Option<Box<SendResult>>,
     /// How the last failed attempt failed.
@@ -73,7 +75,6 @@ pub(super) struct Leg {
 pub(super) struct Asked {
     pub(super) addr: Text,
     body_len: usize,
-    began_ms: i64,
     span: Span,
 }
 
@@ -88,6 +89,11 @@ impl Journey {
     /// Where the topic lives; nowhere before the journey has set out.
     pub(super) fn route(&self) -> &TopicRoute {
         self.route.as_deref().unwrap_or_else(|| TopicRoute::nowhere())
+    }
+
+    /// Reads the clocks anew.
+    pub(super) fn look(&mut self) {
+        (self.now, self.now_ms) = (Instant::now(), now_ms());
     }
 
     /// The error with the messages that it is about.
@@ -158,6 +164,7 @@ impl Shared {
             room: None,
             started,
             now: started,
+            now_ms: parcel.made_ms(),
             sent: None,
             failure: None,
             brokers: Vec::new(),
@@ -169,13 +176,14 @@ impl Shared {
 
     /// Takes a share of the budget and finds the route.
     pub(super) async fn set_out(&self, journey: &mut Journey, patience: Patience) -> Result<()> {
-        let (parcel, in_flight) = (&journey.parcel, self.client.in_flight());
-        journey.share = in_flight.try_take(parcel.weight());
+        let (weight, in_flight) = (journey.parcel.weight(), self.client.in_flight());
+        journey.share = in_flight.try_take(weight);
         if journey.share.is_none() {
             // What is rare has memory of its own, here and below: every send would carry it along.
-            journey.share = Some(Box::pin(in_flight.take(parcel.weight(), patience)).await?);
-            journey.now = Instant::now();
+            journey.share = Some(Box::pin(in_flight.take(weight, patience)).await?);
+            journey.look();
         }
+        let parcel = &journey.parcel;
         journey.route = self.client.known_publish_route(parcel.topic());
         if journey.route.is_some() {
             return Ok(());
@@ -191,7 +199,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::Timeout, text));
         };
         journey.route = Some(route?);
-        journey.now = Instant::now();
+        journey.look();
         Ok(())
     }
 
@@ -241,7 +249,7 @@ impl Shared {
                         room
                     }
                 };
-                journey.now = Instant::now();
+                journey.look();
                 room
             }
         };
@@ -324,7 +332,7 @@ impl Shared {
                 }
             }
         }
-        journey.now = Instant::now();
+        journey.look();
         None
     }
 
@@ -369,11 +377,10 @@ impl Shared {
     /// The request of an attempt. Hooks are told of it.
     fn ask(&self, journey: &Journey, queue: &MessageQueue, addr: Text) -> (Asked, RemotingCommand) {
         let (parcel, wire_topic) = (&journey.parcel, journey.route().topic());
-        let began_ms = now_ms();
-        let request = parcel.request(wire_topic, queue, &self.packing, &self.client, began_ms);
+        let request = parcel.request(wire_topic, queue, &self.packing, &self.client, journey.now_ms);
         self.settings.hooks.before(&self.hook_context(parcel, queue, &addr));
         let span = spans::attempt(&journey.span, queue, &addr);
-        (Asked { body_len: request.body.len(), addr, began_ms, span }, request)
+        (Asked { body_len: request.body.len(), addr, span }, request)
     }
 
     /// Reads the answer to an attempt's request. Hooks and traces are told of it.
@@ -384,7 +391,7 @@ impl Shared {
         asked: &Asked,
         reply: Result<RemotingCommand>,
     ) -> Result<SendResult> {
-        let Asked { addr, body_len, began_ms, span } = asked;
+        let Asked { addr, body_len, span } = asked;
         let (parcel, queue) = (&journey.parcel, &leg.queue);
         let answered = reply.and_then(|reply| {
             let topic = self.client.unwrapped(journey.route().topic());
@@ -400,7 +407,7 @@ impl Shared {
             message: parcel.message().filter(|_| !parcel.is_batch()),
             body_len: *body_len,
             addr,
-            began_ms: *began_ms,
+            began_ms: journey.now_ms,
             result: &result,
         };
         trace::sent(&self.client, &sent);

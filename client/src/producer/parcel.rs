@@ -18,6 +18,7 @@ use ferrocket_protocol::{RemotingCommand, RequestCode, Text, compression};
 use crate::client::{Client, Template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, RETRY_TOPIC_PREFIX};
+use crate::message_ids::now_ms;
 use crate::validate::{check_batch, check_message, check_properties_len, check_topic};
 
 /// Between the ids of a batch.
@@ -97,6 +98,8 @@ pub(crate) struct Parcel {
     body: Bytes,
     reconsume_times: i32,
     max_reconsume_times: Option<i32>,
+    /// When it was packed.
+    made_ms: i64,
 }
 
 /// The messages as the caller gave them, each with its unique key, and the topic they go to.
@@ -118,7 +121,8 @@ impl Parcel {
             Ok(topic) => topic,
             Err(error) => return Err(error.with_unsent(vec![message])),
         };
-        set_unique_key(&mut message, client);
+        let made_ms = now_ms();
+        set_unique_key(&mut message, client, made_ms);
         let (mut reconsume_times, mut max_reconsume_times) = (0, None);
         // The message as it travels.
         let mut wire = Cow::Borrowed(&message);
@@ -153,6 +157,7 @@ impl Parcel {
             reconsume_times,
             max_reconsume_times,
             load: Load::Single { message, wire_topic },
+            made_ms,
         })
     }
 
@@ -161,10 +166,11 @@ impl Parcel {
         if let Err(error) = check_batch(&messages, packing.message_len_max) {
             return Err(error.with_unsent(messages));
         }
+        let made_ms = now_ms();
         let entries: Vec<_> = messages
             .iter_mut()
             .map(|message| {
-                set_unique_key(message, client);
+                set_unique_key(message, client, made_ms);
                 BatchMessage {
                     flag: message.flag_value(),
                     body: message.body().clone(),
@@ -195,6 +201,7 @@ impl Parcel {
             reconsume_times: 0,
             max_reconsume_times: None,
             load: Load::Batch { messages, topic: topic.unwrap_or_default() },
+            made_ms,
         })
     }
 
@@ -222,6 +229,11 @@ impl Parcel {
     /// Whether several messages travel as one.
     pub(crate) fn is_batch(&self) -> bool {
         matches!(self.load, Load::Batch { .. })
+    }
+
+    /// When it was packed.
+    pub(crate) fn made_ms(&self) -> i64 {
+        self.made_ms
     }
 
     /// Bytes the parcel holds while it is under way.
@@ -302,10 +314,10 @@ fn instance(packing: &Packing, client: &Client) -> Option<(Text, Text)> {
 }
 
 /// Gives a message its id unless it has one: a message sent again keeps it.
-pub(super) fn set_unique_key(message: &mut Message, client: &Client) {
+pub(super) fn set_unique_key(message: &mut Message, client: &Client, now_ms: i64) {
     if message.property_value(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX).is_none() {
         let name = Text::from_static(names::UNIQ_CLIENT_MESSAGE_ID_KEYIDX);
-        message.set_property(name, client.next_message_id());
+        message.set_property(name, client.next_message_id(now_ms));
     }
 }
 

@@ -22,7 +22,7 @@ use super::parcel::set_unique_key;
 use super::{Parcel, Patience, Producer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageExt};
-use crate::message_ids::random;
+use crate::message_ids::{now_ms, random};
 use crate::validate::{MS_MAX, within};
 
 /// Most requests of a client that wait for their replies at once.
@@ -156,7 +156,7 @@ impl Producer {
             return Err(error.with_unsent(vec![message]));
         }
         let deadline = Instant::now() + timeout;
-        set_unique_key(&mut message, &shared.client);
+        set_unique_key(&mut message, &shared.client, now_ms());
         let correlation_id = Text::from(correlation_id([random(), random()]));
         let mut request = message.clone();
         for (name, value) in [
@@ -184,7 +184,7 @@ impl Producer {
                 let left = deadline.saturating_duration_since(Instant::now());
                 // Without it the request may still be answered.
                 let _ = tokio::time::timeout(left, shared.client.announce()).await;
-                journey.now = Instant::now();
+                journey.look();
                 shared.go(&mut journey).await
             };
             sent.await.map_err(|error| journey.failed(error))

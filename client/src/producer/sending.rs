@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrocket_protocol::body::message_queue::MessageQueue;
-use tokio::time::Instant;
 
 use super::{Journey, Parcel, PendingSend, Producer, Shared, hash_index};
 use crate::client::Client;
@@ -87,7 +86,7 @@ impl Journey {
             Destination::With(select) => {
                 let selected = self.select(client, select);
                 // The program may have taken its time.
-                self.now = Instant::now();
+                self.look();
                 selected
             }
         }

@@ -28,6 +28,7 @@ use super::{Producer, ProducerBuilder};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageExt};
+use crate::message_ids::now_ms;
 use crate::push_consumer::catch_panic;
 use crate::send_result::{SendResult, SendStatus};
 use crate::trace;
@@ -438,7 +439,7 @@ impl TransactionProducer {
     {
         let shared = &self.producer.shared;
         let mut message = message.delay_level(0);
-        set_unique_key(&mut message, &shared.client);
+        set_unique_key(&mut message, &shared.client, now_ms());
         let mut half = message.clone();
         half.set_property(Text::from_static(names::TRANSACTION_PREPARED), Text::from_static("true"));
         half.set_property(Text::from_static(names::PRODUCER_GROUP), shared.packing.group.clone());
