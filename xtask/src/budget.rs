@@ -9,7 +9,7 @@ use crate::command::{Cmd, Failure};
 const LINES_MAX: &[(&str, usize)] = &[
     ("protocol", 4_610),
     ("remoting", 2_710),
-    ("client", 11_390),
+    ("client", 11_400),
     ("server/acl", 1_000),
     ("server/store", 7_000),
     ("server/namesrv", 970),
