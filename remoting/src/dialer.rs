@@ -186,6 +186,7 @@ impl Dialer {
         connection.begin(request, now, timeout).await
     }
 
+    /// [`Dialer::connection`] within the time of a call.
     async fn connection_by(
         &self,
         addr: &str,

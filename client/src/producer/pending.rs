@@ -79,7 +79,8 @@ struct FirstAttempt {
 }
 
 impl PendingSend {
-    /// The receipt of a journey whose first attempt has begun, or was not possible.
+    /// The receipt of a journey whose first attempt has begun, or was not possible. Inlined: what it is given is moved
+    /// once, to where it stays.
     #[inline(always)]
     pub(super) fn new(owner: Arc<Shared>, journey: Journey, begun: Option<Begun>) -> Self {
         let Some(Begun { leg, asked, call }) = begun else {
